@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from rich.text import Text
 
 from gameday.cli.drawing import SafeConsole, styled, table
 from gameday.cli.options import runs_option
@@ -50,7 +51,7 @@ def action_items(runs_dir: Path, *, only_open: bool, as_json: bool) -> None:
     SafeConsole().print(told)
 
 
-def _row(each: "RunItem", today: date) -> list[object]:
+def _row(each: "RunItem", today: date) -> list[str | Text]:
     item = each.item
     due = "-" if item.due is None else item.due.isoformat()
     late = each.is_overdue(today)

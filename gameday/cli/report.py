@@ -16,8 +16,13 @@ from gameday.core.errors import UsageError
 if TYPE_CHECKING:
     from gameday.judge.result import Result
 
-FORMS: Final = ("md", "json", "junit")
-FILES: Final = {"json": "report.json", "junit": "junit.xml"}
+FORMS: Final = ("md", "html", "pdf", "json", "junit")
+FILES: Final = {
+    "html": "postmortem.html",
+    "pdf": "postmortem.pdf",
+    "json": "report.json",
+    "junit": "junit.xml",
+}
 STATUSES: Final = ("draft", "in-review", "final")
 NOT_SUPPORTED: Final = 1
 
@@ -49,9 +54,9 @@ def report(
     runs_dir: Path,
     form: str,
     output: str | None,
+    *,
     status: str | None,
     owner: str | None,
-    *,
     lint: bool,
 ) -> None:
     """Write the report of RUN again, or set the status of its draft.
@@ -72,7 +77,7 @@ def report(
     if lint and (status is not None or owner is not None):
         raise UsageError("--lint changes nothing", help="leave --status and --owner out")
     if output is not None and (form == "md" or lint or status is not None or owner is not None):
-        raise UsageError("-o is for a form that is not md", help="add --format json, or junit")
+        raise UsageError("-o is for a form that is not md", help="add --format html, pdf, json or junit")
     _judged(run_dir)
     if lint:
         _lint(run_dir)
@@ -111,14 +116,17 @@ def _result(run_dir: Path) -> "Result":
 
 
 def _write(run_dir: Path, form: str, output: str | None, run_dirs: list[Path]) -> None:
-    """Write one of the forms that programs read."""
+    """Write a form that nobody edits."""
     from gameday.core import settings
     from gameday.report.action_items import collect
+    from gameday.report.formats import MAKERS
     from gameday.report.junit import junit
     from gameday.report.result_json import with_items
 
     result = _result(run_dir)
-    if form == "junit":
+    if form in MAKERS:
+        raw = MAKERS[form](run_dir)
+    elif form == "junit":
         raw = junit(result, settings.language())
     else:
         found = collect(run_dirs if run_dir in run_dirs else [run_dir, *run_dirs])
@@ -126,6 +134,8 @@ def _write(run_dir: Path, form: str, output: str | None, run_dirs: list[Path]) -
             warn(problem)
         raw = with_items(result, [each for each in found.items if each.run == run_dir.name])
     if output == "-":
+        if form == "pdf":
+            raise UsageError("-o -: a PDF is not shown in a terminal", help="name a file with -o")
         emit(raw.decode())
         return
     path = Path(output) if output else run_dir / FILES[form]

@@ -224,14 +224,16 @@ def judge_run(run_dir: Path, *, as_json: bool) -> int:
     from gameday.evidence.read import read
     from gameday.judge.judge import judge
     from gameday.report import write_report
+    from gameday.report.html import write_html
 
     result = judge(read(run_dir))
     raw = result.to_bytes()
-    report = None
+    report = page = None
     try:
         files.replace(run_dir / RESULT, [raw])
         settle(run_dir)
         report = write_report(run_dir)
+        page = write_html(run_dir)
     except OSError as problem:  # the verdict stands, and is shown, all the same
         text = f"the result and its report cannot be written: {problem}"
         print_error(UnknownError(text, help=f"make room, then: gameday report {run_dir}"))
@@ -245,4 +247,6 @@ def judge_run(run_dir: Path, *, as_json: bool) -> int:
         show_result(result)
         echo(f"result      {run_dir / 'result.json'}")
         echo(f"postmortem  {report or 'not written'}")
+        if page is not None:
+            echo(f"            {page}")
     return int(result.exit_code)

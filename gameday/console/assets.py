@@ -1,4 +1,7 @@
-"""The files of the page: those that come with the package, by their names, and no others."""
+"""The files of the page: those that come with the package, by their names, and no others.
+
+The chart library is also in every report, so it lies there.
+"""
 
 import json
 from collections.abc import Mapping
@@ -6,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 PAGE: Final = Path(__file__).parent / "page"
+VENDOR: Final = Path(__file__).parents[1] / "report" / "vendor"
 TYPES: Final = {
     ".html": "text/html; charset=utf-8",
     ".js": "text/javascript; charset=utf-8",
@@ -23,6 +27,11 @@ def assets() -> Mapping[str, bytes]:
     found = {
         str(path.relative_to(PAGE)): path.read_bytes()
         for path in sorted(PAGE.rglob("*"))
+        if path.suffix in TYPES
+    }
+    found |= {
+        f"vendor/{path.name}": path.read_bytes()
+        for path in sorted(VENDOR.iterdir())
         if path.suffix in TYPES
     }
     languages = sorted(path.stem for path in (PAGE / "locale").glob("*.json"))

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, Literal
 
 from gameday.core import files
-from gameday.core.errors import GamedayError
+from gameday.core.errors import FileError, GamedayError
 from gameday.judge.result import Result
 from gameday.report.draft_file import DRAFT, ActionItem, read_draft
 
@@ -96,11 +96,13 @@ def _items(run_dir: Path, problems: list[str]) -> Iterator[tuple[ActionItem, Pat
     except GamedayError as error:
         problems.append(error.message)
         return
-    problems += [
-        f"{each.message}" + (f" ({each.help})" if each.help else "") for each in draft.problems
-    ]
+    problems += [_told(each) for each in draft.problems]
     for item in draft.items:
         yield item, path
+
+
+def _told(problem: FileError) -> str:
+    return f"{problem.message} ({problem.help})" if problem.help else problem.message
 
 
 def _state(item: ActionItem, later: Sequence[_Outcome]) -> tuple[State, str]:
@@ -109,20 +111,23 @@ def _state(item: ActionItem, later: Sequence[_Outcome]) -> tuple[State, str]:
         return "done", ""
     if not item.experiment or not item.expect:
         return "open", ""
-    closed_by, broken_by = "", ""
-    for outcome in later:
-        if outcome.experiment != item.experiment:
-            continue
-        found = {outcome.verdicts.get(name, "unknown") for name in item.expect}
-        if found == {"valid"}:
-            closed_by, broken_by = closed_by or outcome.run, ""
-        elif "invalid" in found and closed_by:
-            closed_by, broken_by = "", outcome.run
-        elif "invalid" in found and broken_by:
-            broken_by = outcome.run
-    if closed_by:
-        return "closed", closed_by
-    return ("broken again", broken_by) if broken_by else ("open", "")
+    told = [(_found(item, each), each.run) for each in later if each.experiment == item.experiment]
+    told = [each for each in told if each[0] != "unknown"]
+    words = [found for found, _ in told]
+    if "valid" not in words:
+        return "open", ""
+    if words[-1] == "invalid":
+        return "broken again", told[-1][1]
+    since = max((i for i, found in enumerate(words, 1) if found == "invalid"), default=0)
+    return "closed", told[since][1]  # the first that found it valid, and none found it broken since
+
+
+def _found(item: ActionItem, outcome: _Outcome) -> str:
+    """What a run found of all that the item expects, taken together."""
+    found = {outcome.verdicts.get(name, "unknown") for name in item.expect}
+    if "invalid" in found:
+        return "invalid"
+    return "valid" if found == {"valid"} else "unknown"
 
 
 def _outcomes(run_dirs: Sequence[Path], problems: list[str]) -> Iterator[_Outcome]:

@@ -166,7 +166,8 @@ def scalar(value: str) -> str:
     safe = plain and value[0].isalnum() and not value.endswith(":")
     if not value or (safe and not _is_a_number(value)):
         return value
-    return json.dumps(value)  # which is YAML too
+    shown = "".join(each if each.isprintable() else "\ufffd" for each in value)
+    return json.dumps(shown, ensure_ascii=False)  # which is YAML too
 
 
 def _is_a_number(value: str) -> bool:
@@ -224,30 +225,35 @@ class _Items:
     ) -> None:
         self._lines, self._start, self._file = lines, start, file
         self._problems = problems
+        self._open: list[_Open] = []
+        self._here = False  # under the heading of the action items
         self._heads = {Messages(language)("actions.head").lstrip("# ") for language in languages()}
 
     def read(self) -> Iterator[ActionItem]:
         """Each of them; what is wrong in one is a problem, and it stays one."""
         if not any("[" in line for line in self._lines):
             return
-        open_: list[_Open] = []
-        here, heading = False, False
+        heading = False
         for token in _BLOCKS.parse("\n".join(self._lines[self._start :])):
-            match token.type:
-                case "heading_open":
-                    heading = True
-                    level = token.tag
-                    here = here and level > "h2"
-                case "inline" if heading:
-                    here, heading = here or token.content.strip() in self._heads, False
-                case "list_item_open":
-                    open_.append(_Open(token.level, self._line(token), headed=here))
-                case "list_item_close" if open_:
-                    yield from self._item(open_.pop())
-                case "inline" if open_ and open_[-1].text is None:
-                    open_[-1].text = token.content
-                case "fence":
-                    self._fence(token, open_)
+            if token.type == "heading_open":
+                heading = True
+                self._here = self._here and token.tag > "h2"
+            elif token.type == "inline" and heading:
+                heading = False
+                self._here = self._here or token.content.strip() in self._heads
+            elif token.type == "list_item_close" and self._open:
+                yield from self._item(self._open.pop())
+            else:
+                self._into_item(token)
+
+    def _into_item(self, token: Token) -> None:
+        """Take what belongs to an item: its begin, its first paragraph, its block."""
+        if token.type == "list_item_open":
+            self._open.append(_Open(token.level, self._line(token), headed=self._here))
+        elif token.type == "inline" and self._open and self._open[-1].text is None:
+            self._open[-1].text = token.content
+        elif token.type == "fence":
+            self._fence(token, self._open)
 
     def _line(self, token: Token) -> int:
         assert token.map is not None

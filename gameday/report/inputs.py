@@ -27,6 +27,7 @@ from gameday.judge.course import NOBODY, Course, course_of
 from gameday.judge.result import CheckLine, Result
 from gameday.judge.score import Score, score
 from gameday.report.charts.series import Curves, read_curves
+from gameday.report.people import Wrong, wrongs_of
 from gameday.telemetry import samples
 from gameday.telemetry.samples import Evaluation, Scrape
 
@@ -56,6 +57,7 @@ class Material:
     t0_ns: int
     has_traffic: bool
     drill: DrillMaterial | None = None
+    wrongs: Sequence[Wrong] = ()
 
     def at_s(self, t_ns: int) -> float:
         """Seconds from t = 0."""
@@ -113,6 +115,7 @@ def read_material(run_dir: Path) -> Material:
         t0_ns=origin_ns,
         has_traffic=t0_ns is not None,
         drill=drill,
+        wrongs=wrongs_of(run_dir, result),
     )
 
 

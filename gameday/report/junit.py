@@ -51,7 +51,8 @@ def junit(result: Result, language: str = "en") -> bytes:
         suites.set(name, suite.get(name, ""))
     suites.append(suite)
     ET.indent(suites, " ")
-    return ET.tostring(suites, encoding="utf-8", xml_declaration=True) + b"\n"
+    document: bytes = ET.tostring(suites, encoding="utf-8", xml_declaration=True)
+    return document + b"\n"
 
 
 def _the_run(suite: ET.Element, result: Result, say: Messages) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from gameday.core import files, settings
+from gameday.report.certificates import write_certificates
 from gameday.report.charts.charts import draw
 from gameday.report.draft_file import DRAFT, front_matter
 from gameday.report.format import in_language
@@ -54,7 +55,7 @@ SECTIONS: Final[tuple[tuple[Section, tuple[str, ...]], ...]] = (
 
 
 def write_report(run_dir: Path, language: str | None = None) -> Path:
-    """Write the postmortem draft and its charts; where the draft went.
+    """Write the postmortem draft, its charts and certificates; where the draft went.
 
     That is `postmortem.md`, or a file beside it where a person has edited that one. The language
     is that of the settings where none is given. Raises UnknownError where there is no result to
@@ -66,6 +67,7 @@ def write_report(run_dir: Path, language: str | None = None) -> Path:
     charts.mkdir(exist_ok=True)
     for name, svg in draw(material, say).items():
         files.replace(charts / f"{name}.svg", [svg.encode()])
+    write_certificates(material, say)
     return write_draft(run_dir, compose(material, say))
 
 

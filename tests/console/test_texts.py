@@ -5,7 +5,7 @@ import re
 from typing import get_args
 
 from gameday.console.app import ROUTES
-from gameday.console.assets import LANGUAGES, PAGE, assets
+from gameday.console.assets import LANGUAGES, PAGE, VENDOR, assets
 from gameday.evidence.events import EVENTS
 from gameday.spec.drill import Role
 
@@ -74,10 +74,10 @@ def test_nothing_is_loaded_from_outside() -> None:
 
 
 def test_what_is_vendored_says_its_version_and_licence() -> None:
-    (chart,) = (PAGE / "vendor").glob("uplot-*.js")
+    (chart,) = VENDOR.glob("uplot-*.js")
     version = chart.stem.removeprefix("uplot-")
     assert f"(v{version})" in chart.read_text()[:200]
-    assert "MIT License" in (PAGE / "vendor" / "uplot-LICENSE.txt").read_text()
+    assert "MIT License" in (VENDOR / "uplot-LICENSE.txt").read_text()
     assert f"/static/vendor/{chart.name}" in (PAGE / "index.html").read_text()
 
 

@@ -1,6 +1,7 @@
 """The five charts of a postmortem, drawn from the samples and the result."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -30,6 +31,7 @@ from gameday.report.charts.spans import (
     objective_names,
     objective_spans,
 )
+from gameday.report.charts.thinning import thinned
 from gameday.report.inputs import Material
 from gameday.report.messages import Messages
 from gameday.report.sections.response import step_records
@@ -50,24 +52,50 @@ _STATES: Final = {"pending": ORANGE, "firing": RED, "false": PINK, "none": GREY}
 _COLOURS: Final = (BLUE, ORANGE, GREEN, PINK, SKY, RED, GREY)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plot:
+    """One chart of curves before it is drawn."""
+
+    words: Words
+    t_s: Curve
+    lines: Sequence[Line]
+    log: bool = False
+
+
 def draw(m: Material, say: Messages) -> dict[str, str]:
     """Every chart by its name, as SVG."""
-    curves, marks = m.curves, _marks(m, say)
+    marks = marks_of(m, say)
+    drawn = {
+        name: chart(plot.words, plot.t_s, plot.lines, marks, log=plot.log)
+        for name, plot in plots(m, say).items()
+    }
+    return {**drawn, "lanes": _lanes(m, say)}
+
+
+def plots(m: Material, say: Messages) -> Mapping[str, Plot]:
+    """The charts of curves by their names; long runs are thinned to what can be seen."""
+    curves = m.curves
     latency = [
         Line(name, colour, curves.percentile(q) * 1000)
         for name, (q, colour) in _PERCENTILES.items()
     ]
     seen = {name: colour for name, colour in _OUTCOMES.items() if _any(curves.answers.get(name))}
-    throughput = _rates(m, say, seen)
     failures = _rates(m, say, _FAILURES)
     failures.append(Line(say("chart.dropped"), GREY, curves.per_s(curves.drops)))
     return {
-        "latency": chart(_words("latency", say), curves.t_s, latency, marks, log=True),
-        "throughput": chart(_words("throughput", say), curves.t_s, throughput, marks),
-        "failures": chart(_words("failures", say), curves.t_s, failures, marks),
-        "lanes": _lanes(m, say),
+        "latency": _plot("latency", say, curves.t_s, latency, log=True),
+        "throughput": _plot("throughput", say, curves.t_s, _rates(m, say, seen)),
+        "failures": _plot("failures", say, curves.t_s, failures),
         "dependencies": _dependencies(m, say),
     }
+
+
+def _plot(
+    name: str, say: Messages, t_s: Curve, lines: Sequence[Line], *, log: bool = False
+) -> Plot:
+    fewer_t_s, values = thinned(t_s, [line.values for line in lines])
+    fewer = [replace(line, values=each) for line, each in zip(lines, values, strict=True)]
+    return Plot(words=_words(name, say), t_s=fewer_t_s, lines=fewer, log=log)
 
 
 def _words(name: str, say: Messages, y: str = "") -> Words:
@@ -88,7 +116,7 @@ def _rates(m: Material, say: Messages, colours: Mapping[str, str]) -> list[Line]
     ]
 
 
-def _faults(m: Material, say: Messages) -> list[Mark]:
+def faults_of(m: Material, say: Messages) -> list[Mark]:
     last = float(m.curves.t_s[-1]) if len(m.curves.t_s) else 0.0
     return [
         Mark(say.plain("chart.fault", fault=fault.id), start, fault.removed_at or last)
@@ -97,9 +125,9 @@ def _faults(m: Material, say: Messages) -> list[Mark]:
     ]
 
 
-def _marks(m: Material, say: Messages) -> list[Mark]:
+def marks_of(m: Material, say: Messages) -> list[Mark]:
     """Fault windows, the first firing of each alert, steps that ended, the end of traffic."""
-    marks = _faults(m, say)
+    marks = faults_of(m, say)
     for name in alert_names(m.evaluations):
         fired = [s for s in alert_spans(m.evaluations, name) if s.state == "firing"]
         if fired:
@@ -128,7 +156,7 @@ def _lanes(m: Material, say: Messages) -> str:
     ]
     names = zip(("pending", "firing", "breached", "nodata"), _STATES.values(), strict=True)
     legend = [(say(f"chart.{name}"), colour) for name, colour in names]
-    return lanes_chart(_words("lanes", say), xs, lanes, _faults(m, say), legend)
+    return lanes_chart(_words("lanes", say), xs, lanes, faults_of(m, say), legend)
 
 
 def _bar(m: Material, span: Span, last_s: float) -> Bar:
@@ -136,7 +164,7 @@ def _bar(m: Material, span: Span, last_s: float) -> Bar:
     return Bar(m.at_s(span.start_ns), end_s, _STATES[span.state])
 
 
-def _dependencies(m: Material, say: Messages) -> str:
+def _dependencies(m: Material, say: Messages) -> Plot:
     t_s = np.array([m.at_s(each.t_ns) for each in m.evaluations])
     keys = (each for one in m.evaluations for each in one.figures)
     lines: list[Line] = []
@@ -146,4 +174,4 @@ def _dependencies(m: Material, say: Messages) -> str:
         curve = np.array([np.nan if value is None else float(value) * 1000 for value in values])
         colour = _COLOURS[len(lines) % len(_COLOURS)]
         lines.append(Line(name, colour, curve))
-    return chart(_words("dependencies", say), t_s, lines, _marks(m, say), log=True)
+    return _plot("dependencies", say, t_s, lines, log=True)

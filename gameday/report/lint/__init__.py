@@ -9,26 +9,28 @@ references support.
 """
 
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from string import Formatter
 from typing import Final
 
 from gameday.core import files
 from gameday.core.errors import UsageError
+from gameday.core.language import languages
 from gameday.core.messages import templates
 from gameday.report.draft_file import LARGEST_BYTES, parse
 from gameday.report.inputs import read_material
 from gameday.report.lint.blocks import Block, of_html, of_markdown
-from gameday.report.lint.numbers import TIME_UNITS, Number, masked, numbers_in
-from gameday.report.lint.sources import Sources
+from gameday.report.lint.numbers import Number, masked, numbers_in
+from gameday.report.lint.sources import Sources, Support
 from gameday.report.messages import Messages
 from gameday.report.postmortem import compose
 
 _MARKUP: Final = re.compile(r"[*`\\]|^(?:[>#]+ )+")
+Lines = Mapping[str, Counter[str]]
 _LARGEST: Final = max(LARGEST_BYTES, 8 * files.MIB)
 
 
@@ -43,7 +45,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Linted:
-    """What was looked at: how many numbers, how many of gameday's sentences, which have no source."""
+    """How many numbers there are, how many are of gameday's sentences, and which have no source."""
 
     numbers: int
     of_template: int
@@ -66,20 +68,19 @@ def lint(run_dir: Path, path: Path) -> Linted:
     return lint_blocks(of_markdown(text), sources, by_words(fresh))
 
 
-def by_words(blocks: Iterable[Block]) -> Mapping[str, Sequence[str]]:
-    """Texts by what they are without their numbers."""
-    found: dict[str, list[str]] = defaultdict(list)
+def by_words(blocks: Iterable[Block]) -> Lines:
+    """Texts, and how often each stands there, by what they are without their numbers."""
+    found: dict[str, Counter[str]] = defaultdict(Counter)
     for block in blocks:
-        found[masked(block.text)].append(block.text)
+        found[masked(block.text)][block.text] += 1
     return found
 
 
-def lint_blocks(
-    blocks: Iterable[Block], sources: Sources, fresh: Mapping[str, Sequence[str]]
-) -> Linted:
+def lint_blocks(blocks: Iterable[Block], sources: Sources, fresh: Lines) -> Linted:
     """Look at each number of the blocks; `fresh` is the report as the evidence gives it now."""
     numbers, of_template = 0, 0
     unsupported: list[Finding] = []
+    left = {words: Counter(texts) for words, texts in fresh.items()}
     for block in blocks:
         found = [*numbers_in(block.text)]
         if not found:
@@ -87,93 +88,96 @@ def lint_blocks(
         numbers += len(found)
         ours = _of_sentences(block.text)
         of_template += sum(each.at in ours for each in found)
-        changed = [*_changed(block, fresh)]
+        changed = [*_changed(block, left)]
         unsupported += changed
         at_fault = {each.number for each in changed}
+        support = Support(block, sources)
         for each in found:
-            if each.at not in ours and each.word not in at_fault:
-                unsupported += _unsupported(each, block, sources)
+            if each.at in ours or each.word in at_fault:
+                continue
+            if (why := _unsupported(each, support)) is not None:
+                unsupported.append(Finding(block.line, each.word, why))
     return Linted(numbers=numbers, of_template=of_template, unsupported=unsupported)
 
 
-def _changed(block: Block, fresh: Mapping[str, Sequence[str]]) -> Iterator[Finding]:
-    """The numbers in which a line is not the line that the evidence gives."""
-    known = fresh.get(masked(block.text))
-    if not known or block.text in known:
+def _changed(block: Block, left: Lines) -> Iterator[Finding]:
+    """The numbers in which a line is not the line that the evidence gives.
+
+    Each line of the evidence counts once: a row that was made like another one is a change too.
+    """
+    known = left.get(masked(block.text))
+    if not known:
+        return
+    if known[block.text] > 0:
+        known[block.text] -= 1
         return
     here = [each.word for each in numbers_in(block.text)]
-    options = [[each.word for each in numbers_in(text)] for text in known]
+    options = [[n.word for n in numbers_in(text)] for text, often in known.items() if often > 0]
+    if not options:
+        return
     nearest = min(options, key=lambda other: sum(a != b for a, b in zip(here, other, strict=False)))
     for is_, should in zip(here, nearest, strict=False):
         if is_ != should:
             yield Finding(block.line, is_, f"the evidence gives {should}")
 
 
-def _unsupported(number: Number, block: Block, sources: Sources) -> Iterator[Finding]:
-    """A finding if nothing supports the number."""
-    if sources.is_reference(number.word):
-        if sources.of(number.word) is None:
-            yield Finding(block.line, number.word, "the reference leads nowhere")
-        return
-    references = [each for each in block.codes if sources.is_reference(each)]
-    values: list[float] = []
-    texts: list[str] = []
-    for reference in references:
-        known = sources.of(reference)
-        if known is not None:
-            values += known[0]
-            texts += known[1]
-    if number.unit in TIME_UNITS:
-        values += sources.delays(references)
-    values += sources.growth(references)
-    sums = sources.of_file(block.text)
-    general = sources.general
-    if any(number.shows(each) for each in (*values, *sums[0])):
-        return
-    if any(number.word in each for each in (*texts, *sums[1])):
-        return
-    if number.value is None and number.word in sources.words:
-        return
-    if any(number.shows(each) for each in general[0]) and not references:
-        return
-    if any(number.word in each for each in general[1]):
-        return
-    why = "no reference of its line has it" if references else "the run does not know it"
-    yield Finding(block.line, number.word, why)
+def _unsupported(number: Number, support: Support) -> str | None:
+    """Why nothing supports the number; None where something does."""
+    if support.is_dead(number.word):
+        return "the reference leads nowhere"
+    if support.has(number):
+        return None
+    return "no reference of its line has it" if support.references else "the run does not know it"
 
 
-def _of_sentences(text: str) -> set[int]:
+@lru_cache(maxsize=4096)
+def _of_sentences(text: str) -> frozenset[int]:
     """Where in the text numbers stand that belong to sentences of gameday's own."""
     found: set[int] = set()
-    for pattern, digits in _patterns():
-        if digits.isdisjoint(re.findall(r"\d+", text)):
+    for pattern, needle in _patterns():
+        if needle not in text:
             continue
         for match in pattern.finditer(text):
             for group in range(1, (pattern.groups or 0) + 1):
                 start, end = match.span(group)
                 found |= {n.at for n in numbers_in(text) if start <= n.at < end}
-    return found
+    return frozenset(found)
 
 
 @cache
-def _patterns() -> Sequence[tuple[re.Pattern[str], frozenset[str]]]:
-    """Every sentence that has a number of its own, as a pattern whose groups are its own text."""
-    from gameday.core.language import languages
+def _patterns() -> Sequence[tuple[re.Pattern[str], str]]:
+    """Every sentence that has a number of its own, as a pattern, and a piece that it must have.
 
+    The groups of the pattern are the sentence's own words.
+    """
     found = []
     for language in languages():
         for id_, template in templates(language).items():
-            own = [literal for literal, *_ in Formatter().parse(template)]
-            digits = re.findall(r"\d+", " ".join(own))
-            if not digits or id_.startswith(("date.", "unit.")):
+            if id_.startswith(("date.", "unit.")):
                 continue
-            parts = []
-            for literal, name, *_ in Formatter().parse(template):
-                plain = " ".join(_MARKUP.sub("", literal).split())
-                lead = r"\s*" if literal[:1].isspace() else ""
-                tail = r"\s*" if literal[-1:].isspace() else ""
-                words = r"\s*".join(map(re.escape, plain.split()))
-                parts.append(f"{lead}({words}){tail}" if plain else r"\s*")
-                parts.append(".+?" if name else "")
-            found.append((re.compile("".join(parts)), frozenset(digits)))
+            pieces = [*_pieces(template)]
+            own = [piece for piece in pieces if piece is not None and re.search(r"\d", piece)]
+            if own:
+                needle = max(
+                    (word for each in own for word in each.split() if re.search(r"\d", word)),
+                    key=len,
+                )
+                found.append((re.compile("".join(map(_pattern, pieces))), needle))
     return found
+
+
+def _pieces(template: str) -> Iterator[str | None]:
+    """The sentence's own words without their markup, and None for each gap."""
+    for literal, name, *_ in Formatter().parse(template):
+        yield _MARKUP.sub("", literal)
+        if name:
+            yield None
+
+
+def _pattern(piece: str | None) -> str:
+    if piece is None:
+        return ".+?"
+    words = r"\s+".join(map(re.escape, piece.split()))
+    lead = r"\s*" if piece[:1].isspace() else ""
+    tail = r"\s*" if piece[-1:].isspace() else ""
+    return f"{lead}({words}){tail}" if words else r"\s*"

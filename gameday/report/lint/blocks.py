@@ -6,7 +6,7 @@ Markdown and HTML become the same blocks, so that one set of rules looks at both
 
 import html
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from html.parser import HTMLParser
 from typing import Final
 
@@ -23,11 +23,16 @@ _INLINE: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A piece of text, its first line in the file, and what is set as code in it: references."""
+    """A piece of text, its first line in the file, and what is set as code in it: references.
+
+    A row has those of the sentence above its table too, and its number in the table, from 1.
+    """
 
     text: str
     line: int
     codes: Sequence[str]
+    above: Sequence[str] = ()
+    row: int = 0
 
 
 def of_markdown(text: str) -> Iterator[Block]:
@@ -36,29 +41,51 @@ def of_markdown(text: str) -> Iterator[Block]:
     first = 0
     if lines[0].rstrip() == "---":
         first = next((i for i, each in enumerate(lines[1:], 2) if each.rstrip() == "---"), 0)
-        for number, line in enumerate(lines[1 : max(1, first - 1)], 2):
-            yield Block(line.strip(), number, ())
-    row: list[str] | None = None  # of a table, or of a quotation, which is one block
-    codes: list[str] = []
-    line = begun = 1
-    for token in _MARKDOWN.parse("\n".join(lines[first:])):
-        if token.map is not None:
-            line = first + token.map[0] + 1
-        if token.type in {"tr_open", "blockquote_open"}:
-            row, codes, begun = [], [], line
-        elif token.type in {"tr_close", "blockquote_close"} and row is not None:
-            yield _block(" | ".join(row), begun, codes)
-            row, codes = None, []
-        elif token.type == "inline":
-            shown, found = _inline(token)
-            if row is None:
-                yield _block(shown, line, found)
-            else:
-                row.append(shown)
-                codes += found
-        elif token.type in {"fence", "code_block"}:
-            for number, each in enumerate(token.content.splitlines(), line + 1):
-                yield _block(each, number, [])
+        for number, each in enumerate(lines[1 : max(1, first - 1)], 2):
+            yield Block(each.strip(), number, ())
+    yield from _Walk(first).blocks("\n".join(lines[first:]))
+
+
+class _Walk:
+    """Goes through the tokens of Markdown; a row is one block, and a quotation is too."""
+
+    def __init__(self, first: int) -> None:
+        self._first = first
+        self._line = self._begun = 1
+        self._row: list[str] | None = None
+        self._codes: list[str] = []
+        self._above: Sequence[str] = ()
+        self._nth = 0
+
+    def blocks(self, text: str) -> Iterator[Block]:
+        """The blocks of a text that begins at a line of the file."""
+        for token in _MARKDOWN.parse(text):
+            if token.map is not None:
+                self._line = self._first + token.map[0] + 1
+            if token.type == "tbody_open":
+                self._nth = 0
+            if token.type in {"tr_open", "blockquote_open"}:
+                self._row, self._codes, self._begun = [], [], self._line
+            elif token.type in {"tr_close", "blockquote_close"}:
+                above = self._above if token.type == "tr_close" else ()
+                row = _block(" | ".join(self._row or ()), self._begun, self._codes)
+                self._nth += 1
+                yield replace(row, above=above, row=self._nth if token.type == "tr_close" else 0)
+                self._row = None
+            elif token.type == "inline":
+                yield from self._inline(token)
+            elif token.type in {"fence", "code_block"}:
+                for number, each in enumerate(token.content.splitlines(), self._line + 1):
+                    yield _block(each, number, [])
+
+    def _inline(self, token: Token) -> Iterator[Block]:
+        shown, found = _inline(token)
+        if self._row is None:
+            self._above = found
+            yield _block(shown, self._line, found)
+        else:
+            self._row.append(shown)
+            self._codes += found
 
 
 def of_html(text: str) -> Iterator[Block]:
@@ -105,6 +132,7 @@ class _Reader(HTMLParser):
         self._codes: list[str] = []
         self._hidden: list[str] = []
         self._code: int | None = None
+        self._begun = False
         self._line = 1
 
     def handle_starttag(self, tag: str, attrs: object) -> None:
@@ -131,8 +159,9 @@ class _Reader(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         if not self._hidden:
-            if not self._shown:
-                self._line = self.getpos()[0]
+            if not self._begun and data.strip():
+                self._begun = True
+                self._line = self.getpos()[0] + data[: len(data) - len(data.lstrip())].count("\n")
             self._shown.append(data)
 
     def end(self) -> None:
@@ -140,4 +169,4 @@ class _Reader(HTMLParser):
         text = "".join(self._shown).strip().removeprefix("| ")
         if text:
             self.blocks.append(_block(text, self._line, self._codes))
-        self._shown, self._codes, self._code = [], [], None
+        self._shown, self._codes, self._code, self._begun = [], [], None, False

@@ -6,13 +6,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
-_WORD: Final = re.compile(r"[^\s|()\[\]{}\"'`*;→–…<>=]*\d[^\s|()\[\]{}\"'`*;→–…<>=]*")
+# What ends a word: spaces, brackets, quotes, and Hangul, as particles stand right behind a number.
+_END: Final = r"\s|()\[\]{}\"'`*;→–…<>=\u1100-\u11ff\u3130-\u318f\uac00-\ud7a3"
+_WORD: Final = re.compile(rf"[^{_END}]*\d[^{_END}]*")
 _NUMBER: Final = re.compile(
-    r"([-−+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[-+]?\d+)?)"
-    r"(ms|s|m|h|%|/s|초|밀리초|분|회|건|명|개|장|단계|번|배|ms[^\d]*|[^\W\d_a-zA-Z][^\d]*)?",
-    re.IGNORECASE,
+    r"([-−+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[-+]?\d+)?)(ms|s|m|h|%|/s)?", re.IGNORECASE
 )
-_UNITS: Final = re.compile(r"\s?(ms\b|%|s\b|share\b|초|밀리초)")
+_UNITS: Final = re.compile(r"\s?(ms\b|%|s\b|초|밀리초)")
 _SCALES: Final[dict[str, tuple[float, ...]]] = {
     "ms": (1, 1e3, 1e-6),
     "밀리초": (1, 1e3, 1e-6),

@@ -7,9 +7,10 @@ report made up is in none of them.
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
-from datetime import timedelta
+from dataclasses import fields, is_dataclass
+from datetime import datetime
 from functools import cached_property
 from itertools import combinations
 from typing import Any, Final
@@ -17,10 +18,12 @@ from typing import Any, Final
 import numpy as np
 
 from gameday.core import files
+from gameday.evidence.effective import dump
 from gameday.evidence.journal import Record
 from gameday.evidence.seal import digest_of
 from gameday.report.inputs import Material
-from gameday.report.lint.numbers import leaves, split
+from gameday.report.lint.blocks import Block
+from gameday.report.lint.numbers import TIME_UNITS, Number, leaves, numbers_in, split
 
 Leaf = float | str
 _ALIKE_S: Final = 0.0006  # references to instants have three decimals
@@ -28,7 +31,8 @@ _REFERENCE: Final = re.compile(
     r"#\d+|@-?\d+\.\d{3}|"
     r"(?:traffic|clocks|checks|alerts|faults|playbook|missing|metrics)(?:[.\[].*)?"
 )
-_PLACE: Final = re.compile(r"((?:logs|inputs|certificates|history)/[^:]+)(?::(\d+))?")
+_PLACE: Final = re.compile(r"((?:(?:logs|inputs|history)/|certificate-)[^:]+)(?::(\d+))?")
+_MOST_REFERENCES: Final = 40  # of one block; a sentence with more says nothing
 _LARGEST_BYTES: Final = 64 * files.MIB
 _RED: Final = ("unknown", "refused")
 
@@ -61,11 +65,12 @@ class Sources:
             for each in result.get(name) or ()
             for key in ("name", "summary", "lacks", "why")
         ]
-        traffic = result.get("traffic") or {}
+        generator = (result.get("traffic") or {}).get("generator")
+        facts = leaves([head, said, self._effective, generator])
+        damage = self._m.journal_damage
         return split(
-            [*leaves(head), *leaves(said), *leaves(self._effective), *leaves(traffic.get("generator")),
-             *self._journal_damage(), *self._counts()]
-        )  # fmt: skip
+            [*facts, *self._dates(head), damage, float(len(self._m.records)), *self.of_drill()]
+        )
 
     @cached_property
     def words(self) -> str:
@@ -106,12 +111,23 @@ class Sources:
         return (
             bool(_REFERENCE.fullmatch(code))
             or code in self._checks
+            or code in self._faults
             or _PLACE.match(code) is not None
         )
 
     @cached_property
     def _checks(self) -> frozenset[str]:
         return frozenset(each.name for each in self._m.result.checks)
+
+    @cached_property
+    def _faults(self) -> Mapping[str, Any]:
+        """What was asked of each fault, with the defaults of its kind."""
+        method = self._m.effective.experiment.method if self._m.effective else ()
+        by_id = {fault.id: dump(fault) for fault in method if fault.id}
+        by_kind = {
+            each.fault: [dump(one) for one in method if one.fault == each.fault] for each in method
+        }
+        return {**by_id, **by_kind}
 
     def delays(self, references: Sequence[str]) -> list[float]:
         """Instants under the references, and how long after one another they lie."""
@@ -123,7 +139,8 @@ class Sources:
         """By how much the failures grew between two samples."""
         ats = [float(each[1:]) for each in references if each.startswith("@")]
         where = [i for i in map(self._nearest, ats) if i is not None]
-        return [abs(self._failed(a) - self._failed(b)) for a, b in combinations(where, 2)]
+        totals = [self._totals(i) for i in where]
+        return [abs(x - y) for a, b in combinations(totals, 2) for x, y in zip(a, b, strict=True)]
 
     @cached_property
     def _turns(self) -> list[float]:
@@ -132,6 +149,8 @@ class Sources:
         clocks = result.clocks
         found = [f.injected_at for f in result.faults] + [f.removed_at for f in result.faults]
         found += [a.fired_at for a in result.alerts]
+        begun = (r for r in self._m.records if r.event.kind == "fault.injecting")
+        found += [self._m.at_s(record.t_ns) for record in begun]
         if clocks.damage_at is not None:
             turns = ("detected", "acknowledged", "mitigated", "recovered")
             after = [clocks.after_s(name) for name in turns]
@@ -144,9 +163,19 @@ class Sources:
         if reference.startswith("#"):
             record = self._records.get(int(reference[1:]))
             return [] if record is None else [self._m.at_s(record.t_ns)]
+        if place := _PLACE.match(reference):
+            return [*self._instant_of_line(place[1], int(place[2] or 0))]
         place = _walk(self._result, reference)
         own = place if isinstance(place, dict) else {}
         return [v for k, v in own.items() if k.endswith("_at") and isinstance(v, int | float)]
+
+    def _instant_of_line(self, name: str, line: int) -> Iterator[float]:
+        """When a line of a log was written, if it says so."""
+        zero = self._m.wall(0.0)
+        for leaf in self._of_line(name, line) or () if line and zero else ():
+            with suppress(ValueError, TypeError):
+                if isinstance(leaf, str) and zero is not None:
+                    yield (datetime.fromisoformat(leaf) - zero).total_seconds()
 
     def _json(self, name: str) -> Any:
         try:
@@ -161,6 +190,8 @@ class Sources:
             return None if record is None else [*self._of_record(record)]
         if reference.startswith("@"):
             return self._of_sample(float(reference[1:]))
+        if reference in self._faults:
+            return [*leaves(self._faults[reference])]
         if reference in self._checks:
             return self._of_result(f"checks.{reference}")
         if place := _PLACE.match(reference):
@@ -224,6 +255,14 @@ class Sources:
     def _p95(self) -> np.ndarray[Any, np.dtype[np.float64]]:
         return self._m.curves.percentile(0.95)
 
+    def _totals(self, at: int) -> list[float]:
+        """Counts up to an instant: of failures, of each answer, of those slower than each bound."""
+        curves = self._m.curves
+        every = curves.buckets.get(np.inf)
+        slower = [] if every is None else [every - each for each in curves.buckets.values()]
+        counters = [*curves.answers.values(), curves.drops, *slower]
+        return [self._failed(at), *(float(each[at]) for each in counters)]
+
     def _failed(self, at: int) -> float:
         """Failures up to an instant; those of a window are the difference of two."""
         curves = self._m.curves
@@ -236,7 +275,7 @@ class Sources:
         if path.startswith("checks.") and isinstance(place, dict):
             lines = place.get("checks") or ()
             found = next((each for each in lines if each.get("name") == rest), None)
-            return None if found is None else [*leaves(found), *self._of_check(rest)]
+            return None if found is None else [*leaves(found), *self._of_certificate(rest)]
         if top == "metrics" or path.startswith("metrics."):
             path = f"traffic.{path}"
         place = _walk(place, path)
@@ -244,21 +283,35 @@ class Sources:
             return None
         return [*leaves(place)]
 
-    def _of_check(self, name: str) -> Iterator[Leaf]:
-        """The certificate that stands in a file of its own."""
-        for path in (f"certificates/{name}.json",):
-            found = self._json(path)
-            yield from leaves(found)
+    def _of_certificate(self, name: str) -> Iterator[Leaf]:
+        """The certificate of a check, which stands in a file of its own."""
+        yield from leaves(self._json(f"certificate-{name}.json"))
 
-    def _counts(self) -> Iterator[float]:
-        """How many lines there are of what a table may cut."""
-        yield float(len(self._m.records))
+    def _dates(self, texts: Sequence[Any]) -> Iterator[Leaf]:
+        """The parts of a date, which languages write in an order of their own."""
+        for text in texts:
+            with suppress(ValueError):
+                at = datetime.fromisoformat(text) if isinstance(text, str) else None
+                if at is not None:
+                    yield from map(float, (at.year, at.month, at.day))
+                    yield at.strftime("%H:%M")
 
-    def _journal_damage(self) -> Iterator[str]:
-        yield self._m.journal_damage
+    def of_drill(self) -> Iterator[Leaf]:
+        """The score, which the course of a drill and its baselines give."""
+        if self._m.drill is not None:
+            yield from leaves(_plain(self._m.drill.score))
 
     def _roles(self) -> list[str]:
         return [] if self._m.drill is None else list(self._m.drill.roles.values())
+
+
+def _plain(value: Any) -> Any:
+    """Dataclasses as JSON."""
+    if is_dataclass(value):
+        return {each.name: _plain(getattr(value, each.name)) for each in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    return [*map(_plain, value)] if isinstance(value, list | tuple) else value
 
 
 _NOWHERE: Final = object()
@@ -286,3 +339,41 @@ def _walk(place: Any, path: str) -> Any:
 def _names(evaluation: Any) -> Iterator[str]:
     yield from (str(each.labels.get("alertname", "")) for each in evaluation.alerts)
     yield from (name.removeprefix("objective:") for name in evaluation.readings)
+
+
+class Support:
+    """What one block may have: what its references lead to, and what all blocks may have."""
+
+    def __init__(self, block: Block, sources: Sources) -> None:
+        self._sources = sources
+        own = [each for each in dict.fromkeys(block.codes) if sources.is_reference(each)]
+        above = [each for each in dict.fromkeys(block.above) if sources.is_reference(each)]
+        self.references = (own or above)[:_MOST_REFERENCES]
+        self._dead = {each for each in self.references if sources.of(each) is None}
+        numbers, texts = sources.of_file(block.text)
+        for known in filter(None, map(sources.of, self.references)):
+            numbers = [*numbers, *known[0]]
+            texts = [*texts, *known[1]]
+        self._numbers = [*numbers, *sources.growth(self.references)]
+        self._texts = texts
+        self._delays = [*sources.delays(self.references), *split(sources.of_drill())[0]]
+        self._row = block.row
+
+    def is_dead(self, word: str) -> bool:
+        """True if the word is of a reference that leads nowhere."""
+        return any(word in each for each in self._dead)
+
+    def has(self, number: Number) -> bool:
+        """True if one of the sources has the number, or the name."""
+        values, texts = self._sources.general
+        if number.value is None:
+            known = (*self._texts, *texts, *self.references)
+            return any(number.word in each for each in known) or number.word in self._sources.words
+        own = [*self._numbers, *(self._delays if number.unit in TIME_UNITS else ())]
+        # A number inside of a reference, `alerts[0]`, is that of the reference.
+        own += [
+            n.value for each in self.references for n in numbers_in(each) if n.value is not None
+        ]
+        if number.at == 0 and number.value == self._row > 0:
+            return True  # the first cell of a row numbers it
+        return any(map(number.shows, own if self.references else [*own, *values]))

@@ -11,12 +11,13 @@ from typing import Final
 
 from gameday.judge.result import CheckLine
 from gameday.report import format
+from gameday.report.causes import Failure, failures
 from gameday.report.draft_file import scalar
 from gameday.report.inputs import Material
 from gameday.report.markdown import Markup, code
 from gameday.report.messages import Messages
 from gameday.report.sections.lessons import alert_evidence, bad_steps, step_evidence
-from gameday.report.sections.summary import names
+from gameday.report.sections.names import names
 
 _INDENT: Final = "  "
 
@@ -42,9 +43,9 @@ def actions(m: Material, say: Messages) -> list[Markup]:
 
 def proposed(m: Material, say: Messages) -> Iterator[Action]:
     """The actions that the result calls for."""
-    for check in _checks(m, "invalid"):
-        what = say("actions.check", check=code(check.name))
-        yield Action(what=what, evidence=_summary(check, say), type="prevent", expect=[check.name])
+    for failure in failures(m.result, m.wrongs):
+        if not _has_items_of_its_own(m, failure):
+            yield _of_failure(failure, say)
     for i, alert in enumerate(m.result.alerts):
         if alert.expected and alert.status in {"missed", "late"}:
             status, name = say.word(alert.status), code(alert.alert)
@@ -69,6 +70,33 @@ def proposed(m: Material, say: Messages) -> Iterator[Action]:
             type="process",
             expect=[check.name for check in unknown],
         )
+
+
+def _of_failure(failure: Failure, say: Messages) -> Action:
+    """One item for all checks that failed of one cause."""
+    first = failure.first.name
+    known = f"actions.fix_{first}" in say.by_id
+    what = say(f"actions.fix_{first}") if known else say("actions.check", check=code(first))
+    also = [*(check.name for check in failure.checks[1:]), *(a.alert for a in failure.alerts)]
+    if also:
+        what = say("actions.together", what=what, also=names(also))
+    evidence = Markup("; ".join(_summary(check, say) for check in failure.checks))
+    expect = [check.name for check in failure.checks]
+    return Action(what=what, evidence=evidence, type=_type(first), expect=expect)
+
+
+def _type(check: str) -> str:
+    if check == "alerts":
+        return "detect"
+    return "mitigate" if check in {"playbook", "recovered"} else "prevent"
+
+
+def _has_items_of_its_own(m: Material, failure: Failure) -> bool:
+    """True if each thing that the check failed of is an item already: its alerts, or its steps."""
+    if failure.first.name == "playbook":
+        return bool(bad_steps(m))
+    bad = [each.status for each in m.result.alerts if each.status in {"false", "missed", "late"}]
+    return failure.first.name == "alerts" and bool(bad) and "false" not in bad
 
 
 def _shown(action: Action, experiment: str, say: Messages) -> Markup:

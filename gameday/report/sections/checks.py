@@ -1,15 +1,16 @@
 """Proof of the result: every check's verdict, and the files with their sums."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from gameday.evidence.events import RunStarted
 from gameday.evidence.seal import digest_of
 from gameday.judge.result import CheckLine
-from gameday.judge.verdict import NotApplicable
+from gameday.judge.verdict import SHOWN, NotApplicable
 from gameday.report import format
+from gameday.report.certificates import file_of, has_file
 from gameday.report.inputs import Material
 from gameday.report.markdown import Markup, bullets, code, table, text
 from gameday.report.messages import Messages
@@ -19,11 +20,13 @@ _EVIDENCE: Final = (
     "journal.jsonl",
     "samples.jsonl",
     "audit.json",
+    "certificate-*.json",
     "reaper.jsonl",
     "inputs/*",
     "inputs/rules/*",
     "history/*.bin",
 )
+_MOST_COLUMNS: Final = 7
 _REQUIRED: Final = ("journal.jsonl", "samples.jsonl", "audit.json", "inputs/effective.json")
 
 
@@ -34,8 +37,8 @@ def proof(m: Material, say: Messages) -> list[Markup]:
         return [*blocks, say("proof.none")]
     head = [say(f"proof.col_{name}") for name in ("check", "verdict", "summary", "ref")]
     blocks += [say("proof.about"), table(head, [_row(check, say) for check in checks])]
-    certificates = [_certificate(check, say) for check in checks if check.certificate]
-    blocks += [bullets(certificates)] if certificates else []
+    for check in checks:
+        blocks += _certificate(m, check, say) if check.certificate else []
     lacking = [_lacking(each, say) for each in m.result.not_applicable]
     if lacking:
         blocks.append(say("proof.not_applicable", checks=Markup(", ".join(lacking))))
@@ -48,9 +51,40 @@ def _row(check: CheckLine, say: Messages) -> list[Markup]:
     return [code(name), say.word(check.verdict), summary, format.of_result(f"checks.{name}")]
 
 
-def _certificate(check: CheckLine, say: Messages) -> Markup:
-    content = code(json.dumps(check.certificate))
-    return say("proof.certificate", check=code(check.name), certificate=content)
+def _certificate(m: Material, check: CheckLine, say: Messages) -> list[Markup]:
+    """The first facts of a proof as a table, and the file that has it whole."""
+    file = code(file_of(check.name)) if has_file(m.result, check.name) else None
+    about = say("proof.certificate", check=code(check.name), file=file) if file else None
+    lines = [line for line in _facts(m, check)[:SHOWN] if line]
+    columns = list(dict.fromkeys(key for line in lines for key in line))[:_MOST_COLUMNS]
+    shown = [table(_head(columns, say), [_cells(line, columns) for line in lines])] if lines else []
+    return [*([about] if about else []), *(shown if about else [])]
+
+
+def _facts(m: Material, check: CheckLine) -> Sequence[Mapping[str, object]]:
+    """Facts of a verdict: the people where they are known, else the evidence as it stands."""
+    wrong = next((each for each in m.wrongs if each.check == check.name), None)
+    if wrong and wrong.people and wrong.people[0].at_s is not None:
+        return [{"user": p.user, "ended_at": p.at_s, "issue_id": p.issue_id} for p in wrong.people]
+    return [each for each in check.evidence if isinstance(each, Mapping)]
+
+
+def _head(columns: Sequence[str], say: Messages) -> list[Markup]:
+    known = (f"certificate.col_{name}" in say.by_id for name in columns)
+    return [
+        say(f"certificate.col_{name}") if there else code(name)
+        for name, there in zip(columns, known, strict=True)
+    ]
+
+
+def _cells(line: Mapping[str, object], columns: Sequence[str]) -> list[Markup]:
+    return [_cell(line.get(name)) for name in columns]
+
+
+def _cell(value: object) -> Markup:
+    if value is None or value == "":
+        return Markup("–")
+    return code(value if isinstance(value, str) else json.dumps(value))
 
 
 def _lacking(each: NotApplicable, say: Messages) -> Markup:

@@ -7,7 +7,7 @@ from gameday.report import format
 from gameday.report.inputs import Material
 from gameday.report.markdown import Markup, code, table
 from gameday.report.messages import Messages
-from gameday.report.sections.summary import names
+from gameday.report.sections.names import names
 
 _COLUMNS: Final = ("alert", "expected", "status", "active", "fired", "resolved", "from")
 _DELAYS: Final = ("alert", "impact", "expression", "pending", "total", "from")

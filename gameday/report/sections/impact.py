@@ -88,14 +88,20 @@ def _hurt(m: Material, say: Messages) -> list[Row]:
         return []
     lasted_s = m.result.clocks.recovered_after_s
     end_s = float(t_s[-1]) if lasted_s is None else start_s + lasted_s
-    inside = [max(0, int(np.searchsorted(t_s, at, "right")) - 1) for at in (start_s, end_s)]
+    failed, source = failed_between(m, start_s, end_s)
+    what = say("impact.hurt", start=format.clock(start_s), end=format.clock(end_s))
+    return [_row(say, what, failed, source)]
+
+
+def failed_between(m: Material, start_s: float, end_s: float) -> tuple[int, Markup]:
+    """The requests that failed between two instants, and the samples that say so."""
+    t_s = m.curves.t_s
+    first, last = (max(0, int(np.searchsorted(t_s, at, "right")) - 1) for at in (start_s, end_s))
     failed = sum(
         (m.curves.answers[name] for name in _FAILED if name in m.curves.answers), m.curves.drops
     )
-    first, last = inside
-    what = say("impact.hurt", start=format.clock(start_s), end=format.clock(end_s))
     source = f"{format.of_sample(float(t_s[first]))} {format.of_sample(float(t_s[last]))}"
-    return [_row(say, what, int(failed[last] - failed[first]), Markup(source))]
+    return int(failed[last] - failed[first]), Markup(source)
 
 
 def _latencies(m: Material, say: Messages) -> list[Row]:
@@ -125,7 +131,10 @@ def _coupons(m: Material, say: Messages) -> list[Row]:
     beyond = max(0, stored - stock) if stored is not None and stock is not None else None
     ref = format.of_record(audit)
     what = say("impact.beyond", stock=stock)
-    rows = [_row(say, say("impact.rows"), stored, ref), _row(say, what, beyond, ref)]
+    rows = [
+        _row(say, say("impact.rows"), stored, ref),
+        _row(say, what, beyond, Markup(f"{ref} {code('inputs/effective.json')}")),
+    ]
     check = m.check("no_premature_sold_out")
     if check is None:
         return rows

@@ -12,13 +12,14 @@ from gameday.evidence.events import FaultDosed, ResponderStarted
 from gameday.evidence.journal import every
 from gameday.judge.result import AlertOutcome, CheckLine, StepLine
 from gameday.report import format
+from gameday.report.causes import failures
 from gameday.report.inputs import Material
 from gameday.report.markdown import Markup, bullets, code
 from gameday.report.messages import Messages
 from gameday.report.sections.detection import delays
 from gameday.report.sections.impact import last_sample, outcome_count
+from gameday.report.sections.names import names
 from gameday.report.sections.response import dose, step_records
-from gameday.report.sections.summary import names
 
 _LONG_PENDING: Final = 0.5  # more than half of the detection was the rule's own `for:`
 # An alert that outlives the recovery by more keeps people awake for nothing.
@@ -59,9 +60,10 @@ def _design(m: Material, say: Messages) -> Iterator[Prompt]:
 
 
 def _alert_factors(m: Material, say: Messages) -> Iterator[Prompt]:
+    told = [alert for failure in failures(m.result, m.wrongs) for alert in failure.alerts]
     for i, alert in enumerate(m.result.alerts):
         name, evidence = code(alert.alert), alert_evidence(alert, i, say)
-        if alert.status == "false":
+        if alert.status == "false" and alert not in told:
             yield say("factors.false_alert", alert=name), evidence
         elif alert.expected and alert.status in {"missed", "late"}:
             status = say.word(alert.status)
@@ -86,8 +88,12 @@ def _pending_factor(m: Material, say: Messages) -> Iterator[Prompt]:
 
 
 def _other_factors(m: Material, say: Messages) -> Iterator[Prompt]:
-    for check in _checks(m, "invalid"):
-        yield say("factors.check", check=code(check.name)), _summary(check, say)
+    for failure in failures(m.result, m.wrongs):
+        evidence = Markup("; ".join(_summary(check, say) for check in failure.checks))
+        name = failure.first.name
+        known = f"factors.why_{name}" in say.by_id
+        question = say(f"factors.why_{name}") if known else say("factors.check", check=code(name))
+        yield question, evidence
     for step in bad_steps(m):
         question = say("factors.step", step=step.step, status=say.word(step.status))
         yield question, step_evidence(m, step, say)

@@ -1,7 +1,7 @@
 """Response to the incident: the steps, the recovery, and the fault that caused it all."""
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from types import UnionType
 from typing import Final
 
@@ -13,7 +13,7 @@ from gameday.report import format
 from gameday.report.inputs import Material
 from gameday.report.markdown import Markup, bullets, code, table, text
 from gameday.report.messages import Messages
-from gameday.report.sections.summary import CLOCKS, describe_fault
+from gameday.report.sections.names import CLOCKS, describe_fault
 from gameday.report.sections.timeline import quantity, sentence
 
 MOST_ORDERS: Final = 200  # of people, and of all others; a program may give thousands
@@ -218,7 +218,7 @@ def _fault(m: Material, fault: FaultLine, say: Messages) -> list[Markup]:
     return [
         Markup(f"{code(fault.id)} {code(fault.fault)}"),
         code(fault.target) if fault.target else Markup("–"),
-        _asked(m, fault),
+        asked_of(m, fault),
         dose(fault, say),
         say.word(fault.injected),
         Markup(window),
@@ -231,10 +231,11 @@ def _at(at_s: float | None, say: Messages) -> Markup:
     return say.value(format.clock(at_s))
 
 
-def _asked(m: Material, fault: FaultLine) -> Markup:
+def asked_of(m: Material, fault: FaultLine, without: Collection[str] = ()) -> Markup:
+    """The settings of a fault, as the experiment asked for them."""
     method = m.effective.experiment.method if m.effective else ()
     asked = next((dump(each) for each in method if each.id == fault.id), {})
-    return pairs((k, v) for k, v in asked.items() if k not in _NOT_ASKED)
+    return pairs((k, v) for k, v in asked.items() if k not in {*_NOT_ASKED, *without})
 
 
 def dose(fault: FaultLine, say: Messages) -> Markup:

@@ -1,18 +1,20 @@
 """The first page: what this is, and what happened in a few sentences."""
 
 import re
-from collections.abc import Iterable
 from typing import Final
 
-from gameday.judge.result import FaultLine, MissingPart
+from gameday.judge.result import CheckLine, MissingPart
 from gameday.report import format
+from gameday.report.causes import Failure, failures
 from gameday.report.inputs import Material
 from gameday.report.markdown import Markup, bullets, code
 from gameday.report.messages import Messages
+from gameday.report.people import SAFETY
+from gameday.report.sections.names import CLOCKS, names
+from gameday.report.sections.people import cause, people
 from gameday.spec.experiment import ISSUANCE
 
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
-CLOCKS: Final = ("detected", "acknowledged", "mitigated", "recovered")
 
 
 def head_values(m: Material, language: str) -> dict[str, str]:
@@ -71,27 +73,20 @@ def title(m: Material, say: Messages) -> list[Markup]:
     if m.result.missing:
         blocks.append(say("title.missing"))
         blocks.append(bullets([_missing(each, say) for each in m.result.missing]))
-    return [*blocks, say("title.people"), say("title.references")]
+    return [*blocks, say("title.people")]
 
 
 def summary(m: Material, say: Messages) -> list[Markup]:
-    """The summary: what was tried, who was hurt, how it went, what was found."""
-    blocks = [say("summary.head")]
+    """What happened to people, the cause, the clocks, and what else was found."""
+    blocks = [say("summary.head"), *people(m, say)]
+    sentences = [] if m.result.clocks.damage_at is not None else _damage(m, say)
+    blocks += [Markup(" ".join(sentences))] if sentences else []
+    blocks += cause(m, say)
+    blocks += [Markup(" ".join(_damage(m, say)))] if not sentences and m.has_traffic else []
     if m.effective and (hypothesis := m.effective.experiment.hypothesis):
         blocks.append(say("summary.hypothesis", hypothesis=hypothesis))
-    sentences = [_faults(m, say), *_damage(m, say), *_findings(m, say)]
-    return [*blocks, Markup(" ".join(sentences)), say("summary.person")]
-
-
-def names(found: Iterable[str]) -> Markup:
-    """Names as code, with commas."""
-    return Markup(", ".join(code(name) for name in found))
-
-
-def describe_fault(fault: FaultLine) -> Markup:
-    """A fault and what it hits, in a few words."""
-    target = fault.target
-    return Markup(code(fault.fault) + (f" → {code(target)}" if target else ""))
+    blocks += [Markup(" ".join(found))] if (found := _findings(m, say)) else []
+    return [*blocks, say("summary.person"), say("title.references")]
 
 
 def _missing(each: MissingPart, say: Messages) -> Markup:
@@ -102,13 +97,6 @@ def _how(m: Material, say: Messages) -> Markup:
     ended = m.result.ended
     known = f"ended.{ended}" in say.by_id
     return say(f"ended.{ended}") if known else say("ended.other", ended=ended)
-
-
-def _faults(m: Material, say: Messages) -> Markup:
-    injected = [f for f in m.result.faults if f.injected_at is not None]
-    if injected:
-        return say("summary.faults", faults=Markup(", ".join(map(describe_fault, injected))))
-    return say("summary.no_fault" if m.result.faults else "summary.no_method")
 
 
 def _damage(m: Material, say: Messages) -> list[Markup]:
@@ -129,10 +117,24 @@ def _damage(m: Material, say: Messages) -> list[Markup]:
 
 
 def _findings(m: Material, say: Messages) -> list[Markup]:
+    """The verdicts that the sentences before do not speak of."""
     checks, ref = m.result.checks, format.of_result("checks")
-    invalid = [check.name for check in checks if check.verdict == "invalid"]
+    said = {name for wrong in failures(m.result, m.wrongs) for name in _said(wrong)}
+    invalid = [c for c in checks if c.verdict == "invalid" and c.name not in said]
     unknown = [check.name for check in checks if check.verdict == "unknown"]
-    found = [say("summary.invalid", checks=names(invalid), ref=ref)] if invalid else []
+    found = [_invalid(check, say) for check in invalid]
     found += [say("summary.unknown", checks=names(unknown), ref=ref)] if unknown else []
-    sound = [say("summary.sound", ref=ref)] if checks and not invalid else []
-    return found + sound
+    sound = checks and not any(check.verdict == "invalid" for check in checks)
+    return [*found, say("summary.sound", ref=ref)] if sound else found
+
+
+def _said(failure: Failure) -> list[str]:
+    """The checks of a failure that is about people, and so has been told in the beginning."""
+    if failure.first.name not in SAFETY:
+        return []
+    return [check.name for check in failure.checks]
+
+
+def _invalid(check: CheckLine, say: Messages) -> Markup:
+    summary, ref = say.line(check.message, check.summary), format.of_result(f"checks.{check.name}")
+    return say("summary.invalid", check=code(check.name), summary=summary, ref=ref)

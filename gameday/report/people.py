@@ -1,0 +1,196 @@
+"""People to whom wrong was done, by the checks of safety that failed: who, how many, and when.
+
+The counts are those of the verdict (the values of its message), so the draft and `result.json`
+cannot disagree. Who and when is looked up in the history where it can be read, else it is what the
+verdict shows: its first ten.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from gameday.core.errors import UnknownError
+from gameday.core.messages import Message
+from gameday.evidence import wrong_answers
+from gameday.evidence.attempts import Indices
+from gameday.evidence.model import Evidence
+from gameday.evidence.read import read
+from gameday.judge.result import CheckLine, Result
+
+SAFETY: Final = (
+    "no_over_issuance",
+    "one_per_user",
+    "no_lost_issuance",
+    "no_phantom",
+    "no_premature_sold_out",
+    "stores_agree",
+)
+KINDS: Final[Mapping[tuple[str, str], str]] = {
+    ("no_over_issuance", "check.no_over_issuance.rows"): "over",
+    ("no_over_issuance", "check.no_over_issuance.promised"): "promised",
+    ("one_per_user", "check.one_per_user.rows"): "two_rows",
+    ("one_per_user", "check.one_per_user.twice"): "twice",
+    ("no_lost_issuance", "check.no_lost_issuance.lost"): "lost",
+    ("no_phantom", "check.no_phantom.unexplained"): "phantom_row",
+    ("no_phantom", "check.no_phantom.baseless"): "phantom_answer",
+    ("no_premature_sold_out", "check.no_premature_sold_out.early"): "early",
+    ("no_premature_sold_out", "check.no_premature_sold_out.left"): "left",
+    ("stores_agree", "check.stores_agree.other_stock"): "stock_differs",
+    ("stores_agree", "check.stores_agree.other_users"): "users_differ",
+    ("stores_agree", "check.stores_agree.other_answer"): "answer_differs",
+}
+"""Kinds of wrong by the check and the message of its verdict."""
+_COUNTED: Final = {
+    "over": "beyond",
+    "promised": "beyond",
+    "two_rows": "users",
+    "twice": "answers",
+    "lost": "lost",
+    "phantom_row": "rows",
+    "phantom_answer": "answers",
+    "early": "early",
+    "left": "told",
+}
+MOST_COUNTED: Final = 10**15
+_MOST_LISTED: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """A user as the history numbers them, and when the wrong answer came; None if not known."""
+
+    user: int
+    at_s: float | None = None
+    issue_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wrong:
+    """The wrong that one check found; `kind` is "" for one that this version has no words for.
+
+    `count` is how many, as the verdict counts them; `people` may be fewer than that.
+    """
+
+    check: str
+    kind: str = ""
+    count: int | None = None
+    people: Sequence[Person] = ()
+    values: Mapping[str, int | float]
+
+    @property
+    def first_s(self) -> float | None:
+        """When it began, as far as that is known."""
+        return min((each.at_s for each in self.people if each.at_s is not None), default=None)
+
+    @property
+    def last_s(self) -> float | None:
+        return max((each.at_s for each in self.people if each.at_s is not None), default=None)
+
+
+def wrongs_of(run_dir: Path, result: Result) -> Sequence[Wrong]:
+    """What each failed check of safety found, the gravest first."""
+    failed = {c.name: c for c in result.checks if c.verdict == "invalid" and c.name in SAFETY}
+    if not failed:
+        return ()
+    evidence = None
+    with suppress(UnknownError, OSError, ValueError):
+        evidence = read(run_dir)
+    return [_wrong(failed[name], evidence) for name in SAFETY if name in failed]
+
+
+def _wrong(check: CheckLine, evidence: Evidence | None) -> Wrong:
+    kind, message = _kind(check)
+    values = {} if message is None else _numbers(message)
+    found: Sequence[Person] = ()
+    if evidence is not None:
+        with suppress(UnknownError):
+            found = _looked_up(kind, evidence)
+    return Wrong(
+        check=check.name,
+        kind=kind,
+        count=_whole(values.get(_COUNTED.get(kind, ""))),
+        people=found or _shown(check.evidence),
+        values=values,
+    )
+
+
+def _kind(check: CheckLine) -> tuple[str, Message | None]:
+    """The first part of the verdict's message that tells of a wrong, and its kind."""
+    parts = check.message.values.get("parts") if check.message else None
+    told = [check.message, *(parts if isinstance(parts, list | tuple) else ())]
+    for each in told:
+        if isinstance(each, Message) and (found := KINDS.get((check.name, each.id))):
+            return found, each
+    return "", None
+
+
+def _numbers(message: Message) -> Mapping[str, int | float]:
+    """The numbers among the values of a message, those of counted things too."""
+    found: dict[str, int | float] = {}
+    for name, value in message.values.items():
+        held = value.values.get("n") if isinstance(value, Message) else value
+        if isinstance(held, int | float) and not isinstance(held, bool):
+            found[name] = held
+    return found
+
+
+def _whole(value: object) -> int | None:
+    if not isinstance(value, int | float) or not abs(value) <= MOST_COUNTED:
+        return None
+    return int(value)
+
+
+def _looked_up(kind: str, evidence: Evidence) -> Sequence[Person]:
+    """Everybody, from the history, where that says who it was."""
+    match kind:
+        case "over":
+            return _beyond_rows(evidence)
+        case "promised":
+            return _answered(evidence, wrong_answers.beyond_stock(evidence.asked, evidence.stock))
+        case "twice":
+            replay = evidence.plan.system.semantics.replay
+            return _answered(evidence, wrong_answers.issued_again(evidence.asked, replay))
+        case "lost":
+            return _answered(evidence, wrong_answers.lost(evidence.asked, evidence.audited))
+        case _:
+            return ()
+
+
+def _answered(evidence: Evidence, answers: Indices) -> Sequence[Person]:
+    lines = evidence.attempts.describe(answers[:_MOST_LISTED], evidence.t0_ns)
+    return [Person(user=a.user, at_s=a.ended_at, issue_id=a.issue_id) for a in lines]
+
+
+def _beyond_rows(evidence: Evidence) -> Sequence[Person]:
+    """The rows beyond the stock, in the order in which people were told of them."""
+    attempts = evidence.asked
+    answers = wrong_answers.issued(attempts)
+    users, first = np.unique(attempts.users[answers], return_index=True)
+    told = dict(zip(users.tolist(), attempts.ended[answers[first]].tolist(), strict=True))
+    rows = sorted(evidence.audited.rows, key=lambda row: (told.get(row[0], 2**63), row))
+    return [
+        Person(user=user, at_s=evidence.seconds(told.get(user)), issue_id=id_)
+        for user, id_ in rows[evidence.stock :][:_MOST_LISTED]
+    ]
+
+
+def _shown(lines: Sequence[Any]) -> Sequence[Person]:
+    """The people that a verdict names: rows, or answers with their time."""
+    found = []
+    for line in lines:
+        user = line.get("user") if isinstance(line, Mapping) else None
+        if not isinstance(user, int) or isinstance(user, bool):
+            continue
+        at_s, id_ = line.get("ended_at"), line.get("issue_id")
+        found.append(
+            Person(
+                user=user,
+                at_s=float(at_s) if isinstance(at_s, int | float) else None,
+                issue_id=id_ if isinstance(id_, str) else "",
+            )
+        )
+    return found

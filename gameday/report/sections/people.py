@@ -1,0 +1,201 @@
+"""What happened to people, and the cause that is known because gameday made it."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+
+from gameday.evidence.events import ActionDone, AuditRead, FaultDosed, Observation, StepDone
+from gameday.evidence.journal import Record
+from gameday.judge.result import Dose, FaultLine
+from gameday.report import format
+from gameday.report.causes import failures
+from gameday.report.certificates import file_of, has_file
+from gameday.report.inputs import Material
+from gameday.report.markdown import Markup, bullets, code
+from gameday.report.messages import Messages
+from gameday.report.people import MOST_COUNTED, Wrong
+from gameday.report.sections.impact import failed_between
+from gameday.report.sections.names import names
+from gameday.report.sections.response import asked_of
+
+_NAMED: Final = 5  # users in a sentence; the table of the certificate has ten, its file has all
+_SLOW_S: Final = 0.2
+_SAID_APART: Final = frozenset({"at", "duration", "direction", "toxicity"})
+
+
+def people(m: Material, say: Messages) -> list[Markup]:
+    """Wrongs first, then those who waited; one paragraph, or a list of several."""
+    found = [*_wrongs(m, say), *_served(m, say)]
+    return [bullets(found)] if len(found) > 1 else found
+
+
+def cause(m: Material, say: Messages) -> list[Markup]:
+    """The faults that were there, what of the system they reached, and what was done by then."""
+    there = [fault for fault in m.result.faults if fault.injected_at is not None]
+    if not there:
+        return [say("summary.no_fault" if m.result.faults else "summary.no_method")]
+    told = [_fault(m, fault, say) for fault in there]
+    return [Markup(" ".join([say("origin.known"), *told, *_done_before(m, say)]))]
+
+
+def _wrongs(m: Material, say: Messages) -> Iterator[Markup]:
+    """A sentence for each failure of safety; what only confirms another one is said behind it."""
+    by_check = {wrong.check: wrong for wrong in m.wrongs}
+    for failure in failures(m.result, m.wrongs):
+        wrong = by_check.get(failure.first.name)
+        if wrong is None:
+            continue
+        said = [_wrong(m, wrong, say)]
+        also = [check.name for check in failure.checks[1:] if check.name != "alerts"]
+        if also:
+            ref = Markup(" ".join(format.of_result(f"checks.{name}") for name in also))
+            said.append(say("people.also", checks=names(also), ref=ref))
+        for alert in failure.alerts:
+            fired = format.clock(alert.fired_at)
+            ref = format.of_result(f"alerts[{list(m.result.alerts).index(alert)}]")
+            said.append(say("people.alert", alert=code(alert.alert), fired=fired, ref=ref))
+        yield Markup(" ".join(said))
+
+
+def _wrong(m: Material, wrong: Wrong, say: Messages) -> Markup:
+    ref = format.of_result(f"checks.{wrong.check}")
+    if wrong.kind:
+        audit = m.first(AuditRead) if wrong.kind == "over" else None
+        refs = Markup(f"{ref} {format.of_record(audit)}") if audit else ref
+        values = {name: _count(value) for name, value in wrong.values.items() if name != "at_s"}
+        at = format.clock(wrong.values.get("at_s"))
+        values |= {"n": _count(wrong.count), "at": at, "ref": refs, "store": _store(m, wrong)}
+        if wrong.kind == "left" and {"stock", "rows"} <= wrong.values.keys():
+            values["left"] = _count(wrong.values["stock"] - wrong.values["rows"])
+        wanted = say.placeholders(f"people.{wrong.kind}")
+        told = [say(f"people.{wrong.kind}", **{name: values.get(name) for name in wanted})]
+    else:
+        check = m.check(wrong.check)
+        summary = say.line(check.message, check.summary) if check else ""
+        told = [say("people.other", check=code(wrong.check), summary=summary, ref=ref)]
+    return Markup(" ".join([*told, *_who(m, wrong, say)]))
+
+
+def _count(value: float | None) -> int | None:
+    return int(value) if value is not None and abs(value) <= MOST_COUNTED else None
+
+
+def _store(m: Material, wrong: Wrong) -> Markup | None:
+    """The name of the store that differs."""
+    check = m.check(wrong.check)
+    lines = check.evidence if check else ()
+    named = (
+        each.get(key) for each in lines if isinstance(each, dict) for key in ("store", "only_in")
+    )
+    store = next((name for name in named if isinstance(name, str) and name != "rows"), None)
+    return None if store is None else code(store)
+
+
+def _who(m: Material, wrong: Wrong, say: Messages) -> Iterator[Markup]:
+    """Who it was, since when, and what they hold now."""
+    if not wrong.people:
+        return
+    users = list(dict.fromkeys(person.user for person in wrong.people))
+    shown = Markup(", ".join(str(user) for user in users[:_NAMED]))
+    more = max(len(users), wrong.count or 0) - len(users[:_NAMED])
+    file = code(file_of(wrong.check)) if has_file(m.result, wrong.check) else None
+    if more <= 0:
+        yield say("people.who", users=shown)
+    elif file is None:
+        yield say("people.who_more", users=shown, more=more)
+    else:
+        yield say("people.who_file", users=shown, more=more, file=file)
+    if wrong.first_s is not None and wrong.last_s is not None:
+        times = {"first": format.clock(wrong.first_s), "last": format.clock(wrong.last_s)}
+        once = wrong.first_s == wrong.last_s
+        yield say("people.once", at=times["first"]) if once else say("people.times", **times)
+    now = f"people.now_{wrong.kind}"
+    if now in say.by_id:
+        yield say(f"people.now_{wrong.kind}")
+
+
+def _served(m: Material, say: Messages) -> Iterator[Markup]:
+    """How those fared who asked while it lasted."""
+    start_s, t_s = m.result.clocks.damage_at, m.curves.t_s
+    if start_s is None or not len(t_s):
+        return
+    lasted_s = m.result.clocks.recovered_after_s
+    end_s = float(t_s[-1]) if lasted_s is None else start_s + lasted_s
+    failed, source = failed_between(m, start_s, end_s)
+    slow = _slow_between(m, start_s, end_s)
+    shown = {
+        "start": format.clock(start_s),
+        "end": format.clock(end_s),
+        "failed": failed,
+        "slow": slow,
+        "edge": format.length(_SLOW_S),
+        "ref": source,
+    }
+    yield say("people.served_on" if lasted_s is None else "people.served", **shown)
+
+
+def _slow_between(m: Material, start_s: float, end_s: float) -> int | None:
+    buckets = m.curves.buckets
+    if _SLOW_S not in buckets or np.inf not in buckets:
+        return None
+    late = buckets[np.inf] - buckets[_SLOW_S]
+    first, last = (
+        max(0, int(np.searchsorted(m.curves.t_s, at, "right")) - 1) for at in (start_s, end_s)
+    )
+    return max(0, int(late[last] - late[first]))
+
+
+def _fault(m: Material, fault: FaultLine, say: Messages) -> Markup:
+    """A fault, since when it was there, and what of the system it reached."""
+    ref = format.of_records(*m.of_fault(fault.id, FaultDosed))
+    shown = {
+        "fault": code(fault.fault),
+        "asked": asked_of(m, fault, _SAID_APART),
+        "start": format.clock(fault.injected_at),
+        "end": format.clock(fault.removed_at),
+    }
+    on = fault.target
+    if not on:
+        said = [say("origin.fault", **shown)]
+    else:
+        said = [say("origin.fault_on", target=code(on), **shown)]
+    seen = fault.dose.witnesses if isinstance(fault.dose, Dose) else ()
+    reached = [_witness(each, say) for each in seen if each.why]
+    if fault.injected == "yes" and reached:
+        said.append(say("origin.reached", reached=Markup("; ".join(reached)), ref=ref))
+    elif fault.injected != "yes":
+        said.append(say("origin.unsure", injected=say.word(fault.injected), ref=ref))
+    return Markup(" ".join(said))
+
+
+def _witness(seen: Observation, say: Messages) -> Markup:
+    why = say.line(seen.message, seen.why)
+    known = f"origin.seen_{seen.witness.lower()}" in say.by_id
+    return say(f"origin.seen_{seen.witness.lower() if known else 'other'}", why=why)
+
+
+def _done_before(m: Material, say: Messages) -> Iterator[Markup]:
+    """Steps and actions that had been done before the first wrong answer: what else had changed."""
+    first_s = min((w.first_s for w in m.wrongs if w.first_s is not None), default=None)
+    if first_s is None:
+        return
+    done = [record for record in m.records if _changed(record) and m.at_s(record.t_ns) < first_s]
+    if done:
+        lines = [_act(m, record, say) for record in done[-_NAMED:]]
+        yield say("origin.done", acts=Markup("; ".join(lines)), first=format.clock(first_s))
+
+
+def _changed(record: Record) -> bool:
+    event = record.event
+    return isinstance(event, StepDone | ActionDone) and event.status == "done"
+
+
+def _act(m: Material, record: Record, say: Messages) -> Markup:
+    event = record.event
+    at, ref = format.clock(m.at_s(record.t_ns)), format.of_record(record)
+    undone = "undo_" if isinstance(event, StepDone | ActionDone) and event.undoing else ""
+    if isinstance(event, StepDone):
+        return say(f"origin.{undone}step", step=event.step, at=at, ref=ref)
+    do = code(event.do) if isinstance(event, ActionDone) else Markup("–")
+    return say(f"origin.{undone}action", do=do, at=at, ref=ref)
