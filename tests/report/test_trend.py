@@ -2,7 +2,9 @@
 
 import math
 import re
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 from hypothesis import given
@@ -46,12 +48,15 @@ def test_rows_are_oldest_first_and_tell_what_changed(tmp_path: Path) -> None:
 
 
 def test_repeats_are_earlier_whole_runs_of_the_same_inputs(tmp_path: Path) -> None:
-    def cut(result: dict[str, object]) -> None:
-        result["ended"] = "operator"
+    def end_as(ended: str) -> Callable[[dict[str, Any]], None]:
+        return lambda result: result.update(ended=ended)
 
     for number in range(6):
         past_run(
-            tmp_path, number, seed=8 if number == 1 else 7, change=cut if number == 2 else dict
+            tmp_path,
+            number,
+            seed=8 if number == 1 else 7,
+            change=end_as("operator" if number == 2 else "completed"),
         )
     runs = read_past_runs(tmp_path.iterdir()).runs
     (group,) = repeats_of(runs[3], runs[4], runs)

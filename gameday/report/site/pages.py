@@ -181,7 +181,7 @@ def _filter(names: Sequence[str], say: Messages) -> Html:
 
 
 def _index_table(overview: Overview, numbers: dict[str, int], say: Messages) -> Html:
-    columns = ("started", "experiment", "verdict", "ended", "stack", "recovered", "run")
+    columns = ("started", "run", "experiment", "verdict", "recovered", "ended", "stack")
     rows = []
     for run in reversed(overview.runs):
         result = run.result
@@ -189,12 +189,12 @@ def _index_table(overview: Overview, numbers: dict[str, int], say: Messages) -> 
         ended = say.by_id.get(f"ended.{result.ended}", result.ended)
         cell_texts = (
             when(run),
+            element("a", run.name[-4:], href=f"runs/{run.name}/{INDEX}", aria_label=run.name),
             experiment,
             _verdict(run, say),
+            figure(result.clocks.recovered_after_s, "s", say),
             ended,
             result.stack,
-            figure(result.clocks.recovered_after_s, "s", say),
-            element("a", run.name[-4:], href=f"runs/{run.name}/{INDEX}", aria_label=run.name),
         )
         number = numbers.get(run.experiment)
         class_ = None if number is None else f"e{number}"
