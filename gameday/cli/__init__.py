@@ -66,6 +66,9 @@ COMMANDS = {
         "gameday.cli.alerts:alerts",
         "Try alert rules on recorded runs, and find what no drill tests.",
     ),
+    "compare": ("gameday.cli.compare:compare", "Compare two runs of one experiment."),
+    "trend": ("gameday.cli.compare:trend", "Show all runs of an experiment over time."),
+    "site": ("gameday.cli.site:site", "Write a site of all runs, for a web server."),
     "readiness": (
         "gameday.cli.readiness:readiness",
         "Tell which playbooks the runs prove, and which have got old.",

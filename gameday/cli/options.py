@@ -1,5 +1,6 @@
 """The options that several commands share: where the system is, what may be broken, and units."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -289,3 +290,25 @@ class WrittenType(click.ParamType[Any]):
 
 
 DURATION, RATE = WrittenType("duration"), WrittenType("rate")
+
+
+_AGE = re.compile(r"(\d{1,9})(s|m|h|d|w)", re.ASCII)
+AGE_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+_MOST_S = 100 * 366 * 86_400
+
+
+class AgeType(click.ParamType[int]):
+    """An age as people write it, in seconds: `90d`, `2w`, `36h`."""
+
+    name = "age"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        match = _AGE.fullmatch(value)
+        if match is None:
+            self.fail(f"{value!r} is not an age: write a number and s, m, h, d or w", param, ctx)
+        age_s = int(match[1]) * AGE_UNITS_S[match[2]]
+        if age_s > _MOST_S:
+            self.fail(f"{value!r} is longer than a hundred years", param, ctx)
+        return age_s

@@ -1,6 +1,5 @@
 """`gameday readiness`: which playbooks are proven by the runs there are, and which have got old."""
 
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
-from gameday.cli.options import lang_option, runs_option
+from gameday.cli.options import AGE_UNITS_S, AgeType, lang_option, runs_option
 from gameday.cli.terminal import block, emit, one_line
 from gameday.cli.words import say, spoken, word
 from gameday.core.errors import FileError, GamedayError
@@ -20,28 +19,8 @@ if TYPE_CHECKING:
     from gameday.drills.readiness import LastWork, PlaybookReadiness, Readiness, Shelf
     from gameday.spec.inputs import LoadedSystem
 
-_AGE = re.compile(r"(\d{1,9})(s|m|h|d|w)", re.ASCII)
-_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
-_MOST_S = 100 * 366 * 86_400
 NOT_READY = 1
 COLOURS = {"works": "green", "ready": "green", "failed": "red", "broken": "red"}
-
-
-class AgeType(click.ParamType[int]):
-    """An age as people write it, in seconds: `90d`, `2w`, `36h`."""
-
-    name = "age"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        match = _AGE.fullmatch(value)
-        if match is None:
-            self.fail(f"{value!r} is not an age: write a number and s, m, h, d or w", param, ctx)
-        age_s = int(match[1]) * _UNITS_S[match[2]]
-        if age_s > _MOST_S:
-            self.fail(f"{value!r} is longer than a hundred years", param, ctx)
-        return age_s
 
 
 @click.command()
@@ -86,8 +65,8 @@ def readiness(
     system = load_system(find_system(system_file))
     now_ns = wall_time_ns()
     question = ReadinessQuestion(now_ns=now_ns, max_age_s=max_age, whose=whose, anonymous=anonymous)
-    found = read_all(list_runs(runs_dir), _key(), now_ns)
-    report = report_of(found, _shelf(system), set(_alerts(system)), question)
+    found = read_all(list_runs(runs_dir), user_key(), now_ns)
+    report = report_of(found, playbooks_today(system), set(seen_alerts(system)), question)
     if as_json:
         emit(json.dumps(asdict(report), indent=1) + "\n")
     else:
@@ -96,7 +75,7 @@ def readiness(
         sys.exit(NOT_READY)
 
 
-def _key() -> "SigningKey | None":
+def user_key() -> "SigningKey | None":
     """The user's own key, None where there is none yet, or none that can be used."""
     from gameday.core.files.private import state_dir
     from gameday.core.secrets.signing import NoKeyError, read_key
@@ -107,7 +86,7 @@ def _key() -> "SigningKey | None":
         return None
 
 
-def _shelf(system: "LoadedSystem") -> "Sequence[Shelf]":
+def playbooks_today(system: "LoadedSystem") -> "Sequence[Shelf]":
     """The playbooks of today; one that is broken is told as that."""
     from gameday.drills.readiness import Shelf
     from gameday.plan.validate import validate_playbook
@@ -127,7 +106,7 @@ def _shelf(system: "LoadedSystem") -> "Sequence[Shelf]":
     return found
 
 
-def _alerts(system: "LoadedSystem") -> Iterator[str]:
+def seen_alerts(system: "LoadedSystem") -> Iterator[str]:
     """The alerts of the rule files that runs here use. Raises FileError for a broken one."""
     from gameday.spec.inputs import all_experiments, load_experiment
     from gameday.telemetry.alerts.rules import load_rules
@@ -178,7 +157,7 @@ def _show_playbooks(report: "Readiness", console: "SafeConsole") -> None:
 
     from gameday.cli.drawing import styled, table
 
-    rows = [row for book in report.playbooks for row in _rows(book)]
+    rows = [row for book in report.playbooks for row in rows_of(book)]
     heads = _Row(*(say(f"ready_{name}") for name in ("book", "state", "person", "bot")))
     rows = [row._replace(state=_state_word(row.state), kind=row.state) for row in rows]
     widths = [max(cell_len(row[n]) for row in [heads, *rows]) for n in range(1, 4)]
@@ -204,7 +183,7 @@ class _Row(NamedTuple):
     kind: str = ""
 
 
-def _rows(book: "PlaybookReadiness") -> Iterator[_Row]:
+def rows_of(book: "PlaybookReadiness") -> Iterator[_Row]:
     """The line of a playbook, and one for each of its steps."""
     state = "broken" if book.problem else "ready" if book.ready else "not_ready"
     yield _Row(one_line(book.name), state)
@@ -260,5 +239,5 @@ def age(seconds: int) -> str:
     """An age in its largest unit that says something: `90d`, `3h`, `20s`."""
     for unit, least_s in (("d", 2 * 86_400), ("h", 2 * 3600), ("m", 120)):
         if seconds >= least_s:
-            return f"{seconds // _UNITS_S[unit]}{unit}"
+            return f"{seconds // AGE_UNITS_S[unit]}{unit}"
     return f"{seconds}s"

@@ -12,13 +12,14 @@ import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 from rich.text import Text
 
 from gameday.cli.drawing import SafeConsole, joined, styled, table
-from gameday.cli.options import lang_option, runs_option
+from gameday.cli.options import AgeType, lang_option, runs_option
 from gameday.cli.terminal import block, echo, emit, one_line
 from gameday.cli.words import line, say, word
 from gameday.core import files
@@ -100,13 +101,22 @@ class Listed:
     when: str
 
 
-@click.command()
+@click.group(invoke_without_command=True)
 @lang_option
 @runs_option
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def runs(runs_dir: Path, *, as_json: bool) -> None:
-    """List the runs so far, newest first."""
+@click.pass_context
+def runs(ctx: click.Context, runs_dir: Path, *, as_json: bool) -> None:
+    """List the runs so far, newest first; `runs prune` removes old ones."""
     from gameday.run.hold import current
+
+    if ctx.invoked_subcommand is not None:
+        if as_json or ctx.get_parameter_source("runs_dir") is ParameterSource.COMMANDLINE:
+            raise UsageError(
+                f"options stand before {ctx.invoked_subcommand!r}, and would not count for it",
+                help=f"write them behind it: gameday runs {ctx.invoked_subcommand} …",
+            )
+        return
 
     if (found := current()) is not None:
         echo(f"no run may begin: {found}", err=True)
@@ -125,6 +135,38 @@ def runs(runs_dir: Path, *, as_json: bool) -> None:
         names = one_line(each.run), one_line(each.experiment)
         told.add_row(*names, _coloured(each.verdict), word(each.ended), each.when)
     SafeConsole().print(told)
+
+
+@runs.command()
+@runs_option
+@click.option(
+    "--keep",
+    type=click.IntRange(min=0),
+    default=20,
+    show_default=True,
+    help="So many of the newest runs stay.",
+)
+@click.option(
+    "--older-than",
+    "older_than",
+    type=AgeType(),
+    default="90d",
+    show_default=True,
+    help="Runs up to this age stay.",
+)
+@click.option("--dry-run", is_flag=True, help="Only tell what would be removed.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON; it needs --yes or --dry-run.")
+def prune(runs_dir: Path, **options: Any) -> None:
+    """Remove old runs, and none that somebody may still need.
+
+    A run goes when it is older than --older-than and not one of the --keep newest. It stays while
+    it may have left faults behind, its postmortem was edited or has open action items, it is under
+    way, it is a drill without its debrief, or a drill is scored by it. Asks once.
+    """
+    from gameday.cli.prune import PruneOptions, prune_runs
+
+    prune_runs(list_runs(runs_dir), PruneOptions(runs_dir=runs_dir, **options))
 
 
 def _listed(run_dir: Path) -> Listed:

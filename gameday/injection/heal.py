@@ -284,10 +284,10 @@ def foreign_due(run: Provenance) -> list[Left]:
     Nothing that they name is asked; what is of this machine and is not there is left out.
     """
     told = [*run.foreign, *run.foreign_later, *run.later]
-    return [left for left in left_behind(told) if not _is_gone_here(left.undo)]
+    return [left for left in left_behind(told) if not is_gone_here(left.undo)]
 
 
-def _is_gone_here(undo: Undo) -> bool:
+def is_gone_here(undo: Undo) -> bool:
     """True if a process or a folder is not there, which looking at this machine tells."""
     match undo:
         case FolderUndo():
