@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gameday.cli.completion import complete_run
 from gameday.cli.terminal import echo
 from gameday.core.clock import SystemClock
 from gameday.core.errors import StuckFaultError, UsageError
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=complete_run)
 @click.option("--by", default=None, help="Who takes it; default the user's name.")
 def ack(run: str | None, by: str | None) -> None:
     """Tell the running run that you have taken the incident: it is journaled, the bot stays out."""
@@ -35,7 +36,7 @@ def ack(run: str | None, by: str | None) -> None:
 
 
 @click.command()
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=complete_run)
 @click.option("--all", "everything", is_flag=True, help="Stop every run that is under way.")
 @click.option(
     "--hold", "reason", metavar="REASON", help="Also refuse new runs, until `gameday release`."

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gameday.cli.completion import complete_run
 from gameday.cli.options import runs_option
 from gameday.cli.terminal import echo, warn
 from gameday.core.errors import UsageError
@@ -107,7 +108,7 @@ def tell_links(links: "ConsoleLinks") -> None:
 
 
 @click.command()
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=complete_run)
 @runs_option
 @listen_options
 @click.option(

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gameday.cli.completion import complete_experiment
 from gameday.cli.options import allow_target
 from gameday.cli.terminal import cut, echo, emit, one_line, print_error, warn
 from gameday.core import settings
@@ -47,7 +48,9 @@ class _Judged:
 
 
 @click.command()
-@click.argument("files", nargs=-1, metavar="[EXPERIMENT|FILE]...")
+@click.argument(
+    "files", nargs=-1, metavar="[EXPERIMENT|FILE]...", shell_complete=complete_experiment
+)
 @click.option("--system", "system_file", metavar="FILE", help="The system file to check against.")
 @click.option("--links", is_flag=True, help="Ask the web addresses that playbooks link to.")
 @allow_target("With --links: a host that is not this machine and may be asked. Can be repeated.")
@@ -279,7 +282,7 @@ def _length(loaded: "LoadedExperiment") -> str:
 
 
 @click.command()
-@click.argument("experiment")
+@click.argument("experiment", shell_complete=complete_experiment)
 @click.option("--short", is_flag=True, help="Show the short form.")
 @click.option("--system", "system_file", metavar="FILE", help="The system file it is about.")
 @click.option("--json", "as_json", is_flag=True, help="Print it with every default filled in.")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gameday.cli.completion import complete_experiment
 from gameday.cli.console import console_options, open_console
 from gameday.cli.options import DURATION, WhereOptions, on_stack, setting, where
 from gameday.cli.terminal import echo, emit, print_error, tell_bug, warn
@@ -41,7 +42,7 @@ class RunOptions(WhereOptions):
 
 
 @click.command()
-@click.argument("experiment")
+@click.argument("experiment", shell_complete=complete_experiment)
 @where
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Instead of the file's seed.")
 @click.option(
