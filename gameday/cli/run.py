@@ -233,7 +233,7 @@ def refuse(findings: "Sequence[Finding]", *, owned: bool) -> None:
 
 def judge_run(run_dir: Path, *, as_json: bool) -> int:
     """Judge the evidence, write it up, show the verdict; the exit code."""
-    from gameday.cli.notify import tell_verdict
+    from gameday.cli.notify import summarise_step, tell_verdict
     from gameday.cli.runs import show_result
     from gameday.evidence.read import read
     from gameday.judge.judge import judge
@@ -247,6 +247,7 @@ def judge_run(run_dir: Path, *, as_json: bool) -> int:
         show_result(result)
         echo(f"result      {run_dir / 'result.json'}")
         echo(f"postmortem  {report or 'not written'}")
+    summarise_step(result, evidence)
     tell_verdict(run_dir, result, evidence)
     return int(result.exit_code)
 
