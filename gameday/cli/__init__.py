@@ -67,6 +67,7 @@ COMMANDS = {
         "gameday.cli.completion:completion",
         "Print a script that makes a shell complete commands and names.",
     ),
+    "help": ("gameday.cli.manual:help_", "Print the help of a command, or a manual page."),
     "notify": ("gameday.cli.notify:notify", "Send a test message to where runs are told."),
     "traffic": ("gameday.cli.traffic:traffic", "Send traffic alone; take k6's scripts over."),
     "toxiproxy": ("gameday.cli.toxiproxy:toxiproxy", "Run the embedded Toxiproxy server alone."),
