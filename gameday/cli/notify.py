@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from gameday.cli.terminal import echo, warn
+from gameday.cli.terminal import echo, output, warn
 from gameday.core.errors import ExitCode, UsageError
 from gameday.core.settings.notify import VARIABLES, anybody_is_told
 
@@ -47,7 +47,7 @@ class ToldRun:
             for problem in environment_problems(os.environ):
                 warn(f"{problem} (nobody is told there)")
             # On a terminal the screen shows what the console would say.
-            self._to = channels(os.environ, None if sys.stderr.isatty() else say)
+            self._to = channels(os.environ, None if output(err=True).isatty() else say)
 
     def begin(self, folder: Path) -> None:
         """Begin to follow the run."""
