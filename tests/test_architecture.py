@@ -15,7 +15,7 @@ SERVICE = sorted((ROOT / "system_under_test").rglob("*.py"))
 # A room may import what stands left of it, and itself; those between a comma, not each other.
 LAYERS = (
     "core < toxiproxy, spec < traffic < telemetry < evidence < judge < report < injection < stacks"
-    " < plan < run < console, drills, calendar < cli < __main__"
+    " < plan < run < console, drills, calendar < cli < __main__, pytest_plugin"
 )
 ANYBODY = {"__init__"}
 

@@ -6,10 +6,12 @@ printed here, once, with the exit code of their class (`errors.py`).
 """
 
 import importlib
+import os
 import sys
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
 
 from gameday import __version__
 from gameday.cli import terminal
@@ -82,16 +84,26 @@ COMMANDS = {
         "Begin game days when they are due: a daemon.",
     ),
     "down": ("gameday.cli.stack:down", "Stop the stack that `up` started."),
+    "completion": (
+        "gameday.cli.completion:completion",
+        "Print a script that makes a shell complete commands and names.",
+    ),
+    "help": ("gameday.cli.manual:help_", "Print the help of a command, or a manual page."),
     "notify": ("gameday.cli.notify:notify", "Send a test message to where runs are told."),
     "traffic": ("gameday.cli.traffic:traffic", "Send traffic alone; take k6's scripts over."),
     "toxiproxy": ("gameday.cli.toxiproxy:toxiproxy", "Run the embedded Toxiproxy server alone."),
 }
 
 
+COMPLETE = "_GAMEDAY_COMPLETE"
+"""The variable by which a shell asks for completions."""
+
+
 class LazyGroup(click.Group):
     """A group whose commands are imported on first use."""
 
     def main(self, *args: Any, **options: Any) -> Any:
+        options.setdefault("complete_var", COMPLETE)  # however gameday was started
         with terminal.guarded():
             settings.begin()
             try:
@@ -120,9 +132,30 @@ class LazyGroup(click.Group):
         command: click.Command = getattr(importlib.import_module(module), function)
         return command
 
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The commands with what they are for, none of them imported; and the options."""
+        named = [
+            CompletionItem(name, help=about)
+            for name, (_, about) in COMMANDS.items()
+            if name.startswith(incomplete)
+        ]
+        return [*named, *click.Command.shell_complete(self, ctx, incomplete)]
+
+    def _main_shell_completion(
+        self, ctx_args: Any, prog_name: str, complete_var: str | None = None
+    ) -> None:
+        """Answer a shell that completes a line, and end; nothing where nobody asks."""
+        asked = os.environ.get(complete_var or COMPLETE)
+        if asked:
+            from gameday.cli.completion import answer
+
+            sys.exit(answer(self, ctx_args, prog_name, asked))
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
+        if ctx.resilient_parsing:  # a shell completes what is not whole yet
+            return self._completed(ctx, args)
         if args and args[0] not in COMMANDS and not args[0].startswith("-"):
             from difflib import get_close_matches
 
@@ -133,6 +166,17 @@ class LazyGroup(click.Group):
         if not set(rest) & set(ctx.help_option_names):
             must_have_a_folder(name)
         return name, command, rest
+
+    def _completed(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The command that a shell completes; one that is slow to import only if need be."""
+        from gameday.cli.completion import HEAVY, ExperimentCommand
+
+        name, *rest = args
+        if name in HEAVY and not rest:
+            return name, ExperimentCommand(name, lambda: self.get_command(ctx, name)), []
+        return name, self.get_command(ctx, name), rest
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

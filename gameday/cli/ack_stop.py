@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from gameday.cli.completion import complete_run
 from gameday.cli.terminal import echo
 from gameday.core.clock import NS, SystemClock
 from gameday.core.errors import StuckFaultError, UsageError
@@ -25,7 +26,7 @@ DAY_ENDS_NS: Final = 5 * NS  # a day in a break hears at once, then writes its r
 
 
 @click.command()
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=complete_run)
 @click.option("--by", default=None, help="Who takes it; default the user's name.")
 def ack(run: str | None, by: str | None) -> None:
     """Tell the running run that you have taken the incident: it is journaled, the bot stays out."""
@@ -38,7 +39,7 @@ def ack(run: str | None, by: str | None) -> None:
 
 
 @click.command()
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=complete_run)
 @click.option("--all", "everything", is_flag=True, help="Stop every run that is under way.")
 @click.option(
     "--hold", "reason", metavar="REASON", help="Also refuse new runs, until `gameday release`."

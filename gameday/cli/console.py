@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gameday.cli.completion import complete_run
 from gameday.cli.options import lang_option, runs_option
 from gameday.cli.terminal import echo, warn
 from gameday.cli.words import say
@@ -104,7 +105,7 @@ def tell_links(links: "ConsoleLinks") -> None:
 
 @click.command()
 @lang_option
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=complete_run)
 @runs_option
 @listen_options
 @click.option(

@@ -17,8 +17,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
 from gameday.cli.ack_stop import me, one_run, stop_all, tell_stopped
+from gameday.cli.completion import complete_experiment
 from gameday.cli.console import console_options, open_console
 from gameday.cli.options import DURATION, setting, where
 from gameday.cli.run import RunOptions, conduct_run, judge_run, refuse, who_responds
@@ -71,6 +73,11 @@ class DrillGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return [*super().list_commands(ctx), *OTHER_COMMANDS]
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The commands, and the experiments that a live one may be of."""
+        found = super().shell_complete(ctx, incomplete)
+        return [*found, *complete_experiment(ctx, None, incomplete)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name in OTHER_COMMANDS:
@@ -128,7 +135,7 @@ class DrillOptions(RunOptions):
 
 
 @drill.command(LIVE)
-@click.argument("experiment", required=False)
+@click.argument("experiment", required=False, shell_complete=complete_experiment)
 @where
 @click.option(
     "--mode",

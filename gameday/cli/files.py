@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gameday.cli.completion import complete_experiment
 from gameday.cli.options import allow_target
 from gameday.cli.terminal import cut, echo, emit, one_line, print_error, warn
 from gameday.core import settings
@@ -47,7 +48,9 @@ class _Judged:
 
 
 @click.command()
-@click.argument("files", nargs=-1, metavar="[EXPERIMENT|FILE]...")
+@click.argument(
+    "files", nargs=-1, metavar="[EXPERIMENT|FILE]...", shell_complete=complete_experiment
+)
 @click.option("--system", "system_file", metavar="FILE", help="The system file to check against.")
 @click.option("--links", is_flag=True, help="Ask the web addresses that playbooks link to.")
 @allow_target("With --links: a host that is not this machine and may be asked. Can be repeated.")
@@ -335,7 +338,7 @@ def _length(loaded: "LoadedExperiment") -> str:
 
 
 @click.command()
-@click.argument("experiment")
+@click.argument("experiment", shell_complete=complete_experiment)
 @click.option("--short", is_flag=True, help="Show the short form.")
 @click.option("--system", "system_file", metavar="FILE", help="The system file it is about.")
 @click.option("--json", "as_json", is_flag=True, help="Print it with every default filled in.")
@@ -358,15 +361,32 @@ def show(experiment: str, short: bool, system_file: str | None, as_json: bool) -
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(KINDS), default="experiment")
-def schema(kind: str) -> None:
-    """Print the JSON Schema of a kind of file.
+@click.argument("kind", type=click.Choice(KINDS), required=False)
+@click.option(
+    "--write",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    metavar="DIR",
+    help="Write them for an editor: KIND.schema.json of each kind, or of KIND alone.",
+)
+def schema(kind: str | None, folder: Path | None) -> None:
+    """Print the JSON Schema of a kind of file, of an experiment where none is named.
 
     Editors check and complete YAML with it. A drill is what `drill:` of an experiment holds beside
     the experiment's own keys. A playbook has two parts: its front matter, and the block of a step.
     `readiness` is what `gameday readiness --json` prints.
     """
-    emit(json.dumps(_schema(kind), indent=2, ensure_ascii=False) + "\n")
+    if folder is None:
+        emit(_schema_text(kind or "experiment"))
+        return
+    from gameday.cli.schema_files import write_schema
+
+    for each in (kind,) if kind else KINDS:
+        echo(write_schema(folder, each, _schema_text(each)))
+
+
+def _schema_text(kind: str) -> str:
+    return json.dumps(_schema(kind), indent=2, ensure_ascii=False) + "\n"
 
 
 def _schema(kind: str) -> object:

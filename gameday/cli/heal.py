@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from gameday.cli.completion import complete_run
 from gameday.cli.options import allow_target, runs_option
 from gameday.cli.terminal import echo, one_line, warn
 from gameday.core.errors import GamedayError, StuckFaultError, UsageError
@@ -66,7 +67,7 @@ class Permissions:
 
 
 @click.command()
-@click.argument("run", required=False)
+@click.argument("run", required=False, shell_complete=complete_run)
 @runs_option
 @click.option(
     "--trust",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
-from gameday.cli.terminal import echo, warn
+from gameday.cli.terminal import echo, output, warn
 from gameday.core.errors import ExitCode, UsageError
 from gameday.core.settings.notify import VARIABLES, anybody_is_told
 
@@ -47,7 +47,7 @@ class ToldRun:
             for problem in environment_problems(os.environ):
                 warn(f"{problem} (nobody is told there)")
             # On a terminal the screen shows what the console would say.
-            self._to = channels(os.environ, None if sys.stderr.isatty() else say)
+            self._to = channels(os.environ, None if output(err=True).isatty() else say)
 
     def begin(self, folder: Path) -> None:
         """Begin to follow the run."""
@@ -72,7 +72,7 @@ class ToldRun:
         return RunTitle(
             run=folder.name,
             experiment=experiment.name,
-            title=experiment.title or "",
+            title=experiment.title,
             stack=self._stack,
         )
 
@@ -86,12 +86,28 @@ def tell_verdict(run_dir: Path, result: "Result", evidence: "Evidence") -> None:
     from gameday.report.notify import announce, run_finished
 
     is_drill = first(evidence.journal, DrillStarted) is not None
-    title = "" if evidence.effective is None else evidence.experiment.title or ""
-    notice = run_finished(result, title, is_drill=is_drill)
+    notice = run_finished(result, _title_of(evidence), is_drill=is_drill)
     try:
         announce(notice, run_dir, within_s=NOTIFY_END_S, say=say)
     except KeyboardInterrupt:
         echo("the last notification is not waited for", err=True)
+
+
+def summarise_step(result: "Result", evidence: "Evidence") -> None:
+    """Write the verdict on the page of the GitHub Actions job that this is part of, if it is."""
+    path = os.environ.get("GITHUB_STEP_SUMMARY")
+    if not path:
+        return
+    from gameday.report.step_summary import append
+
+    try:
+        append(Path(path), result, _title_of(evidence))
+    except OSError as error:
+        warn(f"GITHUB_STEP_SUMMARY cannot be written: {error.strerror}")
+
+
+def _title_of(evidence: "Evidence") -> str:
+    return "" if evidence.effective is None else evidence.experiment.title
 
 
 @click.command()

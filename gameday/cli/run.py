@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gameday.cli.completion import complete_experiment
 from gameday.cli.console import console_options, open_console
 from gameday.cli.options import DURATION, WhereOptions, on_stack, setting, where
 from gameday.cli.terminal import echo, emit, print_error, tell_bug, warn
@@ -42,7 +43,7 @@ class RunOptions(WhereOptions):
 
 
 @click.command()
-@click.argument("experiment")
+@click.argument("experiment", shell_complete=complete_experiment)
 @where
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Instead of the file's seed.")
 @click.option(
@@ -247,7 +248,7 @@ def refuse(findings: "Sequence[Finding]", *, owned: bool) -> None:
 
 def judge_run(run_dir: Path, *, as_json: bool, quiet: bool = False) -> int:
     """Judge the evidence, write it up, show the verdict unless `quiet`; the exit code."""
-    from gameday.cli.notify import tell_verdict
+    from gameday.cli.notify import summarise_step, tell_verdict
     from gameday.cli.runs import show_result
     from gameday.evidence.read import read
     from gameday.judge.judge import judge
@@ -261,6 +262,7 @@ def judge_run(run_dir: Path, *, as_json: bool, quiet: bool = False) -> int:
         show_result(result)
         echo(say("result", path=run_dir / "result.json"))
         echo(say("postmortem", path=report or say("not_written")))
+    summarise_step(result, evidence)
     tell_verdict(run_dir, result, evidence)
     return int(result.exit_code)
 

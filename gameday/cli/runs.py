@@ -18,6 +18,7 @@ import click
 from click.core import ParameterSource
 from rich.text import Text
 
+from gameday.cli.completion import complete_run
 from gameday.cli.drawing import SafeConsole, joined, styled, table
 from gameday.cli.options import AgeType, lang_option, runs_option
 from gameday.cli.terminal import block, echo, emit, one_line
@@ -42,7 +43,7 @@ COLOURS = {
     "under way": "cyan",
 }
 
-run_argument = click.argument("ref", metavar="[RUN]", default="last")
+run_argument = click.argument("ref", metavar="[RUN]", default="last", shell_complete=complete_run)
 
 
 def list_runs(runs_dir: Path) -> list[Path]:

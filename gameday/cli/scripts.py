@@ -7,6 +7,7 @@ from typing import Final
 
 import click
 
+from gameday.cli.completion import complete_experiment
 from gameday.cli.terminal import echo, emit
 from gameday.core.errors import UsageError
 from gameday.core.files import is_file
@@ -67,7 +68,7 @@ def _name(path: Path) -> str:
 
 
 @click.command()
-@click.argument("experiment")
+@click.argument("experiment", shell_complete=complete_experiment)
 @click.option("--k6", "k6", is_flag=True, required=True, help="As a script for k6.")
 @click.option("--system", help="The system file whose request is sent; default ours.")
 @click.option("--short", is_flag=True, help="The experiment's short form.")

@@ -20,7 +20,18 @@ CURES = {
     errno.ENOSPC: "make room, or choose another disk",
     errno.EDQUOT: "make room, or choose another disk",
 }
-NEED_NO_FOLDER = {"doctor", "schema", "ack", "stop", "release", "down", "toxiproxy"}
+NEED_NO_FOLDER = {
+    "completion",
+    "doctor",
+    "help",
+    "notify",
+    "schema",
+    "ack",
+    "stop",
+    "release",
+    "down",
+    "toxiproxy",
+}
 """Commands that do as much in a current folder that is gone."""
 
 

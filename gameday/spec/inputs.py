@@ -17,49 +17,16 @@ from gameday.spec.drill import Drill
 from gameday.spec.experiment import Experiment
 from gameday.spec.faults import AnyFault
 from gameday.spec.playbook import Playbook, read_markdown
+from gameday.spec.shipped import PACKAGE, PLAYBOOKS, folders
+from gameday.spec.shipped import all_experiments as all_experiments  # noqa: PLC0414  asked for here
+from gameday.spec.shipped import all_playbooks as all_playbooks  # noqa: PLC0414
+from gameday.spec.shipped import named_files as named_files  # noqa: PLC0414
+from gameday.spec.shipped import shipped as shipped  # noqa: PLC0414
 from gameday.spec.system import System
 from gameday.spec.yaml import Document, decode, load, one_of_them, read_bytes, shown_path
 
-_PACKAGE = Path(__file__).parent.parent
-_EXPERIMENTS = "experiments"
-_PLAYBOOKS = "playbooks"
 _COMPOSE = "compose.yml"
 _NOT_IN_OVERLAY = ("name", "short", "drill")
-
-
-def shipped() -> list[Path]:
-    """The folders that hold shipped `experiments/` and `playbooks/`, the nearest first."""
-    places = [_PACKAGE / "_shipped", _PACKAGE.parent]
-    return [place for place in places if (place / _EXPERIMENTS).is_dir()]
-
-
-def _folders(kind: str) -> list[Path]:
-    places = [Path(), *shipped()]
-    return [place / kind for place in places if (place / kind).is_dir()]
-
-
-def named_files(kind: str, pattern: str) -> list[Path]:
-    """The files by name; the current folder's hides a shipped one."""
-    found: dict[str, Path] = {}
-    for folder in _folders(kind):
-        for path in sorted(folder.glob(pattern)):
-            found.setdefault(path.stem, path)
-    return [found[name] for name in sorted(found)]
-
-
-def all_experiments() -> list[Path]:
-    """Every experiment that can be run by name."""
-    return named_files(_EXPERIMENTS, "*.yaml")
-
-
-def all_playbooks() -> list[Path]:
-    """Every playbook that can be named; the translation of one is not."""
-    return [path for path in named_files(_PLAYBOOKS, "*.md") if not _is_translation(path)]
-
-
-def _is_translation(path: Path) -> bool:
-    """True for `redis-slow.ko.md`; the name of a playbook has no dot."""
-    return path.stem.rpartition(".")[2] in languages() and "." in path.stem
 
 
 def find_experiment(ref: str) -> Path:
@@ -86,8 +53,8 @@ def find_playbook(ref: str, experiment: Path) -> Path | None:
         path = experiment.parent / ref
         return path if os.path.lexists(path) else None
     beside = experiment.absolute().parent
-    folders = [Path(_PLAYBOOKS), beside.parent / _PLAYBOOKS, beside, *_folders(_PLAYBOOKS)]
-    paths = [folder / f"{ref}.md" for folder in folders]
+    places = [Path(PLAYBOOKS), beside.parent / PLAYBOOKS, beside, *folders(PLAYBOOKS)]
+    paths = [folder / f"{ref}.md" for folder in places]
     return next((path for path in paths if os.path.lexists(path)), None)  # reading refuses others
 
 
@@ -97,7 +64,7 @@ def find_system(ref: str | None) -> Path:
     if ref is not None:
         return _existing(Path(ref), "system file")
     inside = Path("system_under_test", "system.yaml")
-    for path in (inside, _PACKAGE.parent / inside):
+    for path in (inside, PACKAGE.parent / inside):
         if is_file(path):
             return path
     raise UsageError(

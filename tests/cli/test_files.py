@@ -39,10 +39,10 @@ def child(*arguments: str, cwd: Path) -> "subprocess.CompletedProcess[str]":
 @pytest.mark.parametrize(
     ("old", "new", "message", "help"),
     [
-        ("network.latency, target", "network.latancy, target", "11:6: unknown fault 'network.latancy'", "did you mean 'network.latency'?"),
-        ("latency: 300ms", "latency: 300", "11:45: 'latency': 300 is not a duration: write a number and ms, s, m or h", None),
-        ("seed: 7", "seed: 7\nseed: 8", "5:1: key 'seed' stands here twice: the first is on line 4", None),
-        ("hypothesis: I", "hypothesis: [I", "4:5: not YAML", "close what was opened"),
+        ("network.latency, target", "network.latancy, target", "12:6: unknown fault 'network.latancy'", "did you mean 'network.latency'?"),
+        ("latency: 300ms", "latency: 300", "12:45: 'latency': 300 is not a duration: write a number and ms, s, m or h", None),
+        ("seed: 7", "seed: 7\nseed: 8", "6:1: key 'seed' stands here twice: the first is on line 5", None),
+        ("hypothesis: I", "hypothesis: [I", "5:5: not YAML", "close what was opened"),
     ],
 )  # fmt: skip
 def test_a_broken_file_ends_with_one_clear_error_and_exit_code_2(

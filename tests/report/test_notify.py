@@ -320,9 +320,9 @@ def test_nobody_listens() -> None:
 def test_the_end_of_a_run_does_not_wait_for_a_channel_that_hangs() -> None:
     with Server({PATH: stalls()}) as server:
         began = time.monotonic()
-        attempts = deliver(of(server), limits=DeliveryLimits(attempt_s=60.0), within_s=0.3)
+        attempts = deliver(of(server), limits=DeliveryLimits(attempt_s=60.0), within_s=4.0)
         assert time.monotonic() - began < 30
-    assert [each.outcome for each in attempts] in ([], ["given_up"])
+    assert [each.outcome for each in attempts] == ["given_up"]  # and it is noted
 
 
 def test_an_outbox_that_was_closed_ends_its_threads() -> None:

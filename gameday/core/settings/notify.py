@@ -11,7 +11,13 @@ SLACK: Final = "GAMEDAY_SLACK_WEBHOOK"
 WEBHOOK: Final = "GAMEDAY_WEBHOOK"
 SECRET: Final = "GAMEDAY_WEBHOOK_SECRET"
 NOTIFY: Final = "GAMEDAY_NOTIFY"
-VARIABLES: Final = (SLACK, WEBHOOK, SECRET, NOTIFY)
+ABOUT: Final = {
+    SLACK: "The address of an incoming webhook of Slack, which is told of runs. A secret.",
+    WEBHOOK: "An address of your own that is told of runs, as JSON. A secret.",
+    SECRET: "The key that signs what GAMEDAY_WEBHOOK is sent.",
+    NOTIFY: "`console`: tell of runs on stderr. `off`: tell nobody.",
+}
+VARIABLES: Final = tuple(ABOUT)
 
 
 def anybody_is_told(environment: Mapping[str, str]) -> bool:

@@ -33,6 +33,7 @@ from gameday.report.notify.notice import Notice, cleaned
 
 FILE: Final = "notifications.jsonl"
 TOO_MANY: Final = 429
+NOTE_S: Final = 0.5  # of the last seconds: to note an attempt that was cut off
 MOST_NOTED: Final = 10_000  # attempts in one file; a run has a handful
 
 
@@ -157,7 +158,8 @@ class _Carrier:
         with self._changed:
             if self._end_ns is not None:
                 return
-            self._end_ns = SystemClock.now_ns() + round(within_s * NS)
+            note_s = min(NOTE_S, within_s / 4)
+            self._end_ns = SystemClock.now_ns() + round((within_s - note_s) * NS)
             self._queue.put_nowait(None)
             self._changed.notify_all()
 
