@@ -22,7 +22,7 @@ from gameday.report.messages import Messages
 from gameday.report.postmortem import write_draft
 from gameday.report.sections.actions import proposed
 from gameday.report.sections.lessons import learned
-from gameday.report.sections.summary import CLOCKS, names
+from gameday.report.sections.names import CLOCKS, names
 
 FILE: Final = "day.md"
 _QUESTIONS: Final = ("surprised", "saw", "missing", "again", "next")

@@ -23,10 +23,10 @@ from itertools import islice
 from secrets import token_hex
 from typing import Final, Protocol
 
-from gameday.calendar.skip_when import why_skip
 from gameday.calendar.entries import BrokenDay, Entries, ScheduledDay
 from gameday.calendar.launch import is_alive, this_process
 from gameday.calendar.occurrences import Occurrence, occurrences
+from gameday.calendar.skip_when import why_skip
 from gameday.calendar.state import Look, Row, ScheduleState
 from gameday.core.errors import UnknownError
 from gameday.core.files import shown_path

@@ -12,7 +12,6 @@ from pathlib import Path
 from gameday.core import files, settings
 from gameday.core.errors import FileError, Place, UsageError
 from gameday.core.files import is_file
-from gameday.core.language import languages
 from gameday.spec.drill import Drill
 from gameday.spec.experiment import Experiment
 from gameday.spec.faults import AnyFault

@@ -23,7 +23,9 @@ def schema(*words: str) -> Result:
     return CliRunner().invoke(main, ["schema", *words])
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "docs" / "schemas").iterdir()), ids=lambda path: path.name)
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "docs" / "schemas").iterdir()), ids=lambda path: path.name
+)
 def test_the_schemas_of_the_repository_are_of_now(path: Path) -> None:
     kind = path.name.removesuffix(".schema.json")
     assert path.read_text() == schema(kind).stdout, "gameday schema --write docs/schemas"
