@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from gameday.calendar.entries import Entries, ScheduledDay
     from gameday.calendar.occurrences import Occurrence
     from gameday.calendar.scheduler import Scheduler
-    from gameday.calendar.state import Look, Row, ScheduleState
+    from gameday.calendar.state import Look, OccurrenceRow, ScheduleState
     from gameday.core.network.allow_list import Allowed
 
 LISTED: Final = 5
@@ -177,7 +177,9 @@ def list_(
 
 
 def _print_next(
-    entry: "ScheduledDay", coming: "list[tuple[Occurrence, Message | None]]", rows: "list[Row]"
+    entry: "ScheduledDay",
+    coming: "list[tuple[Occurrence, Message | None]]",
+    rows: "list[OccurrenceRow]",
 ) -> None:
     asked = entry.schedule
     told = {"name": entry.name, "cron": asked.cron, "timezone": asked.timezone}
@@ -197,7 +199,7 @@ def _print_next(
     SafeConsole().print(lines)
 
 
-def _word(entry: "ScheduledDay", row: "Row | None", why: Message | None) -> Text:
+def _word(entry: "ScheduledDay", row: "OccurrenceRow | None", why: Message | None) -> Text:
     """The state of an occurrence that is to come."""
     if why is not None:
         return Text(Message("schedule.word.skipped").text(), "yellow")
@@ -207,7 +209,7 @@ def _word(entry: "ScheduledDay", row: "Row | None", why: Message | None) -> Text
     return Text(Message("schedule.word.waiting_ack" if waits else "schedule.word.planned").text())
 
 
-def _print_past(entry: "ScheduledDay", rows: "list[Row]") -> None:
+def _print_past(entry: "ScheduledDay", rows: "list[OccurrenceRow]") -> None:
     if not rows:
         return
     lines = table()
@@ -228,7 +230,9 @@ def _code(code: int) -> str:
 
 
 def _as_json(
-    entry: "ScheduledDay", coming: "list[tuple[Occurrence, Message | None]]", rows: "list[Row]"
+    entry: "ScheduledDay",
+    coming: "list[tuple[Occurrence, Message | None]]",
+    rows: "list[OccurrenceRow]",
 ) -> Any:
     zone = entry.schedule.zone
     return {

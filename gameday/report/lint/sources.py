@@ -144,11 +144,11 @@ class Sources:
         return frozenset(each.name for each in self._m.result.checks)
 
     @cached_property
-    def _faults(self) -> Mapping[str, object]:
+    def _faults(self) -> Any:
         """Parameters asked of each fault, with the defaults of its kind."""
         method = self._m.effective.experiment.method if self._m.effective else ()
-        by_id: dict[str, object] = {fault.id: dump(fault) for fault in method if fault.id}
-        by_kind: dict[str, object] = {
+        by_id = {fault.id: dump(fault) for fault in method if fault.id}
+        by_kind = {
             each.fault: [dump(one) for one in method if one.fault == each.fault] for each in method
         }
         return {**by_id, **by_kind}
