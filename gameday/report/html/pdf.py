@@ -45,7 +45,7 @@ def printed(html: bytes, environment: Mapping[str, str], wait_s: float = WAIT_S)
     """Print a page of ours. Raises UsageError where there is no Chromium, or it cannot."""
     browser = find_chromium(environment)
     if browser is None:
-        _refuse("there is no Chromium here, which prints the PDF")
+        _refuse(None)
     with TemporaryDirectory(prefix="gameday-pdf-", ignore_cleanup_errors=True) as folder:
         source, made = Path(folder, "postmortem.html"), Path(folder, "postmortem.pdf")
         source.write_bytes(html)
@@ -57,13 +57,15 @@ def printed(html: bytes, environment: Mapping[str, str], wait_s: float = WAIT_S)
         except OSError:
             raw = b""
     if not raw.startswith(b"%PDF-"):
-        _refuse(f"{browser}: made no PDF: {why or 'it said nothing'}")
+        _refuse(browser, why)
     return raw
 
 
-def _refuse(problem: str) -> NoReturn:
+def _refuse(browser: Path | None, why: str = "") -> NoReturn:
     raise UsageError(
-        problem,
+        "there is no Chromium here, which prints the PDF"
+        if browser is None
+        else f"{browser}: made no PDF: {why or 'it said nothing'}",
         help="install Chromium, or `playwright install chromium`; or open postmortem.html in a"
         " browser and print it there",
     )

@@ -23,7 +23,7 @@ from gameday.evidence.journal import Record
 from gameday.evidence.seal import digest_of
 from gameday.report.charts.series import Curve
 from gameday.report.inputs import Material
-from gameday.report.lint.blocks import TextBlock
+from gameday.report.lint.blocks import DraftBlock
 from gameday.report.lint.numbers import TIME_UNITS, ShownNumber, leaves, numbers_in, split
 from gameday.report.sections.people import NAMED
 
@@ -382,7 +382,7 @@ def _names(evaluation: Any) -> Iterator[str]:
 class Support:
     """Values that one block may have: those of its references, and those of all blocks."""
 
-    def __init__(self, block: TextBlock, sources: Sources) -> None:
+    def __init__(self, block: DraftBlock, sources: Sources) -> None:
         self._sources = sources
         cells = block.text.split(" | ")
         named = [*block.codes, *(each for each in cells[1:] if sources.is_check(each))]
