@@ -62,7 +62,13 @@ def test_there_is_stock_for_all_of_it_and_no_deadline() -> None:
     assert drill.expect.recovers_within is None
     assert {alert.alert for alert in drill.expect.alerts} == {"IssuanceSlow", "RedisSlow"}
     assert all(alert.fires_within == timedelta(seconds=600) for alert in drill.expect.alerts)
-    assert drill.abort_if, "guards stay"
+    assert not drill.abort_if, "people take longer than a guard"
+
+
+def test_a_file_that_says_nothing_of_guards_keeps_its_own() -> None:
+    experiment = loaded("redis-evict")
+    drill = stretched(experiment, fault_at_s=100.0, window_s=600, lasts_s=600)
+    assert drill.abort_if == experiment.abort_if != []
 
 
 def test_names_are_replaced_and_kept() -> None:
