@@ -68,8 +68,10 @@ def show_day(result: "DayResult") -> None:
     drawn = table(*(Message(f"day.agenda.{head}").text(language) for head in heads))
     for item in result.agenda:
         begun, took = local(item.started_at), took_text(item)
-        outcome = item.verdict or Message(f"day.status.{_status(item)}", why=item.why).text(
-            language
+        outcome = (
+            Message(f"word.{item.verdict}").text(language)
+            if item.verdict
+            else Message(f"day.status.{_status(item)}", why=item.why).text(language)
         )
         shown = styled(one_line(outcome.replace("**", "")), _COLOURS.get(item.verdict, ""))
         drawn.add_row(begun, one_line(what(item)), took, shown, one_line(item.run))

@@ -69,7 +69,7 @@ def _notify(entry: "ScheduledDay", one: "Occurrence") -> None:
         one.start.astimezone(entry.schedule.zone),
         ask if entry.schedule.requires_ack else "",
     )
-    announce(notice, say=lambda text: echo(text, err=True))
+    announce(notice, say=lambda text: echo(text, err=True), language=settings.language())
     _say(notice.headline)
 
 
