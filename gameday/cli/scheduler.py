@@ -50,20 +50,20 @@ def new_scheduler(state: "ScheduleState", allowed: "Allowed", look_back: timedel
     return Scheduler(state, launch, _say, _notify, allowed=allowed, look_back=look_back)
 
 
-def _said(message: "Message | str") -> str:
+def _translated(message: "Message | str") -> str:
     """A sentence in the language of who reads the screen."""
     return message if isinstance(message, str) else message.text(settings.language())
 
 
 def _say(message: Message) -> None:
     at = datetime.fromtimestamp(wall_time_ns() // NS, UTC).astimezone()
-    echo(f"{at:%H:%M:%S} {one_line(_said(message))}", err=True)
+    echo(f"{at:%H:%M:%S} {one_line(_translated(message))}", err=True)
 
 
 def _notify(entry: "ScheduledDay", one: "Occurrence") -> None:
     from gameday.report.notify import announce, day_soon
 
-    ask = _said(Message("schedule.ask_ack", name=entry.name))
+    ask = _translated(Message("schedule.ask_ack", name=entry.name))
     notice = day_soon(
         entry.title,
         one.start.astimezone(entry.schedule.zone),
@@ -172,9 +172,9 @@ def list_(
         return
     _warn_broken(entries)
     if held is not None:
-        echo(one_line(_said(Message("schedule.hold", hold=str(held)))))
+        echo(one_line(_translated(Message("schedule.hold", hold=str(held)))))
     if not entries.good:
-        echo(_said(Message("schedule.nothing")))
+        echo(_translated(Message("schedule.nothing")))
     for each in entries.good:
         _print_next(each, coming[each.key], rows[each.key])
         _print_past(
@@ -188,16 +188,19 @@ def _print_next(
     asked = entry.schedule
     told = {"name": entry.name, "cron": asked.cron, "timezone": asked.timezone}
     if not coming:
-        echo(_said(Message("schedule.no_more", name=entry.name)))
+        echo(_translated(Message("schedule.no_more", name=entry.name)))
         return
-    echo(_said(Message("schedule.title", **told)))
+    echo(_translated(Message("schedule.title", **told)))
     lines = table()
     for name in ("when", "state", "why"):
-        lines.add_column(_said(Message(f"schedule.word.{name}")), no_wrap=name != "why")
+        lines.add_column(_translated(Message(f"schedule.word.{name}")), no_wrap=name != "why")
     remembered = {row.at_s: row for row in rows}
     for one, why in coming:
         row = remembered.get(one.at_s)
-        word, notes = _word(entry, row, why), [_said(each) for each in (one.note, why) if each]
+        word, notes = (
+            _word(entry, row, why),
+            [_translated(each) for each in (one.note, why) if each],
+        )
         start = one.start.astimezone(asked.zone)
         lines.add_row(f"{start:%a %Y-%m-%d %H:%M %Z}", word, one_line("; ".join(notes)))
     SafeConsole().print(lines)
@@ -206,11 +209,13 @@ def _print_next(
 def _word(entry: "ScheduledDay", row: "Row | None", why: Message | None) -> Text:
     """The state of an occurrence that is to come."""
     if why is not None:
-        return Text(_said(Message("schedule.word.skipped")), "yellow")
+        return Text(_translated(Message("schedule.word.skipped")), "yellow")
     if row is not None and row.acked_by:
-        return Text(one_line(_said(Message("schedule.word.acked", by=row.acked_by))), "green")
+        return Text(one_line(_translated(Message("schedule.word.acked", by=row.acked_by))), "green")
     waits = entry.schedule.requires_ack
-    return Text(_said(Message("schedule.word.waiting_ack" if waits else "schedule.word.planned")))
+    return Text(
+        _translated(Message("schedule.word.waiting_ack" if waits else "schedule.word.planned"))
+    )
 
 
 def _print_past(entry: "ScheduledDay", rows: "list[Row]") -> None:
@@ -218,12 +223,12 @@ def _print_past(entry: "ScheduledDay", rows: "list[Row]") -> None:
         return
     lines = table()
     for name in ("when", "state", "why"):
-        lines.add_column(_said(Message(f"schedule.word.{name}")), no_wrap=name != "why")
+        lines.add_column(_translated(Message(f"schedule.word.{name}")), no_wrap=name != "why")
     colours = {"interrupted": "red", "skipped": "yellow", "finished": "green"}
     for row in rows:
         at = datetime.fromtimestamp(row.start_s, UTC).astimezone(entry.schedule.zone)
-        word = Text(_said(Message(f"schedule.word.{row.state}")), colours.get(row.state, ""))
-        why = _said(row.why) if row.exit_code is None else _code(row.exit_code)
+        word = Text(_translated(Message(f"schedule.word.{row.state}")), colours.get(row.state, ""))
+        why = _translated(row.why) if row.exit_code is None else _code(row.exit_code)
         lines.add_row(f"{at:%a %Y-%m-%d %H:%M %Z}", word, one_line(why))
     SafeConsole().print(lines)
 
@@ -335,7 +340,7 @@ def ack(name: str, by: str | None) -> None:
     if not waiting or not state.ack(waiting[0], who[:100]):
         raise UsageError(f"{name}: nothing of it is planned", help="gameday schedule shows why")
     at = zone_time(entry, waiting[0].start_s)
-    echo(one_line(_said(Message("schedule.acked", name=entry.name, at=at, by=who))))
+    echo(one_line(_translated(Message("schedule.acked", name=entry.name, at=at, by=who))))
 
 
 @schedule.command()
