@@ -15,7 +15,7 @@ from gameday.cli.drawing import SafeConsole, joined, styled, table
 from gameday.cli.options import runs_option
 from gameday.cli.runs import RESULT, find_run, list_runs, run_argument
 from gameday.cli.terminal import confirm, echo, emit, one_line
-from gameday.core import settings
+from gameday.cli.words import say, spoken
 from gameday.core.errors import UnknownError, UsageError
 
 if TYPE_CHECKING:
@@ -62,25 +62,28 @@ def _show(found: "Score") -> None:
     """Print the score, and its parts beside it."""
     from gameday.report.messages import Messages
 
-    say, console = Messages(settings.language()), SafeConsole()
-    head = say.word(found.status) if found.score is None else f"{found.score:.2f}"
-    of = f"{one_line(found.scenario)}, {say.word(found.mode)}: "
+    of_result, console = Messages(spoken()), SafeConsole()
+    head = of_result.word(found.status) if found.score is None else f"{found.score:.2f}"
+    of = f"{one_line(found.scenario)}, {of_result.word(found.mode)}: "
     console.print(joined(of, styled(head, "bold")))
-    console.print(say.line(found.message, found.summary))
+    console.print(of_result.line(found.message, found.summary))
     told = table(header=False)
     for part in found.parts:
         refs = " ".join(part.refs)
-        title, seen = say.plain(f"score.{part.name}.title"), say.line(part.message, part.summary)
+        title, seen = (
+            of_result.plain(f"score.{part.name}.title"),
+            of_result.line(part.message, part.summary),
+        )
         told.add_row(title, styled(seen, _COLOURS[part.status]), styled(refs, "dim"))
     console.print(told)
     for name, line in found.harm.items():
         counts = {each: str(getattr(line, each)) for each in ("failed", "slow", "wrong", "due")}
         how, harm = line.how or line.made, f"{line.harm:,.1f}"
-        console.print(say.plain(f"screen.harm_{name}", harm=harm, how=how, **counts))
+        console.print(say(f"harm_{name}", harm=harm, how=how, **counts))
     if found.slow_ms is not None:
         weights = {name: f"{weight:g}" for name, weight in found.weights.items()}
         slow_ms = f"{found.slow_ms:g}"
-        console.print(say.plain("screen.harm_weights", slow_ms=slow_ms, **weights))
+        console.print(say("harm_weights", slow_ms=slow_ms, **weights))
     for person in found.people:
         console.print(one_line(f"{person.who}{': ' if person.role else ''}{person.role}"))
 

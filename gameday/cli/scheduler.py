@@ -17,7 +17,7 @@ from rich.text import Text
 from gameday.cli.drawing import SafeConsole, table
 from gameday.cli.options import DURATION, allow_target
 from gameday.cli.terminal import echo, emit, one_line, print_error
-from gameday.core import settings
+from gameday.cli.words import spoken
 from gameday.core.clock import NS, boot_id, boottime_ns, wall_time_ns
 from gameday.core.errors import ExitCode, UnknownError, UsageError
 from gameday.core.messages import Message
@@ -52,7 +52,7 @@ def new_scheduler(state: "ScheduleState", allowed: "Allowed", look_back: timedel
 
 def _translated(message: "Message | str") -> str:
     """A sentence in the language of who reads the screen."""
-    return message if isinstance(message, str) else message.text(settings.language())
+    return message if isinstance(message, str) else message.text(spoken())
 
 
 def _say(message: Message) -> None:
@@ -69,7 +69,7 @@ def _notify(entry: "ScheduledDay", one: "Occurrence") -> None:
         one.start.astimezone(entry.schedule.zone),
         ask if entry.schedule.requires_ack else "",
     )
-    announce(notice, say=lambda text: echo(text, err=True), language=settings.language())
+    announce(notice, say=lambda text: echo(text, err=True), language=spoken())
     _say(notice.headline)
 
 
