@@ -16,6 +16,7 @@ import click
 from gameday.cli.options import DURATION, runs_option
 from gameday.cli.runs import find_run, list_runs, run_argument
 from gameday.cli.terminal import block, echo, emit, one_line, warn
+from gameday.cli.words import say, spoken
 from gameday.core.errors import GamedayError, UsageError
 
 if TYPE_CHECKING:
@@ -279,9 +280,14 @@ def _at(run: "RecordedRun", time_ns: int | None) -> str:
 
 
 def _show_contract(held: "Sequence[AlertStatus]") -> None:
+    from gameday.report.messages import Messages
+
+    messages = Messages(spoken())
     for each in held:
-        expected = "expected" if each.expected else "not expected"
-        echo(f"{one_line(each.alert)}: {each.status} ({expected}): {one_line(each.why.text())}")
+        expected = "alert_expected" if each.expected else "alert_not_expected"
+        word = "unexpected" if each.status == "false" else each.status
+        status, why = messages.word(word).strip("*"), one_line(each.why.text(messages.language))
+        echo(f"{one_line(each.alert)}: {status} ({say(expected)}): {why}")
 
 
 def _as_json(

@@ -14,7 +14,8 @@ from gameday.cli.drawing import SafeConsole, styled, table
 from gameday.cli.options import runs_option
 from gameday.cli.runs import find_run, list_runs
 from gameday.cli.terminal import block, echo, emit, one_line
-from gameday.core import files, settings
+from gameday.cli.words import spoken
+from gameday.core import files
 from gameday.core.errors import UsageError
 from gameday.core.files.private import as_asked
 
@@ -54,7 +55,7 @@ def compare(before: str, after: str, runs_dir: Path, *, every: bool, as_json: bo
     if as_json:
         emit(json.dumps(compared.as_json(), indent=1) + "\n")
         return
-    say, console = Messages(settings.language()), SafeConsole()
+    say, console = Messages(spoken()), SafeConsole()
     for line in opening(compared, say):
         console.print(block(line))
     console.print()
@@ -121,7 +122,7 @@ def trend(experiment: str, runs_dir: Path, most: int, svg: Path | None, *, as_js
     from gameday.report.messages import Messages
     from gameday.report.past_runs import read_past_runs
 
-    say, found = Messages(settings.language()), read_past_runs(list_runs(runs_dir))
+    say, found = Messages(spoken()), read_past_runs(list_runs(runs_dir))
     runs = found.of(experiment)
     if not runs:
         raise _no_runs(experiment, found, runs_dir)

@@ -401,11 +401,14 @@ def _write_again(folder: Path, *, as_json: bool) -> int:
 def _show(folder: Path, read: "ReadDay", code: ExitCode, *, as_json: bool) -> int:
     """Print the day; its exit code."""
     from gameday.cli.day_screen import show_day
+    from gameday.core import settings
+    from gameday.core.messages import Message
 
     if as_json:
         emit(read.result.to_bytes().decode())
     else:
         show_day(read.result)
-        echo(f"result      {folder / 'day.json'}")
-        echo(f"report      {folder / REPORT}")
+        for name, file in (("result", "day.json"), ("report", REPORT)):
+            told = Message(f"day.screen.{name}", path=str(folder / file))
+            echo(told.text(settings.language()))
     return int(code)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gameday.cli.drawing import SafeConsole, styled, table
 from gameday.cli.terminal import echo, one_line
-from gameday.core import settings
+from gameday.cli.words import spoken
 from gameday.core.messages import Message
 from gameday.core.units import format_duration
 
@@ -19,7 +19,7 @@ _COLOURS = {"passed": "green", "failed": "red", "unknown": "yellow"}
 
 def lines_of(entry: "DayEntry", plan: "DayPlan") -> Iterator[str]:
     """Lines for people about a line of the journal."""
-    language = settings.language()
+    language = spoken()
 
     def say(id_: str, **values: str | int) -> str:
         return Message(f"day.screen.{id_}", **values).text(language)
@@ -48,7 +48,7 @@ def lines_of(entry: "DayEntry", plan: "DayPlan") -> Iterator[str]:
 
 def what(item: "PlannedItem | ItemOutcome") -> str:
     """An item in a few words."""
-    language = settings.language()
+    language = spoken()
     if not item.experiment:
         return Message("day.agenda.break").text(language)
     marks = [name for name in ("short", "optional") if getattr(item, name)]
@@ -58,18 +58,20 @@ def what(item: "PlannedItem | ItemOutcome") -> str:
 
 def ending(ended: str, why: str) -> str:
     """The end of a day, in words."""
-    return Message(f"day.ended.{ended}", why=why).text(settings.language())
+    return Message(f"day.ended.{ended}", why=why).text(spoken())
 
 
 def show_day(result: "DayResult") -> None:
     """Print the agenda as it went."""
-    language = settings.language()
+    language = spoken()
     heads = ("at", "item", "took", "outcome", "run")
     drawn = table(*(Message(f"day.agenda.{head}").text(language) for head in heads))
     for item in result.agenda:
         begun, took = local(item.started_at), took_text(item)
-        outcome = item.verdict or Message(f"day.status.{_status(item)}", why=item.why).text(
-            language
+        outcome = (
+            Message(f"word.{item.verdict}").text(language)
+            if item.verdict
+            else Message(f"day.status.{_status(item)}", why=item.why).text(language)
         )
         shown = styled(one_line(outcome.replace("**", "")), _COLOURS.get(item.verdict, ""))
         drawn.add_row(begun, one_line(what(item)), took, shown, one_line(item.run))

@@ -15,6 +15,7 @@ from gameday.cli.drawing import SafeConsole, joined, styled, table
 from gameday.cli.options import runs_option
 from gameday.cli.runs import RESULT, find_run, list_runs, run_argument
 from gameday.cli.terminal import confirm, echo, emit, one_line
+from gameday.cli.words import say, spoken
 from gameday.core.errors import UnknownError, UsageError
 
 if TYPE_CHECKING:
@@ -59,24 +60,30 @@ def score_(ref: str, runs_dir: Path, *, as_json: bool, anonymous: bool) -> None:
 
 def _show(found: "Score") -> None:
     """Print the score, and its parts beside it."""
-    from gameday.core.messages import templates
+    from gameday.report.messages import Messages
 
-    sentences, console = templates(), SafeConsole()
-    head = found.status if found.score is None else f"{found.score:.2f}"
-    console.print(joined(f"{one_line(found.scenario)}, {found.mode}: ", styled(head, "bold")))
-    console.print(found.summary)
+    of_result, console = Messages(spoken()), SafeConsole()
+    head = of_result.word(found.status) if found.score is None else f"{found.score:.2f}"
+    of = f"{one_line(found.scenario)}, {of_result.word(found.mode)}: "
+    console.print(joined(of, styled(head, "bold")))
+    console.print(of_result.line(found.message, found.summary))
     told = table(header=False)
     for part in found.parts:
         refs = " ".join(part.refs)
-        title = sentences[f"score.{part.name}.title"]
-        told.add_row(title, styled(part.summary, _COLOURS[part.status]), styled(refs, "dim"))
+        title, seen = (
+            of_result.plain(f"score.{part.name}.title"),
+            of_result.line(part.message, part.summary),
+        )
+        told.add_row(title, styled(seen, _COLOURS[part.status]), styled(refs, "dim"))
     console.print(told)
     for name, line in found.harm.items():
-        counts = f"{line.failed} failed, {line.slow} slow, {line.wrong} wrong of {line.due}"
-        console.print(f"harm {name}: {line.harm:,.1f} ({counts}; {line.how or line.made})")
+        counts = {each: str(getattr(line, each)) for each in ("failed", "slow", "wrong", "due")}
+        how, harm = line.how or line.made, f"{line.harm:,.1f}"
+        console.print(say(f"harm_{name}", harm=harm, how=how, **counts))
     if found.slow_ms is not None:
-        weights = ", ".join(f"{name} {weight:g}" for name, weight in found.weights.items())
-        console.print(f"one request counts: {weights}; slow is later than {found.slow_ms:g} ms")
+        weights = {name: f"{weight:g}" for name, weight in found.weights.items()}
+        slow_ms = f"{found.slow_ms:g}"
+        console.print(say("harm_weights", slow_ms=slow_ms, **weights))
     for person in found.people:
         console.print(one_line(f"{person.who}{': ' if person.role else ''}{person.role}"))
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from gameday.cli.terminal import echo, output, warn
+from gameday.core import settings
 from gameday.core.errors import ExitCode, UsageError
 from gameday.core.settings.notify import VARIABLES, anybody_is_told
 
@@ -54,7 +55,7 @@ class ToldRun:
         if self._to:
             from gameday.report.notify import FILE, AttemptLog, Outbox, RunFollower
 
-            outbox = Outbox(self._to, AttemptLog(folder / FILE))
+            outbox = Outbox(self._to, AttemptLog(folder / FILE), language=settings.language())
             self._follower = RunFollower(folder, self._title(folder), outbox)
             self._follower.start()
 
@@ -72,7 +73,7 @@ class ToldRun:
         return RunTitle(
             run=folder.name,
             experiment=experiment.name,
-            title=experiment.title,
+            title=_translated(experiment.title),
             stack=self._stack,
         )
 
@@ -88,7 +89,7 @@ def tell_verdict(run_dir: Path, result: "Result", evidence: "Evidence") -> None:
     is_drill = first(evidence.journal, DrillStarted) is not None
     notice = run_finished(result, _title_of(evidence), is_drill=is_drill)
     try:
-        announce(notice, run_dir, within_s=NOTIFY_END_S, say=say)
+        announce(notice, run_dir, within_s=NOTIFY_END_S, say=say, language=settings.language())
     except KeyboardInterrupt:
         echo("the last notification is not waited for", err=True)
 
@@ -101,13 +102,20 @@ def summarise_step(result: "Result", evidence: "Evidence") -> None:
     from gameday.report.step_summary import append
 
     try:
-        append(Path(path), result, _title_of(evidence))
+        append(Path(path), result, _title_of(evidence), settings.language())
     except OSError as error:
         warn(f"GITHUB_STEP_SUMMARY cannot be written: {error.strerror}")
 
 
 def _title_of(evidence: "Evidence") -> str:
-    return "" if evidence.effective is None else evidence.experiment.title
+    return "" if evidence.effective is None else _translated(evidence.experiment.title)
+
+
+def _translated(title: str) -> str:
+    """The title as readers of this language know it, where it is that of a shipped experiment."""
+    from gameday.spec.translations import translated
+
+    return translated(title, settings.language())
 
 
 @click.command()
@@ -123,7 +131,7 @@ def notify(text: str) -> None:
     problems = environment_problems(os.environ)
     for problem in problems:
         warn(str(problem))
-    attempts = announce(trial_notice(text), within_s=30.0, say=say)
+    attempts = announce(trial_notice(text), within_s=30.0, say=say, language=settings.language())
     if not attempts and not problems:
         raise UsageError(
             "nobody is to be told", help=f"set one of {', '.join(VARIABLES)}: docs/notifications.md"

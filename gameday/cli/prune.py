@@ -8,7 +8,7 @@ from pathlib import Path
 from gameday.cli.drawing import SafeConsole, styled, table
 from gameday.cli.readiness import age
 from gameday.cli.terminal import confirm, echo, emit, one_line, warn
-from gameday.core import settings
+from gameday.cli.words import spoken
 from gameday.core.clock import wall_time_ns
 from gameday.core.errors import GamedayError, UsageError
 from gameday.core.files.private import state_dir
@@ -39,7 +39,7 @@ def prune_runs(run_dirs: Sequence[Path], options: PruneOptions) -> None:
     rule = PruneRule(options.keep, options.older_than, age(options.older_than), wall_time_ns())
     world = _world(run_dirs)
     lines = look(run_dirs, rule, world)
-    say = Messages(settings.language())
+    say = Messages(spoken())
     going = [line for line in lines if line.goes]
     if not options.as_json:
         _show(lines, say, dry=True)

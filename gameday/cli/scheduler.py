@@ -17,6 +17,7 @@ from rich.text import Text
 from gameday.cli.drawing import SafeConsole, table
 from gameday.cli.options import DURATION, allow_target
 from gameday.cli.terminal import echo, emit, one_line, print_error
+from gameday.cli.words import spoken
 from gameday.core.clock import NS, boot_id, boottime_ns, wall_time_ns
 from gameday.core.errors import ExitCode, UnknownError, UsageError
 from gameday.core.messages import Message
@@ -49,21 +50,26 @@ def new_scheduler(state: "ScheduleState", allowed: "Allowed", look_back: timedel
     return Scheduler(state, launch, _say, _notify, allowed=allowed, look_back=look_back)
 
 
+def _translated(message: "Message | str") -> str:
+    """A sentence in the language of who reads the screen."""
+    return message if isinstance(message, str) else message.text(spoken())
+
+
 def _say(message: Message) -> None:
     at = datetime.fromtimestamp(wall_time_ns() // NS, UTC).astimezone()
-    echo(f"{at:%H:%M:%S} {one_line(message.text())}", err=True)
+    echo(f"{at:%H:%M:%S} {one_line(_translated(message))}", err=True)
 
 
 def _notify(entry: "ScheduledDay", one: "Occurrence") -> None:
     from gameday.report.notify import announce, day_soon
 
-    ask = Message("schedule.ask_ack", name=entry.name).text()
+    ask = _translated(Message("schedule.ask_ack", name=entry.name))
     notice = day_soon(
         entry.title,
         one.start.astimezone(entry.schedule.zone),
         ask if entry.schedule.requires_ack else "",
     )
-    announce(notice, say=lambda text: echo(text, err=True))
+    announce(notice, say=lambda text: echo(text, err=True), language=spoken())
     _say(notice.headline)
 
 
@@ -166,9 +172,9 @@ def list_(
         return
     _warn_broken(entries)
     if held is not None:
-        echo(one_line(Message("schedule.hold", hold=str(held)).text()))
+        echo(one_line(_translated(Message("schedule.hold", hold=str(held)))))
     if not entries.good:
-        echo(Message("schedule.nothing").text())
+        echo(_translated(Message("schedule.nothing")))
     for each in entries.good:
         _print_next(each, coming[each.key], rows[each.key])
         _print_past(
@@ -184,16 +190,19 @@ def _print_next(
     asked = entry.schedule
     told = {"name": entry.name, "cron": asked.cron, "timezone": asked.timezone}
     if not coming:
-        echo(Message("schedule.no_more", name=entry.name).text())
+        echo(_translated(Message("schedule.no_more", name=entry.name)))
         return
-    echo(Message("schedule.title", **told).text())
+    echo(_translated(Message("schedule.title", **told)))
     lines = table()
     for name in ("when", "state", "why"):
-        lines.add_column(Message(f"schedule.word.{name}").text(), no_wrap=name != "why")
+        lines.add_column(_translated(Message(f"schedule.word.{name}")), no_wrap=name != "why")
     remembered = {row.at_s: row for row in rows}
     for one, why in coming:
         row = remembered.get(one.at_s)
-        word, notes = _word(entry, row, why), [str(each) for each in (one.note, why) if each]
+        word, notes = (
+            _word(entry, row, why),
+            [_translated(each) for each in (one.note, why) if each],
+        )
         start = one.start.astimezone(asked.zone)
         lines.add_row(f"{start:%a %Y-%m-%d %H:%M %Z}", word, one_line("; ".join(notes)))
     SafeConsole().print(lines)
@@ -202,11 +211,13 @@ def _print_next(
 def _word(entry: "ScheduledDay", row: "OccurrenceRow | None", why: Message | None) -> Text:
     """The state of an occurrence that is to come."""
     if why is not None:
-        return Text(Message("schedule.word.skipped").text(), "yellow")
+        return Text(_translated(Message("schedule.word.skipped")), "yellow")
     if row is not None and row.acked_by:
-        return Text(one_line(Message("schedule.word.acked", by=row.acked_by).text()), "green")
+        return Text(one_line(_translated(Message("schedule.word.acked", by=row.acked_by))), "green")
     waits = entry.schedule.requires_ack
-    return Text(Message("schedule.word.waiting_ack" if waits else "schedule.word.planned").text())
+    return Text(
+        _translated(Message("schedule.word.waiting_ack" if waits else "schedule.word.planned"))
+    )
 
 
 def _print_past(entry: "ScheduledDay", rows: "list[OccurrenceRow]") -> None:
@@ -214,12 +225,12 @@ def _print_past(entry: "ScheduledDay", rows: "list[OccurrenceRow]") -> None:
         return
     lines = table()
     for name in ("when", "state", "why"):
-        lines.add_column(Message(f"schedule.word.{name}").text(), no_wrap=name != "why")
+        lines.add_column(_translated(Message(f"schedule.word.{name}")), no_wrap=name != "why")
     colours = {"interrupted": "red", "skipped": "yellow", "finished": "green"}
     for row in rows:
         at = datetime.fromtimestamp(row.start_s, UTC).astimezone(entry.schedule.zone)
-        word = Text(Message(f"schedule.word.{row.state}").text(), colours.get(row.state, ""))
-        why = str(row.why) if row.exit_code is None else _code(row.exit_code)
+        word = Text(_translated(Message(f"schedule.word.{row.state}")), colours.get(row.state, ""))
+        why = _translated(row.why) if row.exit_code is None else _code(row.exit_code)
         lines.add_row(f"{at:%a %Y-%m-%d %H:%M %Z}", word, one_line(why))
     SafeConsole().print(lines)
 
@@ -333,7 +344,7 @@ def ack(name: str, by: str | None) -> None:
     if not waiting or not state.ack(waiting[0], who[:100]):
         raise UsageError(f"{name}: nothing of it is planned", help="gameday schedule shows why")
     at = zone_time(entry, waiting[0].start_s)
-    echo(one_line(Message("schedule.acked", name=entry.name, at=at, by=who).text()))
+    echo(one_line(_translated(Message("schedule.acked", name=entry.name, at=at, by=who))))
 
 
 @schedule.command()

@@ -68,7 +68,9 @@ def test_a_korean_draft_holds_no_english_sentence(tmp_path: Path) -> None:
     for said in texts_of_files(run_dir):  # nobody has translated what only this run's files say
         page = page.replace(str(markdown.text(said)), "·")
     assert english_sentences(page) == []
-    assert page.startswith("# 장애 사후 분석: ")
+    head, _, body = page.removeprefix("---\n").partition("\n---\n")
+    assert "status: draft" in head  # its words are keys, the same in every language
+    assert body.lstrip().startswith("# 장애 사후 분석: ")
     assert re.search(r"\d{4}년 \d{1,2}월 \d{1,2}일 \([월화수목금토일]\) \d\d:\d\d UTC", page)
 
 

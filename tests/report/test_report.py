@@ -490,8 +490,8 @@ def test_every_event_of_the_journal_has_its_own_sentence() -> None:
 def test_no_sentence_stands_in_the_code() -> None:
     folders = (Path(gameday.report.__file__).parent, Path(checks.__file__).parent)
     for path in (path for folder in folders for path in folder.rglob("*.py")):
-        if path.name == "draft_file.py" or path.parent.name == "lint":
-            continue  # they tell of errors in files that people edit, as all readers do
+        if path.name in ("draft_file.py", "pdf.py", "folder.py") or path.parent.name == "lint":
+            continue  # they tell of errors: in files that people edit, a browser, a folder
         tree = ast.parse(path.read_text())
         raised = {id(n) for r in ast.walk(tree) if isinstance(r, ast.Raise) for n in ast.walk(r)}
         said = {id(n.value) for n in ast.walk(tree) if isinstance(n, ast.Expr)}
