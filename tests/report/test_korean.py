@@ -149,7 +149,12 @@ def told(*args: str, **environment: str) -> "subprocess.CompletedProcess[bytes]"
     """What the command says, in an environment without a language of its own."""
     return subprocess.run(
         [sys.executable, "-m", "gameday", *args],
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "HOME": "/nowhere", **environment},
+        env={
+            "PATH": "/usr/bin:/bin",
+            "PYTHONPATH": str(ROOT),
+            "HOME": "/proc/nowhere",
+            **environment,
+        },
         capture_output=True,
         check=False,
     )
