@@ -66,7 +66,9 @@ def project(root: Path = ROOT) -> dict[str, str]:
 
 def mutants(files: Files, count: int, seed: int) -> Iterator[Mutant]:
     """As many mutants, drawn by the seed: kinds in turn, everything else at random."""
-    books = sorted(name for name in files if name.startswith("playbooks/"))
+    books = sorted(
+        name for name in files if name.startswith("playbooks/") and not name.endswith(".ko.md")
+    )
     seen: set[tuple[str, str, str, str]] = set()
     made = tries = 0
     while made < count and tries < count * 50:
