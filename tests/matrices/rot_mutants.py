@@ -54,11 +54,16 @@ Draw = Callable[[random.Random, Files, str], Mutant | None]
 
 
 def project(root: Path = ROOT) -> dict[str, str]:
-    """The text files of a project that playbooks speak of."""
+    """The text files of a project that playbooks speak of.
+
+    Translations are left out: one that is not of its playbook is refused before anything is read.
+    """
     found = {}
     for part in PARTS:
         paths = [root / part] if (root / part).is_file() else sorted((root / part).rglob("*"))
         for path in paths:
+            if path.name.endswith(".ko.md"):
+                continue
             if path.is_file() and path.suffix in (".md", ".yaml", ".yml", ".py", ".txt", ".prom"):
                 found[path.relative_to(root).as_posix()] = path.read_text()
     return found
@@ -66,9 +71,7 @@ def project(root: Path = ROOT) -> dict[str, str]:
 
 def mutants(files: Files, count: int, seed: int) -> Iterator[Mutant]:
     """As many mutants, drawn by the seed: kinds in turn, everything else at random."""
-    books = sorted(
-        name for name in files if name.startswith("playbooks/") and not name.endswith(".ko.md")
-    )
+    books = sorted(name for name in files if name.startswith("playbooks/"))
     seen: set[tuple[str, str, str, str]] = set()
     made = tries = 0
     while made < count and tries < count * 50:
