@@ -74,7 +74,7 @@ def pytest_collection_modifyitems(
     if not names:
         return
     parent = ExperimentCollector.from_parent(session, name=MARKER, nodeid=MARKER)
-    items += [ExperimentItem.from_parent(parent, name=name) for name in names]
+    items += [ExperimentTest.from_parent(parent, name=name) for name in names]
 
 
 class ExperimentCollector(pytest.Collector):
@@ -84,7 +84,7 @@ class ExperimentCollector(pytest.Collector):
         return ()
 
 
-class ExperimentItem(pytest.Item):
+class ExperimentTest(pytest.Item):
     """One experiment."""
 
     def __init__(self, **options: Any) -> None:

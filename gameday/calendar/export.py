@@ -12,7 +12,7 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, Literal, cast, get_args
+from typing import Final, Literal, cast, get_args
 
 import yaml
 
@@ -139,7 +139,7 @@ def _kubernetes(entries: Sequence[ScheduledDay], folder: Path, image: str) -> Ma
     return {"gameday-schedule.yaml": yaml.safe_dump_all([claim, *jobs], sort_keys=False)}
 
 
-def _cron_job(entry: ScheduledDay, folder: Path, image: str) -> Mapping[str, Any]:
+def _cron_job(entry: ScheduledDay, folder: Path, image: str) -> object:
     asked = entry.schedule
     file = _files([entry], folder)[0]
     late = format_duration(asked.late)
@@ -218,7 +218,7 @@ def _lines(times: Mapping[tuple[int, int], set[int]]) -> list[str]:
     ]
 
 
-def _steps(due: str) -> Sequence[Mapping[str, Any]]:
+def _steps(due: str) -> Sequence[object]:
     """The steps; the state is kept in the cache, so that `at_most` knows of earlier days."""
     state = "${{ github.workspace }}/.gameday-state"
     cache = {

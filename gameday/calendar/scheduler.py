@@ -27,7 +27,7 @@ from gameday.calendar.entries import BrokenDay, Entries, ScheduledDay
 from gameday.calendar.launch import is_alive, this_process
 from gameday.calendar.occurrences import Occurrence, occurrences
 from gameday.calendar.skip_when import why_skip
-from gameday.calendar.state import Look, Row, ScheduleState
+from gameday.calendar.state import Look, OccurrenceRow, ScheduleState
 from gameday.core.errors import UnknownError
 from gameday.core.files import shown_path
 from gameday.core.files.private import make_folder
@@ -48,7 +48,7 @@ class LaunchedDay(Protocol):
     def poll(self) -> int | None: ...
 
 
-Launcher = Callable[[ScheduledDay, Row, str], LaunchedDay]
+Launcher = Callable[[ScheduledDay, OccurrenceRow, str], LaunchedDay]
 Tell = Callable[[Message], None]
 Notify = Callable[[ScheduledDay, Occurrence], None]
 
@@ -60,7 +60,7 @@ class ProcessLauncher:
     state: ScheduleState
     command: Sequence[str] = (sys.executable, "-m", "gameday", "day")
 
-    def __call__(self, entry: ScheduledDay, row: Row, token: str) -> LaunchedDay:
+    def __call__(self, entry: ScheduledDay, row: OccurrenceRow, token: str) -> LaunchedDay:
         folder = self.state.path.parent / "logs"
         if not folder.is_dir():
             make_folder(folder)
@@ -175,7 +175,9 @@ class Scheduler:
             if row.start_s <= now_s:
                 self._leave_out(row, why, None)
 
-    def _decide(self, entry: ScheduledDay, row: Row, now_s: int, because: Message) -> None:
+    def _decide(
+        self, entry: ScheduledDay, row: OccurrenceRow, now_s: int, because: Message
+    ) -> None:
         """Leave an occurrence out, begin it, or let it wait."""
         one = next(occurrences(entry.schedule, _at(row.at_s - 1)), None)
         if one is None or one.at_s != row.at_s:
@@ -204,7 +206,7 @@ class Scheduler:
             return
         self._begin(entry, row)
 
-    def _remind(self, entry: ScheduledDay, row: Row, one: Occurrence, now_s: int) -> None:
+    def _remind(self, entry: ScheduledDay, row: OccurrenceRow, one: Occurrence, now_s: int) -> None:
         """Tell people once, `notify_before` the start, unless it is left out anyway."""
         before_s = int(entry.schedule.notify_before.total_seconds())
         start_s = int(one.start.timestamp())
@@ -213,7 +215,7 @@ class Scheduler:
         if why_not(entry, one, self.state) is None and self.state.mark_notified(row, now_s):
             self.notify(entry, one)
 
-    def _begin(self, entry: ScheduledDay, row: Row) -> None:
+    def _begin(self, entry: ScheduledDay, row: OccurrenceRow) -> None:
         by = entry.in_use_by()
         token = token_hex(16)
         if not by:
@@ -226,7 +228,7 @@ class Scheduler:
             by = holder.name
         self.state.wait(row, Message("schedule.left_out.busy", by=by))
 
-    def _start(self, entry: ScheduledDay, row: Row, token: str) -> None:
+    def _start(self, entry: ScheduledDay, row: OccurrenceRow, token: str) -> None:
         self.tell(Message("schedule.begins", name=entry.name, at=zone_time(entry, row.at_s)))
         try:
             self._begun[token] = self.launch(entry, row, token)
@@ -237,7 +239,7 @@ class Scheduler:
             raise UnknownError(f"{entry.name} cannot be started: {error}") from error
 
     def _leave_out(
-        self, row: Row, why: Message, entry: ScheduledDay | None, *, reopens: bool = False
+        self, row: OccurrenceRow, why: Message, entry: ScheduledDay | None, *, reopens: bool = False
     ) -> None:
         if self.state.skip(row, why, reopens=reopens):
             at = zone_time(entry, row.at_s) if entry else f"{_at(row.at_s):%Y-%m-%d %H:%M} UTC"

@@ -54,7 +54,7 @@ class Look:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class OccurrenceRow:
     """One occurrence as it is remembered; `count` is more than 1 for a summary of many."""
 
     path: str
@@ -166,20 +166,20 @@ class ScheduleState:
             db.execute("UPDATE entry SET until_s = ? WHERE until_s > ?", (now_s, now_s))
             db.execute("DELETE FROM occurrence WHERE count > 1 AND at_s > ?", (now_s,))
 
-    def move(self, row: Row, start_s: int) -> None:
+    def move(self, row: OccurrenceRow, start_s: int) -> None:
         """The file has another window now: it starts at another minute of it."""
         self._step(row, "start_s = ?", start_s)
 
-    def wait(self, row: Row, why: Message) -> None:
+    def wait(self, row: OccurrenceRow, why: Message) -> None:
         """It is due and cannot begin yet."""
         self._step(row, "reason = ?", _json(why))
 
-    def skip(self, row: Row, why: Message, *, reopens: bool = False) -> bool:
+    def skip(self, row: OccurrenceRow, why: Message, *, reopens: bool = False) -> bool:
         """Leave it out for a reason; False where it is no longer planned."""
         told = "state = 'skipped', reason = ?, reopens = ?"
         return self._step(row, told, _json(why), int(reopens))
 
-    def mark_notified(self, row: Row, now_s: int) -> bool:
+    def mark_notified(self, row: OccurrenceRow, now_s: int) -> bool:
         """Note that people are told of it; False where they were already."""
         with self._done() as db:
             done = db.execute(
@@ -188,11 +188,13 @@ class ScheduleState:
             )
             return done.rowcount == 1
 
-    def ack(self, row: Row, by: str) -> bool:
+    def ack(self, row: OccurrenceRow, by: str) -> bool:
         """Somebody agrees that it begins; False where it is no longer planned."""
         return self._step(row, "acked_by = ?", by)
 
-    def claim(self, row: Row, target: str, token: str, claimant: tuple[int, str]) -> Row | None:
+    def claim(
+        self, row: OccurrenceRow, target: str, token: str, claimant: tuple[int, str]
+    ) -> OccurrenceRow | None:
         """Claim an occurrence and its target, on disk; None when it is ours, else what has it."""
         with self._done() as db:
             db.execute("BEGIN IMMEDIATE")
@@ -203,7 +205,7 @@ class ScheduleState:
             ).fetchone()
             if busy is not None:
                 db.execute("ROLLBACK")
-                return Row(*busy)
+                return OccurrenceRow(*busy)
             done = db.execute(
                 "UPDATE occurrence SET state = 'claimed', target = ?, token = ?, pid = ?,"
                 " pid_start = ?, reason = NULL WHERE path = ? AND at_s = ? AND state = 'planned'",
@@ -212,7 +214,7 @@ class ScheduleState:
             db.execute("COMMIT")
             return None if done.rowcount else row
 
-    def take_back(self, row: Row) -> bool:
+    def take_back(self, row: OccurrenceRow) -> bool:
         """Plan a claimed one again whose claimant is gone: its token is worth nothing now."""
         with self._done() as db:
             done = db.execute(
@@ -249,7 +251,7 @@ class ScheduleState:
             )
             return done.rowcount == 1
 
-    def interrupt(self, row: Row, why: Message, now_s: int) -> bool:
+    def interrupt(self, row: OccurrenceRow, why: Message, now_s: int) -> bool:
         """The processes of a running one are gone, and it has no end."""
         with self._done() as db:
             done = db.execute(
@@ -265,15 +267,15 @@ class ScheduleState:
             told = "SELECT count(*) FROM occurrence WHERE path = ? AND begun_s > ?"
             return int(db.execute(told, (path, since_s)).fetchone()[0])
 
-    def rows(self, state: str = "", path: str = "", newest: int = 0) -> list[Row]:
+    def rows(self, state: str = "", path: str = "", newest: int = 0) -> list[OccurrenceRow]:
         """The occurrences in a state or of a file, in their order; or the `newest` of those."""
         told = f"SELECT {_COLUMNS} FROM occurrence WHERE (? = '' OR state = ?)"
         told += " AND (? = '' OR path = ?) ORDER BY at_s DESC, path"
         with self._done() as db:
             found = db.execute(told + f" LIMIT {newest or -1:d}", (state, state, path, path))
-            return [Row(*each) for each in found][::-1]
+            return [OccurrenceRow(*each) for each in found][::-1]
 
-    def _step(self, row: Row, change: str, *values: str | int) -> bool:
+    def _step(self, row: OccurrenceRow, change: str, *values: str | int) -> bool:
         """Change one that is planned."""
         with self._done() as db:
             done = db.execute(

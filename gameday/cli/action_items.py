@@ -1,6 +1,7 @@
 """`gameday action-items`: what is still to be done, over all runs."""
 
 import json
+from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,14 +34,14 @@ def action_items(runs_dir: Path, *, only_open: bool, as_json: bool) -> None:
     from gameday.cli.runs import list_runs
     from gameday.core.clock import wall_time_ns
     from gameday.report.action_items import collect
-    from gameday.report.result_json import item_json
+    from gameday.report.result_json import item_line
 
     found = collect(list_runs(runs_dir))
     for problem in found.problems:
         warn(problem)
     items = [each for each in found.items if each.is_open or not only_open]
     if as_json:
-        emit(json.dumps([item_json(each) for each in items], indent=1) + "\n")
+        emit(json.dumps([asdict(item_line(each)) for each in items], indent=1) + "\n")
         return
     if not items:
         echo(f"no {'open ' if only_open else ''}action items in {runs_dir}")

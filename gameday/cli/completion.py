@@ -5,7 +5,7 @@ shell asks at each press of a key, so nothing is read but folders, and nothing h
 Whatever goes wrong, nothing is completed and nothing is said.
 """
 
-from collections.abc import Callable, Iterable, MutableMapping
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -41,9 +41,7 @@ def completion(ctx: click.Context, shell: str) -> None:
     emit(made(ctx.find_root().command, {}, "gameday", COMPLETE).source() + "\n")
 
 
-def answer(
-    command: click.Command, ctx_args: MutableMapping[str, Any], prog_name: str, asked: str
-) -> int:
+def answer(command: click.Command, ctx_args: Any, prog_name: str, asked: str) -> int:
     """Print what a shell may offer for the line that it has; the exit code. It says nothing else.
 
     Click's own prints bytes, which are not shown safely.

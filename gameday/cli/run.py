@@ -138,19 +138,22 @@ def conduct_run(
 
     inputs, project = on_stack(inputs, asked)
     stack = new_stack(asked.stack, reuse=asked.reuse, project=project)
-    name, runs_dir, allowed = asked.stack, asked.runs_dir, asked.allowed
     about = (asked.reuse, kept_per_s, asked.force, asked.webhook_listen, project)
-    _look_first(inputs, RunConditions(name, runs_dir, allowed, *about), quiet=drill is not None)
+    _look_first(
+        inputs,
+        RunConditions(asked.stack, asked.runs_dir, asked.allowed, *about),
+        quiet=drill is not None,
+    )
     options = Options(
-        name,
-        runs_dir,
+        asked.stack,
+        asked.runs_dir,
         responding,
         asked.responder_delay.total_seconds(),
-        allowed,
+        asked.allowed,
         asked.webhook_listen,
     )
     screen, folders = Screen(), list[Path]()
-    told = ToldRun(inputs, name, is_drill=drill is not None)
+    told = ToldRun(inputs, asked.stack, is_drill=drill is not None)
 
     def begun(folder: Path) -> None:
         folders.append(folder)
@@ -162,7 +165,7 @@ def conduct_run(
 
     running = conduct(inputs, stack, options, SystemClock(), begun, drill=drill)
     try:
-        conducted = _on_loop(running, allowed, folders)
+        conducted = _on_loop(running, asked.allowed, folders)
     finally:
         screen.close()
         told.finish()

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from gameday.calendar.entries import Entries, ScheduledDay
     from gameday.calendar.occurrences import Occurrence
     from gameday.calendar.scheduler import Scheduler
-    from gameday.calendar.state import Look, Row, ScheduleState
+    from gameday.calendar.state import Look, OccurrenceRow, ScheduleState
     from gameday.core.network.allow_list import Allowed
 
 LISTED: Final = 5
@@ -178,7 +178,9 @@ def list_(
 
 
 def _print_next(
-    entry: "ScheduledDay", coming: "list[tuple[Occurrence, Message | None]]", rows: "list[Row]"
+    entry: "ScheduledDay",
+    coming: "list[tuple[Occurrence, Message | None]]",
+    rows: "list[OccurrenceRow]",
 ) -> None:
     asked = entry.schedule
     told = {"name": entry.name, "cron": asked.cron, "timezone": asked.timezone}
@@ -198,17 +200,18 @@ def _print_next(
     SafeConsole().print(lines)
 
 
-def _word(entry: "ScheduledDay", row: "Row | None", why: Message | None) -> "Text":
+def _word(entry: "ScheduledDay", row: "OccurrenceRow | None", why: Message | None) -> "Text":
     """The state of an occurrence that is to come."""
     if why is not None:
         return styled(Message("schedule.word.skipped").text(), "yellow")
     if row is not None and row.acked_by:
         return styled(one_line(Message("schedule.word.acked", by=row.acked_by).text()), "green")
     waits = entry.schedule.requires_ack
-    return styled(Message(f"schedule.word.{'waiting_ack' if waits else 'planned'}").text())
+    planned = "schedule.word.waiting_ack" if waits else "schedule.word.planned"
+    return styled(Message(planned).text())
 
 
-def _print_past(entry: "ScheduledDay", rows: "list[Row]") -> None:
+def _print_past(entry: "ScheduledDay", rows: "list[OccurrenceRow]") -> None:
     if not rows:
         return
     lines = table()
@@ -229,7 +232,9 @@ def _code(code: int) -> str:
 
 
 def _as_json(
-    entry: "ScheduledDay", coming: "list[tuple[Occurrence, Message | None]]", rows: "list[Row]"
+    entry: "ScheduledDay",
+    coming: "list[tuple[Occurrence, Message | None]]",
+    rows: "list[OccurrenceRow]",
 ) -> Any:
     zone = entry.schedule.zone
     return {

@@ -19,6 +19,7 @@ from gameday.cli.terminal import block
 from gameday.cli.words import line, say, spoken, word
 from gameday.core.clock import NS, SystemClock
 from gameday.core.files.tail import Tail
+from gameday.core.messages import Value
 from gameday.core.units import seconds
 from gameday.evidence import events
 from gameday.evidence.journal import Record, parse
@@ -120,7 +121,7 @@ def _about(story: Story, record: Record) -> str:
     return "" if kind is None else say(kind, **_values(event))
 
 
-def _values(event: events.Event) -> dict[str, Any]:
+def _values(event: events.Event) -> dict[str, Value]:
     """The fields of an event by their names, its reason in the language that was chosen."""
     of_class: Any = event  # each kind of event is a dataclass
     found = {each.name: getattr(event, each.name) for each in fields(of_class)}

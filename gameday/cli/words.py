@@ -31,7 +31,7 @@ def word(value: object) -> str:
     language = spoken()
     if language == ENGLISH:
         return str(value)
-    return fill("{value!w}", {"value": value}, language)
+    return fill("{value!w}", {"value": str(value)}, language)
 
 
 def line(message: Message | None, english: str | None) -> str:

@@ -96,7 +96,7 @@ def known(message: Message | None, english: str) -> "Message | str":
     return english
 
 
-def fill(template: str, values: Mapping[str, Any], language: str = "en") -> str:
+def fill(template: str, values: Mapping[str, Value], language: str = "en") -> str:
     """The template with its values. Raises LookupError, ValueError, TypeError as `str.format`."""
     return _filler(language).vformat(template, (), values)
 

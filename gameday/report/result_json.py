@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 
 from gameday.judge.result import Result
 from gameday.report.action_items import RunItem
@@ -10,24 +11,41 @@ from gameday.report.action_items import RunItem
 def with_items(result: Result, items: Sequence[RunItem]) -> bytes:
     """The result as it is written, and `action_items` behind it."""
     content = json.loads(result.to_bytes())
-    content["action_items"] = [item_json(each) for each in items]
+    content["action_items"] = [asdict(item_line(each)) for each in items]
     text = json.dumps(content, indent=1, ensure_ascii=False)
     return text.encode("utf-8", "backslashreplace") + b"\n"
 
 
-def item_json(each: RunItem) -> dict[str, object]:
-    """One action item as JSON."""
+@dataclass(frozen=True, slots=True)
+class ItemLine:
+    """One action item as programs read it; what nobody has said yet is null."""
+
+    run: str
+    file: str
+    line: int
+    title: str
+    type: str | None
+    owner: str | None
+    due: str | None
+    experiment: str | None
+    expect: Sequence[str]
+    state: str
+    by: str | None
+
+
+def item_line(each: RunItem) -> ItemLine:
+    """One action item, to be written as JSON."""
     item = each.item
-    return {
-        "run": each.run,
-        "file": str(each.path),
-        "line": item.line,
-        "title": item.title,
-        "type": item.type or None,
-        "owner": item.owner or None,
-        "due": None if item.due is None else item.due.isoformat(),
-        "experiment": item.experiment or None,
-        "expect": list(item.expect),
-        "state": each.state,
-        "by": each.by or None,
-    }
+    return ItemLine(
+        run=each.run,
+        file=str(each.path),
+        line=item.line,
+        title=item.title,
+        type=item.type or None,
+        owner=item.owner or None,
+        due=None if item.due is None else item.due.isoformat(),
+        experiment=item.experiment or None,
+        expect=list(item.expect),
+        state=each.state,
+        by=each.by or None,
+    )

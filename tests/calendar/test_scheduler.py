@@ -17,7 +17,7 @@ from gameday.calendar.entries import ScheduledDay, load_entries
 from gameday.calendar.launch import this_process
 from gameday.calendar.occurrences import Occurrence, occurrences
 from gameday.calendar.scheduler import Scheduler, next_of
-from gameday.calendar.state import Look, Row, ScheduleState
+from gameday.calendar.state import Look, OccurrenceRow, ScheduleState
 from gameday.core.errors import UnknownError
 from gameday.core.messages import Message
 from gameday.run import hold
@@ -87,7 +87,7 @@ class Desk:
         """What came of each occurrence, and why."""
         return [(row.state, str(row.why)) for row in self.state.rows()]
 
-    def _launch(self, entry: ScheduledDay, row: Row, token: str) -> Day:
+    def _launch(self, entry: ScheduledDay, row: OccurrenceRow, token: str) -> Day:
         self.begun.append((entry.name, row.at_s))
         assert self.state.begin(token, this_process(), row.start_s)
         if not self.long:

@@ -12,13 +12,7 @@ from gameday.drills.live import LiveDrill
 from gameday.drills.scenario import Setting
 from gameday.plan.validate import validate
 from gameday.spec.experiment import Experiment
-from gameday.spec.inputs import (
-    all_experiments,
-    find_system,
-    load_drill,
-    load_experiment,
-    load_system,
-)
+from gameday.spec.inputs import all_experiments, find_system, load_drill, load_system
 from gameday.traffic.forecast import sell_out_s, traffic_end_s
 
 SYSTEM = load_system(find_system(None))
@@ -62,16 +56,19 @@ def test_the_fault_comes_when_it_is_drawn_and_stays_for_as_long_as_it_may() -> N
 
 
 def test_there_is_stock_for_all_of_it_and_no_deadline() -> None:
-    guards = load_experiment("redis-slow").experiment.abort_if
-    own = loaded("redis-slow").model_copy(update={"abort_if": guards})
-    drill = stretched(own, fault_at_s=100.0, window_s=600, lasts_s=600)
+    drill = stretched(loaded("redis-slow"), fault_at_s=100.0, window_s=600, lasts_s=600)
     assert sell_out_s(drill) is None
     assert not drill.expect.thresholds
     assert drill.expect.recovers_within is None
     assert {alert.alert for alert in drill.expect.alerts} == {"IssuanceSlow", "RedisSlow"}
     assert all(alert.fires_within == timedelta(seconds=600) for alert in drill.expect.alerts)
-    assert guards
-    assert drill.abort_if == guards, "guards stay"
+    assert not drill.abort_if, "people take longer than a guard"
+
+
+def test_a_file_that_says_nothing_of_guards_keeps_its_own() -> None:
+    experiment = loaded("redis-evict")
+    drill = stretched(experiment, fault_at_s=100.0, window_s=600, lasts_s=600)
+    assert drill.abort_if == experiment.abort_if != []
 
 
 def test_names_are_replaced_and_kept() -> None:

@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Final, NoReturn
 
 from gameday.core import files
 from gameday.core.errors import UsageError
@@ -34,10 +34,6 @@ _BROUGHT: Final = (
 _PASSED_ON: Final = ("PATH", "LANG", "LC_ALL", "FONTCONFIG_PATH", "FONTCONFIG_FILE")
 WAIT_S: Final = 60.0
 _LARGEST_BYTES: Final = 64 * files.MIB
-_CURE: Final = (
-    "install Chromium, or `playwright install chromium`; or open postmortem.html in a "
-    "browser and print it there"
-)
 
 
 def pdf(run_dir: Path) -> bytes:
@@ -49,7 +45,7 @@ def printed(html: bytes, environment: Mapping[str, str], wait_s: float = WAIT_S)
     """Print a page of ours. Raises UsageError where there is no Chromium, or it cannot."""
     browser = find_chromium(environment)
     if browser is None:
-        raise UsageError("there is no Chromium here, which prints the PDF", help=_CURE)
+        _refuse(None)
     with TemporaryDirectory(prefix="gameday-pdf-", ignore_cleanup_errors=True) as folder:
         source, made = Path(folder, "postmortem.html"), Path(folder, "postmortem.pdf")
         source.write_bytes(html)
@@ -61,8 +57,18 @@ def printed(html: bytes, environment: Mapping[str, str], wait_s: float = WAIT_S)
         except OSError:
             raw = b""
     if not raw.startswith(b"%PDF-"):
-        raise UsageError(f"{browser}: made no PDF: {why or 'it said nothing'}", help=_CURE)
+        _refuse(browser, why)
     return raw
+
+
+def _refuse(browser: Path | None, why: str = "") -> NoReturn:
+    raise UsageError(
+        "there is no Chromium here, which prints the PDF"
+        if browser is None
+        else f"{browser}: made no PDF: {why or 'it said nothing'}",
+        help="install Chromium, or `playwright install chromium`; or open postmortem.html in a"
+        " browser and print it there",
+    )
 
 
 def find_chromium(environment: Mapping[str, str]) -> Path | None:

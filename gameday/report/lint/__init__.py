@@ -23,7 +23,7 @@ from gameday.core.language import languages
 from gameday.core.messages import templates
 from gameday.report.draft_file import LARGEST_BYTES, parse
 from gameday.report.inputs import read_material
-from gameday.report.lint.blocks import TextBlock, of_html, of_markdown
+from gameday.report.lint.blocks import DraftBlock, of_html, of_markdown
 from gameday.report.lint.numbers import ShownNumber, masked, numbers_in
 from gameday.report.lint.sources import Sources, Support
 from gameday.report.messages import Messages
@@ -70,7 +70,7 @@ def lint(run_dir: Path, path: Path) -> Linted:
     return lint_blocks(of_markdown(text), sources, by_words(fresh))
 
 
-def by_words(blocks: Iterable[TextBlock]) -> Lines:
+def by_words(blocks: Iterable[DraftBlock]) -> Lines:
     """Texts, and how often each stands there, by what they are without their numbers."""
     found: dict[str, Counter[str]] = defaultdict(Counter)
     for block in blocks:
@@ -78,7 +78,7 @@ def by_words(blocks: Iterable[TextBlock]) -> Lines:
     return found
 
 
-def lint_blocks(blocks: Iterable[TextBlock], sources: Sources, fresh: Lines) -> Linted:
+def lint_blocks(blocks: Iterable[DraftBlock], sources: Sources, fresh: Lines) -> Linted:
     """Look at each number of the blocks; `fresh` is the report as the evidence gives it now."""
     numbers, of_template = 0, 0
     unsupported: list[Unsupported] = []
@@ -102,7 +102,7 @@ def lint_blocks(blocks: Iterable[TextBlock], sources: Sources, fresh: Lines) -> 
     return Linted(numbers=numbers, of_template=of_template, unsupported=unsupported)
 
 
-def _changed(block: TextBlock, left: Lines) -> Iterator[Unsupported]:
+def _changed(block: DraftBlock, left: Lines) -> Iterator[Unsupported]:
     """The numbers in which a line is not the line that the evidence gives.
 
     Each line of the evidence counts once: a row that was made like another one is a change too.

@@ -23,7 +23,7 @@ _INLINE: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class TextBlock:
+class DraftBlock:
     """A piece of text, its first line in the file, and what is set as code in it: references.
 
     A row has those of the sentence above its table too, and its number in the table, from 1.
@@ -36,14 +36,14 @@ class TextBlock:
     row: int = 0
 
 
-def of_markdown(text: str) -> Iterator[TextBlock]:
+def of_markdown(text: str) -> Iterator[DraftBlock]:
     """The blocks of a draft, its front matter among them, a block a line."""
     lines = text.split("\n")
     first = 0
     if lines[0].rstrip() == "---":
         first = next((i for i, each in enumerate(lines[1:], 2) if each.rstrip() == "---"), 0)
         for number, each in enumerate(lines[1 : max(1, first - 1)], 2):
-            yield TextBlock(each.strip(), number, ())
+            yield DraftBlock(each.strip(), number, ())
     yield from _Walk(first).blocks("\n".join(lines[first:]))
 
 
@@ -58,7 +58,7 @@ class _Walk:
         self._above: Sequence[str] = ()
         self._nth = 0
 
-    def blocks(self, text: str) -> Iterator[TextBlock]:
+    def blocks(self, text: str) -> Iterator[DraftBlock]:
         """The blocks of a text that begins at a line of the file."""
         for token in _MARKDOWN.parse(text):
             if token.map is not None:
@@ -74,7 +74,7 @@ class _Walk:
                 for number, each in enumerate(token.content.splitlines(), self._line + 1):
                     yield _block(each, number, [])
 
-    def _ended(self, token: Token) -> TextBlock:
+    def _ended(self, token: Token) -> DraftBlock:
         """The row, or the quotation, that ends here."""
         self._nth += 1
         block = _block(" | ".join(self._row or ()), self._begun, self._codes)
@@ -83,7 +83,7 @@ class _Walk:
             return block
         return replace(block, above=self._above, row=self._nth)
 
-    def _inline(self, token: Token) -> Iterator[TextBlock]:
+    def _inline(self, token: Token) -> Iterator[DraftBlock]:
         shown, found = _inline(token)
         if self._row is None:
             self._above = found
@@ -93,7 +93,7 @@ class _Walk:
             self._codes += found
 
 
-def of_html(text: str) -> Iterator[TextBlock]:
+def of_html(text: str) -> Iterator[DraftBlock]:
     """The blocks of a page."""
     reader = _Reader()
     reader.feed(text)
@@ -102,8 +102,8 @@ def of_html(text: str) -> Iterator[TextBlock]:
     yield from reader.blocks
 
 
-def _block(text: str, line: int, codes: Sequence[str]) -> TextBlock:
-    return TextBlock(" ".join(text.split()), line, tuple(codes))
+def _block(text: str, line: int, codes: Sequence[str]) -> DraftBlock:
+    return DraftBlock(" ".join(text.split()), line, tuple(codes))
 
 
 def _inline(token: Token) -> tuple[str, list[str]]:
@@ -132,7 +132,7 @@ class _Reader(HTMLParser):
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
-        self.blocks: list[TextBlock] = []
+        self.blocks: list[DraftBlock] = []
         self._shown: list[str] = []
         self._codes: list[str] = []
         self._hidden: list[str] = []

@@ -23,7 +23,7 @@ from gameday.evidence.journal import Record
 from gameday.evidence.seal import digest_of
 from gameday.report.charts.series import Curve
 from gameday.report.inputs import Material
-from gameday.report.lint.blocks import TextBlock
+from gameday.report.lint.blocks import DraftBlock
 from gameday.report.lint.numbers import TIME_UNITS, ShownNumber, leaves, numbers_in, split
 from gameday.report.sections.people import NAMED
 
@@ -144,11 +144,11 @@ class Sources:
         return frozenset(each.name for each in self._m.result.checks)
 
     @cached_property
-    def _faults(self) -> Mapping[str, object]:
+    def _faults(self) -> Any:
         """Parameters asked of each fault, with the defaults of its kind."""
         method = self._m.effective.experiment.method if self._m.effective else ()
-        by_id: dict[str, object] = {fault.id: dump(fault) for fault in method if fault.id}
-        by_kind: dict[str, object] = {
+        by_id = {fault.id: dump(fault) for fault in method if fault.id}
+        by_kind = {
             each.fault: [dump(one) for one in method if one.fault == each.fault] for each in method
         }
         return {**by_id, **by_kind}
@@ -382,7 +382,7 @@ def _names(evaluation: Any) -> Iterator[str]:
 class Support:
     """Values that one block may have: those of its references, and those of all blocks."""
 
-    def __init__(self, block: TextBlock, sources: Sources) -> None:
+    def __init__(self, block: DraftBlock, sources: Sources) -> None:
         self._sources = sources
         cells = block.text.split(" | ")
         named = [*block.codes, *(each for each in cells[1:] if sources.is_check(each))]

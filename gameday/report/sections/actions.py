@@ -38,7 +38,7 @@ def actions(m: Material, say: Messages) -> list[Markup]:
     head = [say("actions.head"), say("actions.about")]
     if not found:
         return [*head, say("actions.none")]
-    return [*head, *(_shown(each, m.result.experiment, say) for each in found)]
+    return [*head, *(_item(each, m.result.experiment, say) for each in found)]
 
 
 def proposed(m: Material, say: Messages) -> Iterator[Action]:
@@ -99,7 +99,7 @@ def _has_items_of_its_own(m: Material, failure: Failure) -> bool:
     return failure.first.name == "alerts" and bool(bad) and "false" not in bad
 
 
-def _shown(action: Action, experiment: str, say: Messages) -> Markup:
+def _item(action: Action, experiment: str, say: Messages) -> Markup:
     """The item as Markdown: its block stands inside it, so that code hosts show them together."""
     expect = action.expect
     one = len(expect) == 1

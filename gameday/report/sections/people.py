@@ -1,4 +1,4 @@
-"""The first lines of a summary: what happened to people, and the cause that is known because gameday made it."""
+"""The first lines of a summary: what happened to people, and the cause, which gameday made."""
 
 from collections.abc import Iterator
 from typing import Final

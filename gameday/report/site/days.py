@@ -33,7 +33,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,150}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DayPlan:
+class DayHead:
     """The head of a plan; its other keys belong to whoever runs the day."""
 
     name: str = ""
@@ -46,7 +46,7 @@ class DayRecord:
 
     at: str = ""
     event: str = ""
-    plan: DayPlan | None = None
+    plan: DayHead | None = None
     run: str = ""
     exit_code: int | None = None
     ended: str = ""
