@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-from rich.text import Text
 
 from gameday.cli.drawing import SafeConsole, styled, table
 from gameday.cli.options import runs_option
 from gameday.cli.terminal import echo, emit, one_line, warn
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from gameday.report.action_items import RunItem
 
 COLOURS = {"open": "yellow", "broken again": "red", "closed": "green", "done": "green"}
@@ -52,7 +53,7 @@ def action_items(runs_dir: Path, *, only_open: bool, as_json: bool) -> None:
     SafeConsole().print(told)
 
 
-def _row(each: "RunItem", today: date) -> list[str | Text]:
+def _row(each: "RunItem", today: date) -> "list[str | Text]":
     item = each.item
     due = "-" if item.due is None else item.due.isoformat()
     late = each.is_overdue(today)

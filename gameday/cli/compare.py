@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import click
 from rich.table import Table
-from rich.text import Text
 
 from gameday.cli.drawing import SafeConsole, styled, table
 from gameday.cli.options import runs_option
@@ -20,6 +19,8 @@ from gameday.core.errors import UsageError
 from gameday.core.files.private import as_asked
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from gameday.report.comparison import Row
     from gameday.report.messages import Messages
     from gameday.report.past_runs import PastRun, PastRuns
@@ -204,7 +205,7 @@ def _show_trend(rows: "Sequence[TrendRow]", older: int, say: "Messages") -> None
         console.print(styled(f"{one_line(run)}: {head}: {changed}", "dim"))
 
 
-def _bar(value: float | None, highest: float, block_: str) -> Text:
+def _bar(value: float | None, highest: float, block_: str) -> "Text":
     if value is None or highest <= 0:
         return styled("")
     return styled(block_ * max(1, round(value / highest * BAR)), "blue")

@@ -12,9 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
-from rich.text import Text
 
-from gameday.cli.drawing import SafeConsole, table
+from gameday.cli.drawing import SafeConsole, styled, table
 from gameday.cli.options import DURATION, allow_target
 from gameday.cli.terminal import echo, emit, one_line, print_error
 from gameday.cli.words import spoken
@@ -23,6 +22,8 @@ from gameday.core.errors import ExitCode, UnknownError, UsageError
 from gameday.core.messages import Message
 
 if TYPE_CHECKING:
+    from rich.text import Text
+
     from gameday.calendar.entries import Entries, ScheduledDay
     from gameday.calendar.occurrences import Occurrence
     from gameday.calendar.scheduler import Scheduler
@@ -208,14 +209,14 @@ def _print_next(
     SafeConsole().print(lines)
 
 
-def _word(entry: "ScheduledDay", row: "OccurrenceRow | None", why: Message | None) -> Text:
+def _word(entry: "ScheduledDay", row: "OccurrenceRow | None", why: Message | None) -> "Text":
     """The state of an occurrence that is to come."""
     if why is not None:
-        return Text(_translated(Message("schedule.word.skipped")), "yellow")
+        return styled(_translated(Message("schedule.word.skipped")), "yellow")
     if row is not None and row.acked_by:
-        return Text(one_line(_translated(Message("schedule.word.acked", by=row.acked_by))), "green")
+        return styled(one_line(_translated(Message("schedule.word.acked", by=row.acked_by))), "green")
     waits = entry.schedule.requires_ack
-    return Text(
+    return styled(
         _translated(Message("schedule.word.waiting_ack" if waits else "schedule.word.planned"))
     )
 
@@ -229,7 +230,7 @@ def _print_past(entry: "ScheduledDay", rows: "list[OccurrenceRow]") -> None:
     colours = {"interrupted": "red", "skipped": "yellow", "finished": "green"}
     for row in rows:
         at = datetime.fromtimestamp(row.start_s, UTC).astimezone(entry.schedule.zone)
-        word = Text(_translated(Message(f"schedule.word.{row.state}")), colours.get(row.state, ""))
+        word = styled(_translated(Message(f"schedule.word.{row.state}")), colours.get(row.state, ""))
         why = _translated(row.why) if row.exit_code is None else _code(row.exit_code)
         lines.add_row(f"{at:%a %Y-%m-%d %H:%M %Z}", word, one_line(why))
     SafeConsole().print(lines)

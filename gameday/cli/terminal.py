@@ -181,6 +181,16 @@ def output(*, err: bool = False) -> Output:
     return stream if isinstance(stream, Output) else Output(stream, "stderr" if err else "stdout")
 
 
+def can_write(text: str) -> bool:
+    """Whether stdout and stderr have all letters of a text in their encodings."""
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            text.encode(getattr(stream, "encoding", None) or "utf-8")
+    except (UnicodeEncodeError, LookupError):
+        return False
+    return True
+
+
 def echo(text: str = "", *, err: bool = False, end: str = "\n") -> None:
     """Print a line on stdout, or on stderr."""
     to = output(err=err)

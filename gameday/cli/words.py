@@ -4,9 +4,9 @@ Only what people read on a screen goes through here. Errors stay English: they a
 quoted in tickets, and read by programs.
 """
 
-import sys
 from typing import Any, Final
 
+from gameday.cli.terminal import can_write
 from gameday.core import settings
 from gameday.core.language import ENGLISH
 from gameday.core.messages import Message, fill, known, templates
@@ -17,12 +17,7 @@ _SAMPLES: Final = {"ko": "한국어"}
 def spoken() -> str:
     """The language of the screen: English where the terminal cannot write the chosen one."""
     language = settings.language()
-    try:
-        for stream in (sys.stdout, sys.stderr):
-            _SAMPLES.get(language, "").encode(getattr(stream, "encoding", None) or "utf-8")
-    except (UnicodeEncodeError, LookupError):
-        return ENGLISH
-    return language
+    return language if can_write(_SAMPLES.get(language, "")) else ENGLISH
 
 
 def say(id_: str, /, **values: Any) -> str:

@@ -65,7 +65,7 @@ def bash(folder: Path, words: str) -> list[str]:
 
 
 def test_bash_completes_commands(folder: Path) -> None:
-    assert bash(folder, "sch") == ["schema"]
+    assert bash(folder, "sch") == ["schema", "schedule", "scheduler"]
     assert bash(folder, "re") == ["release", "report", "readiness"]
     assert {"run", "drill", "completion"} <= {*bash(folder, "''")}
 

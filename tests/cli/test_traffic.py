@@ -272,8 +272,8 @@ USAGE: dict[str, tuple[tuple[Any, ...], str]] = {
         "here is none",
     ),
     "a summary nowhere": (
-        (*SEND, "--summary-export", "/nowhere/summary.json"),
-        "there is no folder /nowhere",
+        (*SEND, "--summary-export", "/proc/nowhere/summary.json"),
+        "there is no folder /proc/nowhere",
     ),
     "a summary in a folder's place": ((*SEND, "--handle-summary", "/"), "/ is a folder"),
     "no JSON": ((*SEND, "--json", "{a}"), "at line 1 column 2"),

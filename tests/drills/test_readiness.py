@@ -381,7 +381,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a run of now, whose playbook hides the shipped one of its name."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
-    monkeypatch.setattr("gameday.spec.inputs.shipped", list)
+    for module in ("inputs", "shipped"):
+        monkeypatch.setattr(f"gameday.spec.{module}.shipped", list)
     (tmp_path / "playbooks").mkdir()
     book = "".join(BOOK.partition("\n2. Tell")[:1])
     (tmp_path / "playbooks" / "redis-slow.md").write_text(book)

@@ -54,11 +54,16 @@ Draw = Callable[[random.Random, Files, str], Mutant | None]
 
 
 def project(root: Path = ROOT) -> dict[str, str]:
-    """The text files of a project that playbooks speak of."""
+    """The text files of a project that playbooks speak of.
+
+    Translations are left out: one that is not of its playbook is refused before anything is read.
+    """
     found = {}
     for part in PARTS:
         paths = [root / part] if (root / part).is_file() else sorted((root / part).rglob("*"))
         for path in paths:
+            if path.name.endswith(".ko.md"):
+                continue
             if path.is_file() and path.suffix in (".md", ".yaml", ".yml", ".py", ".txt", ".prom"):
                 found[path.relative_to(root).as_posix()] = path.read_text()
     return found

@@ -101,6 +101,7 @@ ROTTEN = [
     ("`gameday check last again`", "takes no further 'again'"),
     ("`gameday run redis-slow --runs`", "'--runs' needs a value"),
     ("`gameday run redis-slw`", "18:14: there is no experiment 'redis-slw': did you mean 'redis-slow'?"),
+    ("`gameday check last > told.txt again`", "takes no further 'again'"),
     ("`gameday incident act 7`", "18:23: there is no step '7': one of 1, 2"),
     ("`gameday incident act db-gone:1`", "there is no playbook 'db-gone'"),
     ("`gameday drill redis-slow --windows 5m`", "'gameday drill' has no option '--windows'"),
@@ -134,6 +135,7 @@ def test_what_is_there_no_more_is_named_with_its_place(
 
 
 RIGHT = [
+    "`gameday show redis-slow 2> errors >>told.txt`, `gameday completion bash > gameday.bash 2>&1`",
     "`issuance_request_seconds` is below 0.2, `nr_throttled` in its cgroup grows, `pg_isready` says yes.",
     "`dependency_seconds{dependency=\"postgres\"}` falls; `issuance_requests_total` rises.",
     "```promql\nsum by (dependency, instance) (rate(dependency_errors_total[10s])) and up == 1\n```",

@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -147,11 +148,19 @@ def test_a_locale_asks_for_a_language(
     assert of_locale(environment) == found
 
 
+HOME = tempfile.TemporaryDirectory(prefix="home-")  # gone when the tests are
+
+
 def told(*args: str, **environment: str) -> "subprocess.CompletedProcess[bytes]":
     """What the command says, in an environment without a language of its own."""
     return subprocess.run(
         [sys.executable, "-m", "gameday", *args],
-        env={"PATH": "/usr/bin:/bin", "PYTHONPATH": str(ROOT), "HOME": "/nowhere", **environment},
+        env={
+            "PATH": "/usr/bin:/bin",
+            "PYTHONPATH": str(ROOT),
+            "HOME": HOME.name,
+            **environment,
+        },
         capture_output=True,
         check=False,
     )

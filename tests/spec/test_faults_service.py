@@ -50,7 +50,7 @@ def test_a_restart_is_looked_at_for_five_seconds_if_nothing_else_is_said() -> No
 def test_only_the_service_and_its_stores_can_be_struck(file: Path, target: str) -> None:
     with pytest.raises(FileError, match=f"'target': unknown value '{target}'") as caught:
         checked(file, "target: service,", f"target: {target},")
-    assert "service-kill.yaml:13:" in caught.value.message
+    assert "service-kill.yaml:14:" in caught.value.message
 
 
 def guarded(file: Path, guard: str) -> list[FileWarning]:

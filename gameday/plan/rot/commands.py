@@ -19,6 +19,7 @@ _SHELLS: Final = frozenset({"", "sh", "bash", "shell", "zsh", "console", "shell-
 _ENDS: Final = re.compile(r"\|\||&&|[|;&]|(?:^|\s)#.*$")
 _ASSIGNED: Final = re.compile(r"[A-Za-z_]\w*=.*")
 _BEFORE: Final = frozenset({"$", "%", ">", "sudo", "time", "exec", "nohup", "nice", "env", "watch"})
+_TO_FILE: Final = re.compile(r"\d?>>?(.*)")
 _NAME: Final = re.compile(r"[a-z0-9]+(?:[_-][a-z0-9]+)*", re.ASCII)
 _CALLED: Final = re.compile(r"gameday|--scale")
 _SCALED: Final = re.compile(r"\bcompose\b[^\n|;&]{0,300}?--scale[ =]([A-Za-z][\w-]*)=")
@@ -64,12 +65,23 @@ def _words(part: str) -> list[str] | None:
         words = shlex.split(part)
     except ValueError:  # a quote without its end
         words = part.split()
+    words = [*_without_redirections(words)]
     while words and (words[0] in _BEFORE or _ASSIGNED.fullmatch(words[0])):
         words = words[1:]
     if words[:1] == ["gameday"] or [Path(word).name for word in words[:1]] == ["gameday"]:
         return words[1:]
     is_python = bool(words) and Path(words[0]).name.startswith("python")
     return words[3:] if is_python and words[1:3] == ["-m", "gameday"] else None
+
+
+def _without_redirections(words: Sequence[str]) -> Iterator[str]:
+    """What a shell would hand on: `> file` is its own. A `>` in front is a prompt."""
+    is_file = False
+    for n, word in enumerate(words):
+        match = _TO_FILE.fullmatch(word) if n else None
+        if match is None and not is_file:
+            yield word
+        is_file = match is not None and not match[1]
 
 
 def _line(
