@@ -214,7 +214,9 @@ def _word(entry: "ScheduledDay", row: "OccurrenceRow | None", why: Message | Non
     if why is not None:
         return styled(_translated(Message("schedule.word.skipped")), "yellow")
     if row is not None and row.acked_by:
-        return styled(one_line(_translated(Message("schedule.word.acked", by=row.acked_by))), "green")
+        return styled(
+            one_line(_translated(Message("schedule.word.acked", by=row.acked_by))), "green"
+        )
     waits = entry.schedule.requires_ack
     return styled(
         _translated(Message("schedule.word.waiting_ack" if waits else "schedule.word.planned"))
@@ -230,7 +232,9 @@ def _print_past(entry: "ScheduledDay", rows: "list[OccurrenceRow]") -> None:
     colours = {"interrupted": "red", "skipped": "yellow", "finished": "green"}
     for row in rows:
         at = datetime.fromtimestamp(row.start_s, UTC).astimezone(entry.schedule.zone)
-        word = styled(_translated(Message(f"schedule.word.{row.state}")), colours.get(row.state, ""))
+        word = styled(
+            _translated(Message(f"schedule.word.{row.state}")), colours.get(row.state, "")
+        )
         why = _translated(row.why) if row.exit_code is None else _code(row.exit_code)
         lines.add_row(f"{at:%a %Y-%m-%d %H:%M %Z}", word, one_line(why))
     SafeConsole().print(lines)

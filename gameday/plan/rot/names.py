@@ -64,7 +64,7 @@ def of_front(loaded: LoadedPlaybook, around: Surroundings) -> Findings:
 
 
 def of_pages(pages: Pages, around: Surroundings) -> Findings:
-    """What the text names."""
+    """The names that the text has."""
     for passage in pages.passages:
         if passage.kind == "words":
             yield from _steps(passage, pages)
