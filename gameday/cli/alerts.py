@@ -202,7 +202,8 @@ def lint(
     from gameday.judge.alert_replay import load_run
     from gameday.plan.alert_lint import lint as find_traps
     from gameday.plan.alert_lint import slow_rules
-    from gameday.spec.inputs import all_experiments, load_inputs
+    from gameday.spec.inputs import load_inputs
+    from gameday.spec.shipped import all_experiments
 
     run = None if run_ref is None else load_run(find_run(run_ref, runs_dir))
     scrapes = () if run is None else run.scrapes

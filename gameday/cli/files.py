@@ -70,7 +70,7 @@ def validate(
     held against what there is now: metrics, alerts, actions, addresses, commands, links, steps.
     """
     from gameday.spec.day_files import all_days
-    from gameday.spec.inputs import all_experiments, all_playbooks
+    from gameday.spec.shipped import all_experiments, all_playbooks
 
     experiments = [str(path) for path in all_experiments()]
     if not files and not experiments:
@@ -198,7 +198,7 @@ def _kind(ref: str) -> str:
     Only a day has an agenda. A name is an experiment's where there is one, else a day's.
     """
     from gameday.spec.day_files import all_days, is_day, is_path
-    from gameday.spec.inputs import all_experiments
+    from gameday.spec.shipped import all_experiments
     from gameday.spec.yaml import load
 
     path = Path(ref)
@@ -243,7 +243,7 @@ def _print_judged(judged: _Judged) -> None:
 @click.option("--json", "as_json", is_flag=True, help="Print the list as JSON.")
 def list_(as_json: bool) -> None:  # noqa: FBT001  click passes it by name
     """List the experiments that can be run, and the game days."""
-    from gameday.spec.inputs import all_experiments
+    from gameday.spec.shipped import all_experiments
 
     rows = [_row(path) for path in all_experiments()]
     if as_json:

@@ -90,7 +90,8 @@ def playbooks_today(system: "LoadedSystem") -> "Sequence[Shelf]":
     """The playbooks of today; one that is broken is told as that."""
     from gameday.drills.readiness import Shelf
     from gameday.plan.validate import validate_playbook
-    from gameday.spec.inputs import all_playbooks, load_playbook
+    from gameday.spec.inputs import load_playbook
+    from gameday.spec.shipped import all_playbooks
     from gameday.spec.yaml import shown_path
 
     found = []
@@ -108,7 +109,8 @@ def playbooks_today(system: "LoadedSystem") -> "Sequence[Shelf]":
 
 def seen_alerts(system: "LoadedSystem") -> Iterator[str]:
     """The alerts of the rule files that runs here use. Raises FileError for a broken one."""
-    from gameday.spec.inputs import all_experiments, load_experiment
+    from gameday.spec.inputs import load_experiment
+    from gameday.spec.shipped import all_experiments
     from gameday.telemetry.alerts.rules import load_rules
 
     paths = [system.path.parent / rule for rule in system.system.rules]

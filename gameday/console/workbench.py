@@ -19,8 +19,9 @@ from gameday.evidence.effective import Effective
 from gameday.evidence.sealed_inputs import OFFERED
 from gameday.run.responder.orders import SEVERITIES
 from gameday.spec.drill import Role
-from gameday.spec.inputs import all_playbooks, load_system
+from gameday.spec.inputs import load_system
 from gameday.spec.playbook import Playbook, read_markdown
+from gameday.spec.shipped import all_playbooks
 from gameday.spec.system import System
 from gameday.spec.translations import playbook_in
 

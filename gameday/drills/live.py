@@ -30,14 +30,13 @@ from gameday.spec.inputs import (
     Inputs,
     LoadedDrill,
     LoadedSystem,
-    all_experiments,
-    all_playbooks,
     gather,
     has_drill,
     load_drill,
     load_playbook,
 )
 from gameday.spec.playbook import Playbook
+from gameday.spec.shipped import all_experiments, all_playbooks
 from gameday.spec.system import System
 from gameday.spec.yaml import load
 from gameday.telemetry.catalogue import key

@@ -26,15 +26,8 @@ from gameday.spec.drill import Hint
 from gameday.spec.experiment import Experiment
 from gameday.spec.faults import Fault
 from gameday.spec.hypotheses import same
-from gameday.spec.inputs import (
-    Inputs,
-    LoadedDrill,
-    LoadedSystem,
-    all_experiments,
-    all_playbooks,
-    gather,
-    load_experiment,
-)
+from gameday.spec.inputs import Inputs, LoadedDrill, LoadedSystem, gather, load_experiment
+from gameday.spec.shipped import all_experiments, all_playbooks
 
 __all__ = [
     "Mode",

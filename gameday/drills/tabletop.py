@@ -26,15 +26,9 @@ from gameday.evidence.effective import Effective, PlannedPlaybook
 from gameday.evidence.journal import Record
 from gameday.evidence.sealed_box import Box
 from gameday.run.responder.hands import StepOutcome
-from gameday.spec.inputs import (
-    Inputs,
-    LoadedDrill,
-    LoadedSystem,
-    all_playbooks,
-    gather,
-    load_playbook,
-)
+from gameday.spec.inputs import Inputs, LoadedDrill, LoadedSystem, gather, load_playbook
 from gameday.spec.playbook import Playbook, Step
+from gameday.spec.shipped import all_playbooks
 from gameday.spec.system import System
 from gameday.spec.translations import translated
 from gameday.spec.yaml import read_bytes

@@ -10,7 +10,8 @@ from typing import Final
 from gameday.core.errors import UsageError
 from gameday.core.files import is_file
 from gameday.spec.day import Day, day_of_one
-from gameday.spec.inputs import all_experiments, find_experiment, load_experiment, named_files
+from gameday.spec.inputs import find_experiment, load_experiment
+from gameday.spec.shipped import all_experiments, named_files
 from gameday.spec.yaml import Document, load, one_of_them, shown_path
 
 FOLDER: Final = "gamedays"

@@ -16,11 +16,14 @@ from gameday.spec.drill import Drill
 from gameday.spec.experiment import Experiment
 from gameday.spec.faults import AnyFault
 from gameday.spec.playbook import Playbook, read_markdown
-from gameday.spec.shipped import PACKAGE, PLAYBOOKS, folders
-from gameday.spec.shipped import all_experiments as all_experiments  # noqa: PLC0414  asked for here
-from gameday.spec.shipped import all_playbooks as all_playbooks  # noqa: PLC0414
-from gameday.spec.shipped import named_files as named_files  # noqa: PLC0414
-from gameday.spec.shipped import shipped as shipped  # noqa: PLC0414
+from gameday.spec.shipped import (
+    PACKAGE,
+    PLAYBOOKS,
+    all_experiments,
+    all_playbooks,
+    folders,
+    shipped,
+)
 from gameday.spec.system import System
 from gameday.spec.yaml import Document, decode, load, one_of_them, read_bytes, shown_path
 

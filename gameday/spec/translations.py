@@ -15,8 +15,9 @@ from typing import Final
 from gameday.core.errors import FileError, GamedayError
 from gameday.core.language import ENGLISH, languages
 from gameday.core.messages import templates
-from gameday.spec.inputs import LoadedPlaybook, all_playbooks, load_playbook
+from gameday.spec.inputs import LoadedPlaybook, load_playbook
 from gameday.spec.playbook import Playbook
+from gameday.spec.shipped import all_playbooks
 
 _OF_FILES: Final = ("experiment.", "rule.", "drill.")
 

@@ -18,13 +18,8 @@ from gameday.drills.live import LiveDrill
 from gameday.drills.scenario import Setting
 from gameday.evidence.journal import Journal
 from gameday.run.run_dir import lay_out
-from gameday.spec.inputs import (
-    all_experiments,
-    all_playbooks,
-    find_system,
-    load_drill,
-    load_system,
-)
+from gameday.spec.inputs import find_system, load_drill, load_system
+from gameday.spec.shipped import all_experiments, all_playbooks
 from gameday.telemetry.promql import SeriesStore, labels
 from tests.support.consoles import ConsoleUnderTest
 

@@ -12,7 +12,8 @@ from gameday.drills.live import LiveDrill
 from gameday.drills.scenario import Setting
 from gameday.plan.validate import validate
 from gameday.spec.experiment import Experiment
-from gameday.spec.inputs import all_experiments, find_system, load_drill, load_system
+from gameday.spec.inputs import find_system, load_drill, load_system
+from gameday.spec.shipped import all_experiments
 from gameday.traffic.forecast import sell_out_s, traffic_end_s
 
 SYSTEM = load_system(find_system(None))

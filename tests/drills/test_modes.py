@@ -32,15 +32,8 @@ from gameday.evidence import events, journal
 from gameday.evidence.sealed_box import Box
 from gameday.run import locks
 from gameday.run.responder.orders import IncidentOrder
-from gameday.spec.inputs import (
-    all_experiments,
-    all_playbooks,
-    find_experiment,
-    find_system,
-    load_drill,
-    load_playbook,
-    load_system,
-)
+from gameday.spec.inputs import find_experiment, find_system, load_drill, load_playbook, load_system
+from gameday.spec.shipped import all_experiments, all_playbooks
 from gameday.telemetry.samples import LONGEST_LINE
 from tests.support.rundirs import EXPERIMENT, FAULT, RUN, SYSTEM, WALL_NS, RunDir
 

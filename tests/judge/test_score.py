@@ -17,7 +17,8 @@ from gameday.judge.harm import NONE, HarmCurve, HarmRecord, avoidance, harm_of
 from gameday.judge.hypothesis import is_right
 from gameday.judge.response_parts import parts
 from gameday.judge.score import Score, score
-from gameday.spec.inputs import all_experiments, load_drill
+from gameday.spec.inputs import load_drill
+from gameday.spec.shipped import all_experiments
 from gameday.traffic.history import Outcome, Reason
 from tests.support.rundirs import PLAYBOOK, Answer, RunDir, evaluation, issue, read
 

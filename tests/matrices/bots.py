@@ -20,15 +20,9 @@ from statistics import mean
 from gameday.drills.bots.characters import CHARACTERS
 from gameday.drills.simulation import baselines, scored, session_scene
 from gameday.judge.score import Score
-from gameday.spec.inputs import (
-    LoadedDrill,
-    all_experiments,
-    find_system,
-    gather,
-    load_drill,
-    load_system,
-)
+from gameday.spec.inputs import LoadedDrill, find_system, gather, load_drill, load_system
 from gameday.spec.playbook import Playbook
+from gameday.spec.shipped import all_experiments
 
 ENOUGH = 0.99
 STRICTLY = (("perfect", "slow"), ("slow", "acknowledges-only"), ("perfect", "random"))

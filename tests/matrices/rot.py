@@ -25,7 +25,7 @@ from typing import Final
 from click.testing import CliRunner
 
 from gameday.cli import main as gameday
-from gameday.spec import inputs
+from gameday.spec import shipped as places
 from tests.matrices.rot_mutants import ROOT, Files, Mutant, mutants, project
 
 LEAST: Final = 0.95
@@ -52,13 +52,13 @@ def validated(files: Files, book: str) -> Sequence[str]:
 def _alone_in(folder: Path, files: Files) -> Iterator[None]:
     """The current folder is a project of these files, and nothing that is shipped is there."""
     lay_out(folder, files)
-    before, shipped = Path.cwd(), inputs.shipped
+    before, shipped = Path.cwd(), places.shipped
     os.chdir(folder)
-    inputs.shipped = list
+    places.shipped = list
     try:
         yield
     finally:
-        inputs.shipped = shipped
+        places.shipped = shipped
         os.chdir(before)
 
 

@@ -24,7 +24,8 @@ import psutil
 from gameday.evidence import events, journal
 from gameday.run import locks
 from gameday.run.responder.orders import IncidentOrder
-from gameday.spec.inputs import LoadedDrill, all_experiments, has_drill, load_drill
+from gameday.spec.inputs import LoadedDrill, has_drill, load_drill
+from gameday.spec.shipped import all_experiments
 from gameday.spec.yaml import load
 from tests.matrices.kills import GAMEDAY
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from gameday.plan.alert_lint import lint, slow_rules
-from gameday.spec.inputs import all_experiments, load_inputs
+from gameday.spec.inputs import load_inputs
+from gameday.spec.shipped import all_experiments
 from gameday.telemetry.samples import Scrape
 
 ROOT = Path(__file__).parents[2]

@@ -26,7 +26,8 @@ from gameday.plan.offline_checks import RunConditions, before
 from gameday.run.locks import TargetLock
 from gameday.spec.changes import Change
 from gameday.spec.faults import AnyFault, Fault
-from gameday.spec.inputs import Inputs, all_experiments, load_inputs
+from gameday.spec.inputs import Inputs, load_inputs
+from gameday.spec.shipped import all_experiments
 from gameday.spec.undos import from_json
 from gameday.telemetry.catalogue import Expression
 from gameday.traffic.capacity import calibration

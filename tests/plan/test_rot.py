@@ -15,14 +15,9 @@ from gameday.cli import COMMANDS, main
 from gameday.cli.rot import understand
 from gameday.core.errors import FileError
 from gameday.plan.rot import Surroundings, commands, passages, rot, surroundings
-from gameday.spec.inputs import (
-    LoadedPlaybook,
-    all_playbooks,
-    find_system,
-    load_playbook,
-    load_system,
-)
+from gameday.spec.inputs import LoadedPlaybook, find_system, load_playbook, load_system
 from gameday.spec.playbook import read_markdown
+from gameday.spec.shipped import all_playbooks
 from tests.matrices.rot import Tally
 from tests.matrices.rot_mutants import mutants, project
 from tests.support.catalogue import service_metrics

@@ -12,8 +12,6 @@ from gameday.core.messages import templates
 from gameday.core.units import seconds
 from gameday.plan.validate import validate, validate_drill
 from gameday.spec.inputs import (
-    all_experiments,
-    all_playbooks,
     find_system,
     has_drill,
     has_short,
@@ -23,6 +21,7 @@ from gameday.spec.inputs import (
     load_playbook,
     load_system,
 )
+from gameday.spec.shipped import all_experiments, all_playbooks
 from gameday.spec.yaml import load
 from gameday.telemetry.alerts.rules import RuleFile, load_rules
 from gameday.telemetry.alerts.state import Evaluator

@@ -8,8 +8,9 @@ import pytest
 
 from gameday.core.errors import FileError
 from gameday.plan.validate import validate_playbook
-from gameday.spec.inputs import all_playbooks, find_system, load_playbook, load_system
+from gameday.spec.inputs import find_system, load_playbook, load_system
 from gameday.spec.playbook import read_markdown
+from gameday.spec.shipped import all_playbooks
 
 HEAD = "---\nname: slow\nalerts: [Slow]\n---\n"
 WHOLE = """\

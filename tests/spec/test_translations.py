@@ -8,13 +8,8 @@ from gameday.core.errors import FileError
 from gameday.core.language import languages
 from gameday.core.messages import templates
 from gameday.plan.validate import validate_playbook
-from gameday.spec.inputs import (
-    all_playbooks,
-    find_system,
-    load_drill,
-    load_playbook,
-    load_system,
-)
+from gameday.spec.inputs import find_system, load_drill, load_playbook, load_system
+from gameday.spec.shipped import all_playbooks
 from gameday.spec.translations import (
     playbook_in,
     same_machine_parts,

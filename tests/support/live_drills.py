@@ -27,7 +27,8 @@ from gameday.evidence.sealed_box import read_key_file
 from gameday.spec.experiment import Experiment
 from gameday.spec.faults import Spike
 from gameday.spec.faults.service import PARTS
-from gameday.spec.inputs import all_playbooks, find_experiment, load_drill
+from gameday.spec.inputs import find_experiment, load_drill
+from gameday.spec.shipped import all_playbooks
 
 ROOT = Path(__file__).parents[2]
 MARK = "zq7kestrel"

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from gameday.core.units import Rate, format_duration
 from gameday.spec.experiment import Experiment
-from gameday.spec.inputs import all_experiments, find_system, load_experiment, load_system
+from gameday.spec.inputs import find_system, load_experiment, load_system
+from gameday.spec.shipped import all_experiments
 from gameday.spec.system import System
 from gameday.spec.yaml import compose
 from gameday.traffic.k6.export_script import export_script
