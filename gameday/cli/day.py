@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from click.core import ParameterSource
 
-from gameday.cli.options import DURATION, setting, where
+from gameday.cli.options import no_responder, responder_delay, where
 from gameday.cli.run import RunOptions
 from gameday.cli.terminal import echo, emit, print_error, tell_bug, warn
 from gameday.core.errors import ExitCode, GamedayError, StuckFaultError, UsageError
@@ -47,14 +47,8 @@ class DayOptions(RunOptions):
     metavar="bot|none|person|CMD",
     help="Who works on the incidents: the bot (default), nobody, people, or a program.",
 )
-@click.option("--no-responder", is_flag=True, help="The same as --responder none.")
-@click.option(
-    "--responder-delay",
-    type=DURATION,
-    show_default="1s",
-    **setting("responder_delay"),
-    help="How long the bot waits for a person (`gameday ack`) after the alert.",
-)
+@no_responder
+@responder_delay
 @click.option("--force", is_flag=True, help="As of `gameday run`, for each experiment.")
 @click.option("--skip-optional", is_flag=True, help="Leave out what the agenda calls optional.")
 @click.option("--skip-breaks", is_flag=True, help="Go on at once where the agenda has a break.")

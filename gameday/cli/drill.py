@@ -22,7 +22,7 @@ from click.shell_completion import CompletionItem
 from gameday.cli.ack_stop import me, one_run, stop_all, tell_stopped
 from gameday.cli.completion import complete_experiment
 from gameday.cli.console import console_options, open_console
-from gameday.cli.options import DURATION, setting, where
+from gameday.cli.options import DURATION, responder_delay, where
 from gameday.cli.run import RunOptions, conduct_run, judge_run, refuse, who_responds
 from gameday.cli.terminal import echo, flush, warn
 from gameday.core import settings
@@ -178,13 +178,7 @@ class DrillOptions(RunOptions):
     metavar="person|bot|none|CMD",
     help="Who works on it: people (default), the bot, nobody, or a program.",
 )
-@click.option(
-    "--responder-delay",
-    type=DURATION,
-    show_default="1s",
-    **setting("responder_delay"),
-    help="How long the bot waits for a person after the alert.",
-)
+@responder_delay
 @click.option(
     "--key-file",
     type=click.Path(path_type=Path),

@@ -312,3 +312,13 @@ class AgeType(click.ParamType[int]):
         if age_s > _MOST_S:
             self.fail(f"{value!r} is longer than a hundred years", param, ctx)
         return age_s
+
+
+no_responder = click.option("--no-responder", is_flag=True, help="The same as --responder none.")
+responder_delay = click.option(
+    "--responder-delay",
+    type=DURATION,
+    show_default="1s",
+    **setting("responder_delay"),
+    help="How long the bot waits for a person (`gameday ack`) after the alert.",
+)

@@ -8,7 +8,7 @@ import click
 
 from gameday.cli.completion import complete_experiment
 from gameday.cli.console import console_options, open_console
-from gameday.cli.options import DURATION, WhereOptions, on_stack, setting, where
+from gameday.cli.options import WhereOptions, no_responder, on_stack, responder_delay, where
 from gameday.cli.terminal import echo, emit, print_error, tell_bug, warn
 from gameday.cli.words import say
 from gameday.core.errors import GamedayError, UsageError
@@ -51,14 +51,8 @@ class RunOptions(WhereOptions):
     metavar="bot|none|person|replay:RUN|CMD",
     help="Who works on it: the bot (default), nobody, people, a recorded run, or a program.",
 )
-@click.option("--no-responder", is_flag=True, help="The same as --responder none.")
-@click.option(
-    "--responder-delay",
-    type=DURATION,
-    show_default="1s",
-    **setting("responder_delay"),
-    help="How long the bot waits for a person (`gameday ack`) after the alert.",
-)
+@no_responder
+@responder_delay
 @click.option(
     "--force",
     is_flag=True,

@@ -23,9 +23,9 @@ from gameday.judge.checks.alerts import (
     statuses_by,
 )
 from gameday.spec.yaml import shown_path
-from gameday.telemetry.alerts.replay import replay
-from gameday.telemetry.alerts.rules import RuleFile, load_rules
-from gameday.telemetry.samples import AlertLine, Evaluation, Scrape
+from gameday.telemetry.alerts.replay import LabelledScrape, labelled, replay
+from gameday.telemetry.alerts.rules import RuleFile
+from gameday.telemetry.samples import AlertLine, Evaluation
 from gameday.telemetry.samples import read as read_samples
 from gameday.telemetry.sources.choice import prometheus_of
 
@@ -35,14 +35,14 @@ class RecordedRun:
     """A run with its samples; `rules` are the files that it was measured by."""
 
     evidence: Evidence
-    samples: Sequence[Evaluation | Scrape]
+    samples: Sequence[Evaluation | LabelledScrape]
     rules: Sequence[Path]
     wall_offset_ns: int
 
     @property
-    def scrapes(self) -> list[Scrape]:
+    def scrapes(self) -> list[LabelledScrape]:
         """The scrapes alone."""
-        return [line for line in self.samples if isinstance(line, Scrape)]
+        return [line for line in self.samples if isinstance(line, LabelledScrape)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def load_run(run_dir: Path) -> RecordedRun:
     offset_ns = 0
     if started is not None and started.event.wall_ns is not None:
         offset_ns = started.event.wall_ns - started.t_ns
-    return RecordedRun(evidence, list(read_samples(path)), rules, offset_ns)
+    return RecordedRun(evidence, labelled(read_samples(path)), rules, offset_ns)
 
 
 def play(run: RecordedRun, files: Sequence[RuleFile]) -> Replayed:
@@ -98,11 +98,6 @@ def play(run: RecordedRun, files: Sequence[RuleFile]) -> Replayed:
             )
         )
     return Replayed(lines, problems)
-
-
-def play_own(run: RecordedRun) -> Replayed:
-    """The run through the rules that it had. Raises FileError for one that cannot be read."""
-    return play(run, [load_rules(path) for path in run.rules])
 
 
 def recorded_episodes(run: RecordedRun) -> list[Episode]:

@@ -15,6 +15,7 @@ from gameday.spec.experiment import ExpectedAlert, Experiment
 from gameday.spec.inputs import FileWarning, Inputs
 from gameday.spec.request import Match, OutcomeName
 from gameday.telemetry.alerts.bounds import worst_case_s
+from gameday.telemetry.alerts.replay import LabelledScrape
 from gameday.telemetry.alerts.rules import (
     AlertRule,
     RecordingRule,
@@ -22,7 +23,7 @@ from gameday.telemetry.alerts.rules import (
     load_rules,
     metrics_behind,
 )
-from gameday.telemetry.promql.labels import NAME, Labels, label_set
+from gameday.telemetry.promql.labels import NAME, Labels
 from gameday.telemetry.promql.nodes import (
     Aggregation,
     FunctionCall,
@@ -32,7 +33,6 @@ from gameday.telemetry.promql.nodes import (
     children,
     selectors,
 )
-from gameday.telemetry.samples import Scrape
 
 _OUTCOME_LABELS: Final = frozenset({"outcome", "result"})
 _STATUS_LABELS: Final = frozenset({"status", "code", "status_code", "http_status", "http_code"})
@@ -46,7 +46,7 @@ _K6_FAILED: Final = "k6_http_req_failed_rate"  # counts every 4xx
 
 
 def lint(
-    inputs: Inputs, scrapes: Sequence[Scrape] = (), scrape_s: float = 1.0
+    inputs: Inputs, scrapes: Sequence[LabelledScrape] = (), scrape_s: float = 1.0
 ) -> Iterator[FileWarning]:
     """Every trap in the rules of an experiment, where scrapes are `scrape_s` apart.
 
@@ -222,5 +222,5 @@ def _every(node: Node) -> Iterator[Node]:
         yield from _every(child)
 
 
-def _series(scrapes: Sequence[Scrape]) -> list[Labels]:
-    return list({label_set(labels): None for each in scrapes for labels, _ in each.values})
+def _series(scrapes: Sequence[LabelledScrape]) -> list[Labels]:
+    return list({labels: None for each in scrapes for labels, _ in each.values})

@@ -80,11 +80,6 @@ def collect(run_dirs: Sequence[Path]) -> Collected:
     return Collected(items=items, problems=problems)
 
 
-def open_items(run_dir: Path, run_dirs: Sequence[Path]) -> Sequence[RunItem]:
-    """The items of one run that are open in the light of the others."""
-    return [each for each in collect(run_dirs).items if each.run == run_dir.name and each.is_open]
-
-
 def _items(run_dir: Path, problems: list[str]) -> Iterator[tuple[ActionItem, Path]]:
     path = run_dir / DRAFT
     try:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
 import numpy as np
 
@@ -20,15 +20,9 @@ from gameday.evidence.attempts import Indices
 from gameday.evidence.model import Evidence
 from gameday.evidence.read import read
 from gameday.judge.result import CheckLine, Result
+from gameday.spec.experiment import IssuanceCheck
 
-SAFETY: Final = (
-    "no_over_issuance",
-    "one_per_user",
-    "no_lost_issuance",
-    "no_phantom",
-    "no_premature_sold_out",
-    "stores_agree",
-)
+SAFETY: Final[tuple[str, ...]] = get_args(IssuanceCheck)
 KINDS: Final[Mapping[tuple[str, str], str]] = {
     ("no_over_issuance", "check.no_over_issuance.rows"): "over",
     ("no_over_issuance", "check.no_over_issuance.promised"): "promised",

@@ -40,7 +40,6 @@ from gameday.spec.model import Model, shape
 LONGEST_TEXT: Final = 200
 MOST_FREEZES: Final = 500
 LONGEST_WINDOW: Final = timedelta(hours=24)
-LONGEST_NOTICE: Final = timedelta(days=7)
 SKIP_GRACE: Final = timedelta(minutes=1)  # `misfire: skip`: whoever looks once a minute is in time
 CALENDAR: Final = ".ics"
 _AT_MOST: Final = re.compile(r"(\d{1,4}) per (\d{1,4})(h|d|w)", re.ASCII)

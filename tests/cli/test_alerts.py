@@ -12,7 +12,7 @@ from click.testing import CliRunner, Result
 from gameday.cli import main
 from gameday.core.errors import UnknownError, UsageError
 from gameday.judge.alert_mutants import mutate
-from gameday.judge.alert_replay import load_run, play_own
+from gameday.judge.alert_replay import load_run, play
 from gameday.telemetry.alerts.rules import load_rules
 from gameday.telemetry.samples import Evaluation
 from tests.support.rundirs import RUN, RunDir
@@ -50,7 +50,7 @@ def edited(run_dir: Path, folder: Path, before: str, after: str) -> Path:
 def test_its_own_rules_give_the_alerts_that_the_run_recorded(run_dir: Path) -> None:
     run = load_run(run_dir)
     recorded = [line for line in run.samples if isinstance(line, Evaluation)]
-    again = play_own(run)
+    again = play(run, [load_rules(path) for path in run.rules])
     assert again.problems == {}
     assert {alert.name for line in recorded for alert in line.alerts} == ITS_OWN
     for (t_ns, alerts), line in zip(again.lines, recorded, strict=True):

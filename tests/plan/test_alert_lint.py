@@ -7,10 +7,11 @@ import pytest
 from gameday.plan.alert_lint import lint, slow_rules
 from gameday.spec.inputs import load_inputs
 from gameday.spec.shipped import all_experiments
+from gameday.telemetry.alerts.replay import LabelledScrape, labelled
 from gameday.telemetry.samples import Scrape
 
 ROOT = Path(__file__).parents[2]
-SCRAPES = [
+SAMPLES = [
     Scrape(0, [({"__name__": "issuance_requests_total", "outcome": "issued"}, 1.0)]),
     Scrape(10**9, [({"__name__": "seconds_bucket", "le": "0.5"}, 1.0)]),
 ]
@@ -38,7 +39,8 @@ def traps(folder: Path, expr: str, more: str = "", scrape_s: float = 1.0, **how:
     rule = f"    - alert: Trap\n      expr: |-\n        {expr}\n{more}"
     (folder / "rules.yml").write_text(f"groups:\n- name: g\n  rules:\n{rule}")
     inputs = load_inputs(str(folder / "trap.yaml"))
-    scrapes = SCRAPES if how.get("run") else ()
+    lines = labelled(SAMPLES if how.get("run") else [])
+    scrapes = [each for each in lines if isinstance(each, LabelledScrape)]
     found = list(lint(inputs, scrapes, scrape_s))
     assert all(each.place.line == 4 for each in found)
     return "\n".join(each.text for each in found)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from gameday.report.action_items import Collected, collect, open_items
+from gameday.report.action_items import Collected, RunItem, collect
 
 ITEM = """---
 status: draft
@@ -162,6 +162,10 @@ def test_what_cannot_be_read_is_named_and_the_others_are_still_listed(tmp_path: 
     ]
     for day in range(2, 8):
         assert any(f"-d00{day}" in problem for problem in found.problems), day
+
+
+def open_items(run_dir: Path, run_dirs: list[Path]) -> list[RunItem]:
+    return [each for each in collect(run_dirs).items if each.run == run_dir.name and each.is_open]
 
 
 def test_the_open_items_of_one_run_are_seen_in_the_light_of_all(tmp_path: Path) -> None:

@@ -22,9 +22,8 @@ from gameday.report.inputs import read_material
 from gameday.report.messages import Messages
 from gameday.report.past_runs import PastRun, PastRuns
 from gameday.report.site.days import PastDay, day_page
-from gameday.report.site.draft import LARGEST_BYTES, draft_html
+from gameday.report.site.draft import draft_of
 from gameday.report.site.folder import SiteFolder, mark_of, site_folder
-from gameday.report.site.html import Html
 from gameday.report.site.pages import (
     INDEX,
     Overview,
@@ -125,7 +124,11 @@ def _write_run(site: SiteFolder, run: PastRun, say: Messages, key: SigningKey | 
     report = _report(run, key)
     if report is not None:
         site.write(f"{here}/postmortem.html", report)
-    draft = None if report is not None else _draft(run, charts)
+    draft = (
+        None
+        if report is not None
+        else draft_of(run.dir / "postmortem.md", [f"{name}.svg" for name in charts])
+    )
     has_report = report is not None
     content = run_page(run, say, drawn=list(charts), why=why, draft=draft, report=has_report)
     site.write(f"{here}/{INDEX}", content)
@@ -146,14 +149,3 @@ def _report(run: PastRun, key: SigningKey | None) -> bytes | None:
         return files.read_bytes(path, LARGEST_REPORT)
     except OSError:
         return None
-
-
-def _draft(run: PastRun, charts: dict[str, str]) -> Html | None:
-    path = run.dir / "postmortem.md"
-    if path.is_symlink():
-        return None
-    try:
-        raw = files.read_bytes(path, LARGEST_BYTES)
-    except OSError:
-        return None
-    return draft_html(raw.decode("utf-8", "replace"), [f"{name}.svg" for name in charts])

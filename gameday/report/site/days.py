@@ -19,8 +19,8 @@ from gameday.core.errors import ExitCode
 from gameday.core.json_objects import read_object
 from gameday.report.comparison import plain_word
 from gameday.report.messages import Messages
-from gameday.report.site.draft import LARGEST_BYTES, draft_html
-from gameday.report.site.html import Html, badge, element, joined, table
+from gameday.report.site.draft import draft_of
+from gameday.report.site.html import badge, element, joined, table
 from gameday.report.site.pages import INDEX, DayLine, page
 
 FOLDER: Final = "days"
@@ -138,17 +138,7 @@ def day_page(day: PastDay, known: Collection[str], say: Messages) -> bytes:
         element("h2", say.plain("site.runs")),
         table(say.plain("site.runs"), heads, rows),
     ]
-    report = _report(day.dir / _REPORT)
+    report = draft_of(day.dir / _REPORT, ())
     if report is not None:
         parts += [element("h2", say.plain("site.report")), element("article", report)]
     return page(day.title, joined(parts), say, up="../../")
-
-
-def _report(path: Path) -> Html | None:
-    if path.is_symlink():
-        return None
-    try:
-        raw = files.read_bytes(path, LARGEST_BYTES)
-    except OSError:
-        return None
-    return draft_html(raw.decode("utf-8", "replace"), ())

@@ -7,6 +7,7 @@ the address behind them. Pictures are the charts that the site has itself.
 import re
 from collections.abc import Collection, Iterator, Sequence
 from html import unescape
+from pathlib import Path
 from typing import Final
 
 from markdown_it import MarkdownIt
@@ -22,6 +23,17 @@ _FRONT: Final = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 # Letters for private use stand for the tags of our own code spans while Markdown is read.
 _OPEN, _CLOSE = "\ue000", "\ue001"
 _CHART: Final = re.compile(r"charts/([a-z0-9-]+\.svg)\Z")
+
+
+def draft_of(path: Path, charts: Collection[str]) -> Html | None:
+    """The page of a draft on the disk, None where it is a link, or cannot be read."""
+    if path.is_symlink():
+        return None
+    try:
+        raw = files.read_bytes(path, LARGEST_BYTES)
+    except OSError:
+        return None
+    return draft_html(raw.decode("utf-8", "replace"), charts)
 
 
 def draft_html(markdown: str, charts: Collection[str]) -> Html:

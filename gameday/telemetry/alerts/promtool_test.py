@@ -15,13 +15,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from gameday.core.clock import NS
-from gameday.telemetry.alerts.replay import RuleReplay, period_ns
+from gameday.telemetry.alerts.replay import LabelledScrape, RuleReplay, period_ns
 from gameday.telemetry.alerts.rules import RuleFile
 from gameday.telemetry.alerts.state import AlertInstance
 from gameday.telemetry.promql.evaluate import PROMETHEUS_3, PromqlSemantics
-from gameday.telemetry.promql.labels import NAME, Labels, label_set, show, value_of
+from gameday.telemetry.promql.labels import NAME, Labels, show, value_of
 from gameday.telemetry.promql.nodes import Node, may_read
-from gameday.telemetry.samples import Scrape
 
 _MISSING: Final = object()
 _MS: Final = 1_000_000
@@ -37,7 +36,7 @@ class PromtoolTest:
 
 
 def promtool_test(
-    scrapes: Sequence[Scrape],
+    scrapes: Sequence[LabelledScrape],
     files: Sequence[RuleFile],
     shown_as: Mapping[str, str],
     name: str,
@@ -67,22 +66,24 @@ def _as_promtool(file: RuleFile) -> RuleFile:
 
 
 def _input_series(
-    by_step: Mapping[int, Scrape], steps: int, nodes: Sequence[Node]
+    by_step: Mapping[int, LabelledScrape], steps: int, nodes: Sequence[Node]
 ) -> Iterator[str]:
     read: dict[str, bool] = {}
     values: dict[Labels, dict[int, float]] = {}
     for step, scrape in by_step.items():
         for labels, value in scrape.values:
-            name = labels.get(NAME, "")
+            name = value_of(labels, NAME)
             if name not in read:
                 read[name] = any(may_read(node, name) for node in nodes)
             if read[name]:
-                values.setdefault(label_set(labels), {})[step] = value
+                values.setdefault(labels, {})[step] = value
     for series, points in values.items():
         yield _item(series=_selector(series), values=" ".join(_runs(points, by_step, steps)))
 
 
-def _runs(points: Mapping[int, float], scraped: Mapping[int, Scrape], steps: int) -> Iterator[str]:
+def _runs(
+    points: Mapping[int, float], scraped: Mapping[int, LabelledScrape], steps: int
+) -> Iterator[str]:
     """A series in the notation of promtool, equal neighbours in one: `1x3` is four ones."""
     before: object = _MISSING
     tokens = []
@@ -122,7 +123,7 @@ def _selector(series: Labels) -> str:
 
 
 def _expectations(
-    by_step: Mapping[int, Scrape],
+    by_step: Mapping[int, LabelledScrape],
     steps: int,
     files: Sequence[RuleFile],
     semantics: PromqlSemantics,

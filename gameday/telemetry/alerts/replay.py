@@ -5,7 +5,7 @@ after the other, so the rules of a run give the alerts that the run recorded. A 
 holds all that was told at its instant; what it no longer has has gone stale.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -15,11 +15,35 @@ from gameday.telemetry.alerts.rules import RuleFile
 from gameday.telemetry.alerts.state import AlertInstance, Evaluator
 from gameday.telemetry.promql import InstantEvaluator, SeriesStore
 from gameday.telemetry.promql.evaluate import PROMETHEUS_3, PromqlSemantics
-from gameday.telemetry.promql.labels import label_set
+from gameday.telemetry.promql.labels import Labels, label_set
 from gameday.telemetry.samples import Evaluation, Scrape
 
 _SPARE_S: Final = 10.0  # a sample at the far end of a window still has its predecessor
 _SOURCE: Final = "samples"
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledScrape:
+    """A recorded scrape as the store takes it."""
+
+    t_ns: int
+    values: Sequence[tuple[Labels, float]]
+
+
+def labelled(lines: Iterable[Evaluation | Scrape]) -> list[Evaluation | LabelledScrape]:
+    """The lines of a run, made once for all the rules that are replayed over them."""
+    known: dict[int, tuple[Mapping[str, str], Labels]] = {}  # by identity: a series is read once
+    found: list[Evaluation | LabelledScrape] = []
+    for line in lines:
+        if isinstance(line, Scrape):
+            for series, _ in line.values:
+                if id(series) not in known:
+                    known[id(series)] = series, label_set(series)
+            values = [(known[id(series)][1], value) for series, value in line.values]
+            found.append(LabelledScrape(line.t_ns, values))
+        else:
+            found.append(line)
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +72,9 @@ class RuleReplay:
         longest_s = max((file.window_s for file in files), default=0.0)
         self._store = SeriesStore(longest_s + _SPARE_S, wall_offset_ns=wall_offset_ns)
 
-    def take(self, scrape: Scrape) -> None:
+    def take(self, scrape: LabelledScrape) -> None:
         """One recorded scrape, later than all before it."""
-        series = [(label_set(labels), value) for labels, value in scrape.values]
-        self._store.append(scrape.t_ns, series, source=_SOURCE)
+        self._store.append(scrape.t_ns, scrape.values, source=_SOURCE)
 
     def at(self, t_ns: int) -> ReplayedInstant:
         """Every rule at that instant, over what was taken so far."""
@@ -61,7 +84,7 @@ class RuleReplay:
 
 
 def replay(
-    lines: Iterable[Evaluation | Scrape],
+    lines: Iterable[Evaluation | LabelledScrape],
     files: Sequence[RuleFile],
     wall_offset_ns: int = 0,
     semantics: PromqlSemantics = PROMETHEUS_3,
@@ -69,13 +92,13 @@ def replay(
     """What the rules say at each instant at which the run evaluated its own."""
     played = RuleReplay(files, wall_offset_ns, semantics)
     for line in lines:
-        if isinstance(line, Scrape):
+        if isinstance(line, LabelledScrape):
             played.take(line)
         else:
             yield played.at(line.t_ns)
 
 
-def period_ns(scrapes: Sequence[Scrape]) -> int:
+def period_ns(scrapes: Sequence[LabelledScrape]) -> int:
     """The step of the grid on which the scrapes lie: the shortest between two, 1 s for one."""
     times = [each.t_ns for each in scrapes]
     return min((b - a for a, b in pairwise(times)), default=NS)
