@@ -19,7 +19,7 @@ from gameday.injection.drivers.traffic import switch_off
 from gameday.injection.heal import all_gone
 from gameday.injection.undo_policy import UndoPolicy
 from gameday.injection.verify.probe import Spot
-from gameday.injection.verify.recovery import is_calm
+from gameday.injection.verify.recovery import Comparison, compare
 from gameday.run.context import Run
 from gameday.run.verify_injection import READ_S, unreadable_history
 from gameday.spec.faults import Fault
@@ -113,22 +113,29 @@ class Removal:
         if spot is None or spot.before_ms is None:
             return "yes", Message("removal.not_compared")
         both = "through" if spot.upstream is None else "difference"
-        if await self._calms_down(spot):
+        last = await self._calms_down(spot)
+        if last is not None and last.is_calm:
             return "yes", Message(f"removal.{both}_is_back")
-        return "unknown", Message(f"removal.{both}_is_not_back")
+        if last is None or last.now_ms is None:
+            return "unknown", Message("removal.too_few_answers")
+        return "unknown", Message(
+            f"removal.{both}_is_not_back", now_ms=last.now_ms, most_ms=last.most_ms
+        )
 
-    async def _calms_down(self, spot: Spot) -> bool:
-        """True once latency is back at its old value, False when the time for it is over."""
+    async def _calms_down(self, spot: Spot) -> Comparison | None:
+        """The first comparison that is calm, else the last in the time for it; None without any."""
         begun_ns = self._run.clock.now_ns()
+        last = None
         while (left_s := self._patience_s() - (self._run.clock.now_ns() - begun_ns) / NS) > 0:
             try:
                 async with asyncio.timeout(min(left_s, LOOK_S)):
-                    if await is_calm(spot, self._run.clock):
-                        return True
+                    last = await compare(spot, self._run.clock)
+                if last.is_calm:
+                    return last
             except TimeoutError:
                 continue  # too few probes are answered for it to be calm
             await self._run.clock.sleep(BETWEEN_S)
-        return False
+        return last
 
     def _patience_s(self) -> float:
         """Seconds to wait for calm: fewer once somebody waits for the run to end."""

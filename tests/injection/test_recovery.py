@@ -10,7 +10,7 @@ from gameday.core.clock import SystemClock
 from gameday.core.network.allow_list import Allowed
 from gameday.injection.toxiproxy_client import Toxiproxy
 from gameday.injection.verify.probe import Probe, Spot, look
-from gameday.injection.verify.recovery import difference_is_back, direct_address, is_calm
+from gameday.injection.verify.recovery import compare, difference, direct_address
 from gameday.spec.undos import ProxyState, ToxicState
 from tests.support.toxiproxies import toxiproxy
 
@@ -23,24 +23,24 @@ def probes(took_ms: float, count: int = 20, unanswered: int = 0) -> list[Probe]:
 
 
 def test_a_machine_that_is_slow_both_ways_is_calm() -> None:
-    assert difference_is_back(probes(80), probes(79), extra_ms=0.5)
+    assert difference(probes(80), probes(79), extra_ms=0.5).is_calm
 
 
 def test_a_proxy_that_is_slow_alone_is_not() -> None:
-    assert not difference_is_back(probes(80), probes(1), extra_ms=0.5)
-    assert not difference_is_back(probes(7), probes(1), extra_ms=0.5)
+    assert not difference(probes(80), probes(1), extra_ms=0.5).is_calm
+    assert not difference(probes(7), probes(1), extra_ms=0.5).is_calm
 
 
 def test_the_bound_is_a_fifth_or_5_ms_whichever_is_more() -> None:
-    assert difference_is_back(probes(6.4), probes(1), extra_ms=0.5)
-    assert difference_is_back(probes(121), probes(1), extra_ms=100)
-    assert not difference_is_back(probes(122), probes(1), extra_ms=100)
+    assert difference(probes(6.4), probes(1), extra_ms=0.5).is_calm
+    assert difference(probes(121), probes(1), extra_ms=100).is_calm
+    assert not difference(probes(122), probes(1), extra_ms=100).is_calm
 
 
 def test_too_few_answers_are_no_calm() -> None:
-    assert not difference_is_back(probes(1, unanswered=5), probes(1), extra_ms=0.5)
-    assert not difference_is_back(probes(1), probes(1, unanswered=5), extra_ms=0.5)
-    assert not difference_is_back([], [], extra_ms=0.5)
+    assert not difference(probes(1, unanswered=5), probes(1), extra_ms=0.5).is_calm
+    assert not difference(probes(1), probes(1, unanswered=5), extra_ms=0.5).is_calm
+    assert not difference([], [], extra_ms=0.5).is_calm
 
 
 @asynccontextmanager
@@ -64,7 +64,7 @@ async def slow_redis(delay_s: list[float]) -> AsyncIterator[int]:
 async def becomes_calm(spot: Spot, within_s: float = 20.0) -> bool:
     """Whether it is calm in one of several looks: on a busy machine one look may be 5 ms off."""
     until = asyncio.get_running_loop().time() + within_s
-    while not await is_calm(spot, CLOCK):
+    while not (await compare(spot, CLOCK)).is_calm:
         if asyncio.get_running_loop().time() > until:
             return False
     return True
@@ -88,7 +88,7 @@ async def test_a_slow_upstream_is_not_blamed_on_the_proxy_but_a_toxic_is() -> No
         assert await becomes_calm(spot)
         toxic = ToxicState(name="t", type="latency", attributes={"latency": 100})
         await server.add_toxic("cache", toxic)
-        assert not await is_calm(spot, CLOCK)
+        assert not (await compare(spot, CLOCK)).is_calm
         await server.remove_toxic("cache", "t")
         assert await becomes_calm(spot)
 
@@ -119,3 +119,12 @@ async def test_nobody_is_asked_directly_who_was_not_allowed(
     upstream: str, url: str, allowed: list[str], expected: tuple[str, int] | None
 ) -> None:
     assert await direct_address(upstream, url, Allowed(allowed)) == expected
+
+
+async def test_a_direct_way_that_stood_still_before_the_fault_denies_no_removal() -> None:
+    delay_s = [0.05]
+    async with slow_redis([0.0]) as through, slow_redis(delay_s) as direct:
+        spot = await look(("127.0.0.1", through), CLOCK, ("127.0.0.1", direct))
+        assert spot.extra_ms == 0.0
+        delay_s.append(0.0)
+        assert await becomes_calm(spot)

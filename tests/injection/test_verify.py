@@ -11,7 +11,7 @@ from gameday.evidence.events import Observation
 from gameday.injection.verify.impact_verdict import Felt, lasting_level, shifts
 from gameday.injection.verify.injection_verdict import injected
 from gameday.injection.verify.probe import Answer, Probe, Spot, look
-from gameday.injection.verify.recovery import back_to_normal
+from gameday.injection.verify.recovery import way_through
 from gameday.injection.verify.toxics import as_refused, judge_flap, judge_probes
 from gameday.injection.verify.traffic_windows import Stretch, stretches, worst_lag_s
 from gameday.spec.changes import NetworkChange, ProxyDown, ProxyFlap
@@ -314,7 +314,7 @@ async def test_nobody_at_the_address_is_unknown_and_not_an_error() -> None:
 def test_latency_is_back_when_it_is_about_what_it_was(
     before_ms: float, took_ms: float, normal: bool
 ) -> None:
-    assert back_to_normal(answered(*[took_ms] * 12), before_ms) is normal
+    assert way_through(answered(*[took_ms] * 12), before_ms).is_calm is normal
 
 
 MS = 1_000_000

@@ -113,7 +113,9 @@ async def look(
     through, direct = latency_ms(through_probes), latency_ms(direct_probes)
     if through is None or direct is None:
         return Spot(spot_address, protocol, through)
-    return Spot(spot_address, protocol, through, upstream, through - direct)
+    # A proxy takes nothing off: less than nothing is a direct way that stood still for a moment, and
+    # against it no later latency would be as before.
+    return Spot(spot_address, protocol, through, upstream, max(through - direct, 0.0))
 
 
 def latency_ms(probes: Sequence[Probe]) -> float | None:

@@ -6,6 +6,7 @@ answer from here, only the way through is left to compare.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from gameday.core.clock import Clock
 from gameday.core.network.allow_list import Allowed, NoAddressError, RefusedError
@@ -33,28 +34,40 @@ async def direct_address(
     return found
 
 
-async def is_calm(spot: Spot, clock: Clock) -> bool:
-    """True if latency at `spot` is what it was before the fault."""
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """Latency now, None when too few probes were answered, and the most that is as before, in ms.
+
+    Of the way through the proxy less the direct one, or of the way through alone.
+    """
+
+    now_ms: float | None
+    most_ms: float
+
+    @property
+    def is_calm(self) -> bool:
+        """True if latency is what it was before the fault."""
+        return self.now_ms is not None and self.now_ms <= self.most_ms
+
+
+async def compare(spot: Spot, clock: Clock) -> Comparison:
+    """Latency at `spot`, whose latency before is known, beside what it was before the fault."""
     if spot.upstream is None or spot.extra_ms is None:
-        return back_to_normal(await probe(spot.address, spot.protocol, clock), spot.before_ms)
+        return way_through(await probe(spot.address, spot.protocol, clock), spot.before_ms or 0.0)
     through, direct = await probe_both(spot.address, spot.upstream, spot.protocol, clock)
-    return difference_is_back(through, direct, spot.extra_ms)
+    return difference(through, direct, spot.extra_ms)
 
 
-def back_to_normal(probes: Sequence[Probe], before_ms: float | None) -> bool:
-    """Latency through the proxy is what it was: median ≤ max(1.2 × before, before + 5 ms)."""
-    now_ms = _median_of_most(probes)
-    if before_ms is None or now_ms is None:
-        return False
-    return now_ms <= _bound_ms(before_ms)
+def way_through(probes: Sequence[Probe], before_ms: float) -> Comparison:
+    """Latency through the proxy, by `_bound_ms`."""
+    return Comparison(_median_of_most(probes), _bound_ms(before_ms))
 
 
-def difference_is_back(through: Sequence[Probe], direct: Sequence[Probe], extra_ms: float) -> bool:
-    """True if the proxy adds as much latency as before, by the same bound."""
+def difference(through: Sequence[Probe], direct: Sequence[Probe], extra_ms: float) -> Comparison:
+    """Latency that the proxy adds, by the same bound."""
     through_ms, direct_ms = _median_of_most(through), _median_of_most(direct)
-    if through_ms is None or direct_ms is None:
-        return False
-    return through_ms - direct_ms <= _bound_ms(extra_ms)
+    more_ms = None if through_ms is None or direct_ms is None else through_ms - direct_ms
+    return Comparison(more_ms, _bound_ms(extra_ms))
 
 
 def _bound_ms(before_ms: float) -> float:
