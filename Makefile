@@ -4,9 +4,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-FORMAT_PATHS := gameday system_under_test tests
+DOCS_READY := $(VENV)/.docs
+FORMAT_PATHS := gameday system_under_test tests docs
 
-.PHONY: run setup test check format lint types bench bench-redis lock clean
+.PHONY: run setup test check docs format lint types bench bench-redis lock clean
 
 run: setup ## Break Redis in the middle of a coupon drop, and see it noticed and mended.
 	@$(BIN)/python -m gameday doctor --brief
@@ -32,6 +33,16 @@ test: setup ## Everything that is tested, against real stores.
 check: setup ## Format, lint, types, then the tests; what .ci/run calls.
 	@sh tests/stages.sh "$(BIN)" $(FORMAT_PATHS)
 
+docs: setup $(DOCS_READY) ## The pages of docs/ with the reference made from the code, as a site: build/docs/index.html.
+	@rm -rf build/docs
+	$(BIN)/python -m sphinx --builder html --fail-on-warning --keep-going --quiet \
+	  --doctree-dir build/doctrees --jobs auto docs build/docs
+	@echo "build/docs/index.html"
+
+$(DOCS_READY): docs/requirements.lock $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r docs/requirements.lock
+	@touch $(DOCS_READY)
+
 format: setup
 	$(BIN)/ruff format $(FORMAT_PATHS)
 	$(BIN)/ruff check --fix $(FORMAT_PATHS)
@@ -43,7 +54,9 @@ lock: setup ## Pin the dependencies again: names, versions and hashes, no addres
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
 	  --no-emit-find-links --python-version 3.11 --group dev pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
+	  --no-emit-find-links --python-version 3.11 --group docs --constraints requirements.lock -o docs/requirements.lock
 	$(BIN)/python -m tests.support.lock_wheels
 
 clean:
-	rm -rf $(VENV) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist docs/reference .mypy_cache .pytest_cache .ruff_cache .hypothesis

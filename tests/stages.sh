@@ -15,4 +15,5 @@ stage() {
 stage format "$bin/ruff" format --check "$@"
 stage lint "$bin/ruff" check "$@"
 stage types "$bin/mypy"
+stage docs "${MAKE:-make}" docs
 stage tests "${MAKE:-make}" test

@@ -38,11 +38,26 @@ Person = Annotated[str, Field(min_length=1, max_length=LONGEST_NAME)]
 class Roles(Model):
     """Who does what on the day. Shipped files name nobody: one day is run by many teams."""
 
-    owner: Person | None = Field(default=None, description="Decides: go, no go, and stop")
-    coordinator: Person | None = Field(default=None, description="Runs gameday and keeps the time")
-    reporter: Person | None = Field(default=None, description="Writes down what is seen and said")
+    owner: Person | None = Field(
+        default=None,
+        description="Decides: go, no go, and stop",
+        examples=["the lead of the shop team"],
+    )
+    coordinator: Person | None = Field(
+        default=None,
+        description="Runs gameday and keeps the time",
+        examples=["the lead of the shop team"],
+    )
+    reporter: Person | None = Field(
+        default=None,
+        description="Writes down what is seen and said",
+        examples=["the lead of the shop team"],
+    )
     observers: Sequence[Person] = Field(
-        default=(), max_length=MOST_OBSERVERS, description="Watch, and do nothing"
+        default=(),
+        max_length=MOST_OBSERVERS,
+        description="Watch, and do nothing",
+        examples=[["the support team"]],
     )
 
 
@@ -55,12 +70,16 @@ class ExperimentItem(Model):
         description="The name of an experiment, or a path from this file",
     )
     short: bool = Field(default=False, description="Its short form")
-    seed: int | None = Field(default=None, ge=0, lt=2**63, description="Instead of its own seed")
+    seed: int | None = Field(
+        default=None, ge=0, lt=2**63, description="Instead of its own seed", examples=[7]
+    )
     optional: bool = Field(
         default=False,
         description="Left out where the time is up (`within`), and with --skip-optional",
     )
-    stop_on: StopOn | None = Field(default=None, description="Instead of that of the day")
+    stop_on: StopOn | None = Field(
+        default=None, description="Instead of that of the day", examples=["failed"]
+    )
     note: Text | None = Field(default=None, description="What to watch for; told before it begins")
 
 
@@ -90,8 +109,12 @@ class Condition(Model):
     Whatever cannot be known means no go.
     """
 
-    name: Name = Field(description="How the report calls it")
-    expr: str | None = Field(default=None, description="PromQL; true = go")
+    name: Name = Field(description="How the report calls it", examples=["no-incident"])
+    expr: str | None = Field(
+        default=None,
+        description="PromQL; true = go",
+        examples=["sum(ALERTS{alertstate='firing'} or vector(0)) == 0"],
+    )
     prometheus: ServerOrAddress | None = Field(
         default=None, description="Where `expr` is asked; default the Prometheus of the system"
     )
@@ -100,9 +123,12 @@ class Condition(Model):
         min_length=1,
         max_length=LONGEST_COMMAND,
         description="A program and its arguments, without a shell; exit status 0 = go",
+        examples=[["./is-release-day"]],
     )
     timeout: Duration = Field(
-        default=timedelta(seconds=30), description="No answer within it means no go"
+        default=timedelta(seconds=30),
+        description="No answer within it means no go",
+        examples=["10s"],
     )
     before: Before = Field(
         default="day", description="Asked once before the first experiment, or before each"
@@ -125,7 +151,11 @@ class Day(Model):
     stack: Literal["embedded", "compose", "external"] | None = Field(
         default=None, description="Where the system runs; default as of `gameday run`"
     )
-    system: str | None = Field(default=None, description="The system file; a path from this file")
+    system: str | None = Field(
+        default=None,
+        description="The system file; a path from this file",
+        examples=["../my-system.yaml"],
+    )
     go: Sequence[Condition] = Field(
         default=(), max_length=MOST_CONDITIONS, description="All must hold, or nothing begins"
     )

@@ -208,7 +208,9 @@ class ExpectedAlert(Model):
     alert: str = Field(description="The name of an alerting rule")
     of: str | None = Field(default=None, description="The id of the fault it is about")
     labels: Mapping[str, str] = Field(
-        default_factory=dict, description="Labels that it must have; it may have others"
+        default_factory=dict,
+        description="Labels that it must have; it may have others",
+        examples=[{"dependency": "redis"}],
     )
     from_: Literal["injection", "damage"] = Field(
         default="injection",
@@ -217,13 +219,20 @@ class ExpectedAlert(Model):
     )
     fires_within: Duration = Field(description="Counted from the fault's injection, or the damage")
     not_before: Duration | None = Field(
-        default=None, description="It must not fire sooner than this; counted as `fires_within`"
+        default=None,
+        description="It must not fire sooner than this; counted as `fires_within`",
+        examples=["3s"],
     )
     count: int | None = Field(
-        default=None, ge=1, description="How many times it fires in the run; more is flapping"
+        default=None,
+        ge=1,
+        description="How many times it fires in the run; more is flapping",
+        examples=[1],
     )
     receiver: str | None = Field(
-        default=None, description="Who must be notified of it, as Alertmanager names the receiver"
+        default=None,
+        description="Who must be notified of it, as Alertmanager names the receiver",
+        examples=["on-call"],
     )
     resolves_within: Duration | None = Field(
         default=None, description="Counted from the fault's removal or the recovery, the later one"
@@ -238,7 +247,11 @@ class Reaction(Model):
 
     name: Name = Field(description="As in `scaled-out`")
     expr: str = Field(description="PromQL that is true in that state, and not before the fault")
-    of: str | None = Field(default=None, description="The id of the fault that it answers")
+    of: str | None = Field(
+        default=None,
+        description="The id of the fault that it answers",
+        examples=["network-latency-1"],
+    )
     within: Duration = Field(description="Counted from the fault's injection")
     back_within: Duration | None = Field(
         default=None, description="Until it is false again, counted from the fault's removal"
@@ -284,10 +297,10 @@ AlertPolicy = Annotated[
 class Threshold(Model):
     """A k6 threshold with what k6 lets it do besides judging."""
 
-    threshold: str = Field(description="As `p(95)<200`")
+    threshold: str = Field(description="As `p(95)<200`", examples=["p(95)<200"])
     abortOnFail: bool = Field(default=False, description="End the run when it is crossed")
     delayAbortEval: Duration = Field(
-        default=timedelta(0), description="From t = 0 until it may end the run"
+        default=timedelta(0), description="From t = 0 until it may end the run", examples=["10s"]
     )
 
 

@@ -21,13 +21,15 @@ METHODS = ("get", "post", "put", "patch", "delete")
 class FromEnv(Model):
     """A secret that stands in an environment variable."""
 
-    env: str
+    env: str = Field(description="The name of the variable", examples=["ADMIN_TOKEN"])
 
 
 class FromFile(Model):
     """A secret that stands in a file."""
 
-    file: str
+    file: str = Field(
+        description="The path of the file, from here", examples=["secrets/admin-token"]
+    )
 
 
 def _source(value: object) -> str | None:
@@ -72,21 +74,35 @@ StatusOrStatuses = Annotated[
 class Statuses(Model):
     """The HTTP statuses that count as done; default 2xx."""
 
-    status: StatusOrStatuses | None = Field(default=None, description="One status or a list")
+    status: StatusOrStatuses | None = Field(
+        default=None, description="One status or a list", examples=[[200, 201]]
+    )
 
 
 class Request(Model):
     """One HTTP request, its method being the key: `{post: /path, json: {...}}`."""
 
-    get: str | None = Field(default=None, description="The path of a GET")
+    get: str | None = Field(
+        default=None, description="The path of a GET", examples=["/api/v1/coupons/{coupon}"]
+    )
     post: str | None = Field(default=None, description="The path of a POST")
-    put: str | None = Field(default=None, description="The path of a PUT")
-    patch: str | None = Field(default=None, description="The path of a PATCH")
-    delete: str | None = Field(default=None, description="The path of a DELETE")
+    put: str | None = Field(
+        default=None, description="The path of a PUT", examples=["/api/v1/coupons/{coupon}"]
+    )
+    patch: str | None = Field(
+        default=None, description="The path of a PATCH", examples=["/api/v1/coupons/{coupon}"]
+    )
+    delete: str | None = Field(
+        default=None, description="The path of a DELETE", examples=["/api/v1/coupons/{coupon}"]
+    )
     headers: Mapping[str, HeaderValue] = Field(default_factory=dict, description="Header lines")
-    query: Mapping[str, QueryValue] = Field(default_factory=dict, description="The query string")
+    query: Mapping[str, QueryValue] = Field(
+        default_factory=dict, description="The query string", examples=[{"code": "{coupon}"}]
+    )
     json_: Any = Field(default=None, alias="json", description="The body, with placeholders")
-    timeout: Duration = Field(default=timedelta(seconds=10), description="From sending to answer")
+    timeout: Duration = Field(
+        default=timedelta(seconds=10), description="From sending to answer", examples=["5s"]
+    )
     expect: Statuses = Statuses()
 
     @model_validator(mode="after")

@@ -176,15 +176,28 @@ class SkipWhen(Model):
     alerts: (
         Annotated[
             Annotated[Literal["any"], Tag("any")]
-            | Annotated[Sequence[AlertName], Field(min_length=1, max_length=100), Tag("list")],
+            | Annotated[
+                Sequence[AlertName],
+                Field(min_length=1, max_length=100, examples=["any"]),
+                Tag("list"),
+            ],
             Discriminator(_alerts_form),
         ]
         | None
     ) = Field(default=None, description="`any` alert that fires, or one of a list of names")
     expr: str | None = Field(
-        default=None, min_length=1, max_length=10_000, description="PromQL; true: no day begins"
+        default=None,
+        min_length=1,
+        max_length=10_000,
+        description="PromQL; true: no day begins",
+        examples=["sum(up) < 3"],
     )
-    command: Annotated[Sequence[str], Field(min_length=1, max_length=100)] | None = Field(
+    command: (
+        Annotated[
+            Sequence[str], Field(min_length=1, max_length=100, examples=[["./is-release-day"]])
+        ]
+        | None
+    ) = Field(
         default=None, description="A program and its arguments; exit 0: no day begins, 1: it may"
     )
 
@@ -192,7 +205,9 @@ class SkipWhen(Model):
 class Schedule(Model):
     """When a game day begins by itself."""
 
-    cron: Cron = Field(description="Minute, hour, day of month, month, day of week")
+    cron: Cron = Field(
+        description="Minute, hour, day of month, month, day of week", examples=["0 10 * * TUE"]
+    )
     timezone: Zone = Field(default="UTC", description="The zone of these times, as Asia/Seoul")
     window: Duration = Field(
         default=timedelta(0), description="Begin at a random minute of this span, by seed"

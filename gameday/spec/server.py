@@ -17,9 +17,14 @@ from gameday.spec.request import Secret
 class Server(Model):
     """An address, and the bearer token, or the user and password, that it asks for."""
 
-    url: str = Field(description="Its address, with the prefix before /api where there is one")
+    url: str = Field(
+        description="Its address, with the prefix before /api where there is one",
+        examples=["https://prometheus.example"],
+    )
     bearer: Secret | None = Field(default=None, description="The token it asks for")
-    user: str | None = Field(default=None, description="The user name, for basic authentication")
+    user: str | None = Field(
+        default=None, description="The user name, for basic authentication", examples=["gameday"]
+    )
     password: Secret | None = Field(default=None, description="The password of `user`")
 
     @model_validator(mode="after")

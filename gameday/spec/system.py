@@ -32,7 +32,9 @@ ToldCheck = IssuanceCheck | Literal["generator"]
 class Requests(Model):
     """The requests of scenarios; `issue` is the one that traffic sends."""
 
-    issue: IssueRequest
+    issue: IssueRequest = Field(
+        description="The request that the traffic is made of", examples=[{"post": "/issue"}]
+    )
 
 
 class Semantics(Model):
@@ -74,7 +76,10 @@ class PostgresStore(Model):
     A system without an audit names the address alone, for faults of the store itself.
     """
 
-    dsn: Secret
+    dsn: Secret = Field(
+        description="The connection string, with the right to read",
+        examples=[{"env": "AUDIT_POSTGRES"}],
+    )
     rows: str | None = Field(
         default=None, description="A SELECT of user and issue id; the coupon is $1; for the audit"
     )
@@ -83,7 +88,9 @@ class PostgresStore(Model):
 class RedisStore(Model):
     """Address and keys of the fast path's view; the address alone where nothing is audited."""
 
-    url: Secret
+    url: Secret = Field(
+        description="Its address, past the proxy", examples=[{"env": "AUDIT_REDIS"}]
+    )
     remaining: str | None = Field(default=None, description="The key of the number left")
     holders: str | None = Field(
         default=None, description="The key of the set of users who hold one"
@@ -108,10 +115,14 @@ class Autoscaler(Model):
     target: float = Field(
         gt=0, allow_inf_nan=False, description="The load that one replica is to have"
     )
-    least: int = Field(default=1, ge=1, le=MOST_REPLICAS, description="Replicas without any load")
+    least: int = Field(
+        default=1, ge=1, le=MOST_REPLICAS, description="Replicas without any load", examples=[1]
+    )
     most: int = Field(ge=1, le=MOST_REPLICAS, description="Replicas at any load")
     stabilization: Duration = Field(
-        default=timedelta(seconds=15), description="How long fewer must do before there are fewer"
+        default=timedelta(seconds=15),
+        description="How long fewer must do before there are fewer",
+        examples=["30s"],
     )
 
 
@@ -132,7 +143,9 @@ class System(Model):
     close: Request | None = Field(default=None, description="No issue can happen after its answer")
     drain: Drain | None = None
     settle: Duration = Field(
-        default=timedelta(seconds=5), description="Without `drain`: the wait after close"
+        default=timedelta(seconds=5),
+        description="Without `drain`: the wait after close",
+        examples=["5s"],
     )
     audit: Request | None = Field(
         default=None,

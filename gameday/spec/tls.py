@@ -13,7 +13,9 @@ from gameday.spec.yaml import Model
 class Tls(Model):
     """Whom to believe when `base_url` is an https address; default: the machine's authorities."""
 
-    ca: str | None = Field(default=None, description="A PEM file of authorities; path from here")
+    ca: str | None = Field(
+        default=None, description="A PEM file of authorities; path from here", examples=["ca.pem"]
+    )
     insecure: bool = Field(default=False, description="Believe anybody: for a test system only")
 
     @model_validator(mode="after")

@@ -36,6 +36,39 @@ METRICS: Final[Mapping[str, Kind]] = {
     "vus": "gauge",
     "vus_max": "gauge",
 }
+MEANINGS: Final[Mapping[str, str]] = {
+    "http_reqs": "Requests that were sent.",
+    "http_req_failed": "The share that failed: unknown and refused. Issued, duplicate and sold out"
+    " are answers that were expected.",
+    "http_req_duration": "From the send to the last byte, as k6 counts.",
+    "http_req_duration_intended": "From the instant it was due, so that a stall shows in every"
+    " request that had to wait for it.",
+    "http_req_blocked": "Waiting for a connection before the send.",
+    "http_req_connecting": "Connecting.",
+    "http_req_tls_handshaking": "The TLS handshake.",
+    "http_req_sending": "Sending the request.",
+    "http_req_waiting": "From the request sent to the first byte of the answer.",
+    "http_req_receiving": "From the first byte of the answer to the last.",
+    "iteration_duration": "A whole iteration of a virtual user, with its pause.",
+    "iterations": "Iterations that ended.",
+    "dropped_iterations": "Starts that were due and not made, by reason.",
+    "data_sent": "Bytes sent.",
+    "data_received": "Bytes received.",
+    "vus": "Virtual users at work.",
+    "vus_max": "The most virtual users that there were.",
+}
+"""The metrics of METRICS in words."""
+SERIES: Final[Mapping[str, str]] = {
+    "k6_http_reqs_total": "Requests that are over, by `scenario` and `outcome`: issued, duplicate,"
+    " sold_out, refused, accepted, unknown.",
+    "k6_http_req_duration_seconds": "A histogram of the latency from the instant a request was due,"
+    " by `scenario`.",
+    "k6_http_req_service_seconds": "A histogram of the latency from the send, by `scenario`.",
+    "k6_dropped_iterations_total": "Starts that were due and not made, by `scenario` and `reason`.",
+    "k6_vus": "Requests that are open, by `scenario`.",
+    "k6_vus_max": "The most requests that were open at once, by `scenario`.",
+}
+"""The series of the traffic that PromQL can name, as the collector makes them."""
 OWN_TAGS: Final = ("outcome", "reason", "window")
 """Tags that k6 does not know."""
 TAGS: Final = (
@@ -44,7 +77,7 @@ TAGS: Final = (
 )
 _STATUS: Final = re.compile("[1-5][0-9][0-9]")
 _LONGEST: Final = 1000  # a metric with some tags; bounds the parser's time
-_STATISTICS: Final[Mapping[Kind, tuple[str, ...]]] = {
+STATISTICS: Final[Mapping[Kind, tuple[str, ...]]] = {
     "counter": ("count", "rate"),
     "gauge": ("value",),
     "rate": ("rate",),
@@ -212,7 +245,7 @@ def check_metric(key: str, expressions: Iterable[str]) -> None:
     metric = parse_key(key)
     if metric.kind == "gauge" and metric.tags.keys() - {"scenario"}:
         raise UsageError(f"{key!r}: a gauge is kept by scenario only", help="drop the other tags")
-    allowed = _STATISTICS[metric.kind]
+    allowed = STATISTICS[metric.kind]
     for expression in expressions:
         threshold = parse(expression)
         asked = "p(N)" if threshold.percentile is not None else threshold.statistic

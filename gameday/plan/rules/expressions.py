@@ -8,13 +8,14 @@ from gameday.spec.faults.container import Partition
 from gameday.spec.faults.service import ServiceFault
 from gameday.spec.inputs import FileWarning, Findings, Inputs, LoadedPlaybook, LoadedSystem
 from gameday.spec.yaml import Document, one_of_them
+from gameday.traffic.thresholds import SERIES
 
 Loc = tuple[str | int, ...]
 
-_HISTOGRAMS = ("k6_http_req_duration_seconds", "k6_http_req_service_seconds")
 TRAFFIC_METRICS = frozenset(
-    {"k6_http_reqs_total", "k6_dropped_iterations_total", "k6_vus", "k6_vus_max"}
-    | {f"{name}_{part}" for name in _HISTOGRAMS for part in ("bucket", "sum", "count")}
+    f"{name}_{part}" if part else name
+    for name in SERIES
+    for part in (("bucket", "sum", "count") if name.endswith("_seconds") else ("",))
 )
 """The series of the traffic, as the collector makes them from the history."""
 

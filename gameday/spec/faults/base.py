@@ -2,6 +2,8 @@
 
 from typing import ClassVar
 
+from pydantic import Field
+
 from gameday.core.units import Duration
 from gameday.spec.changes import Change
 from gameday.spec.yaml import Model, Name
@@ -12,10 +14,14 @@ class Fault(Model):
 
     about: ClassVar[str] = ""
 
-    fault: str
-    id: Name | None = None
-    at: Duration
-    duration: Duration
+    fault: str = Field(description="Which fault it is", examples=["network.latency"])
+    id: Name | None = Field(
+        default=None,
+        description="Its name in reports and for `of:`; default `<fault>-<n>`",
+        examples=["slow-cache"],
+    )
+    at: Duration = Field(description="When it begins, from t = 0", examples=["15s"])
+    duration: Duration = Field(description="How long it lasts", examples=["20s"])
 
     @property
     def on(self) -> str:

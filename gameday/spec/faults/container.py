@@ -40,7 +40,9 @@ class CpuLimit(ServiceFault):
     about: ClassVar[str] = "its container has little CPU"
 
     fault: Literal["service.cpu"]
-    cpus: float = Field(ge=LEAST_CPUS, le=1024, description="As docker's --cpus: 0.1 is a tenth")
+    cpus: float = Field(
+        ge=LEAST_CPUS, le=1024, description="As docker's --cpus: 0.1 is a tenth", examples=[0.1]
+    )
 
     def changes(self) -> list[Change]:
         return [LimitChange(self.target, cpus=self.cpus)]
@@ -55,7 +57,10 @@ class MemoryLimit(ServiceFault):
     about: ClassVar[str] = "its container has little memory"
 
     fault: Literal["service.memory"]
-    limit: Bytes = Field(description="More than it uses now, where the kernel cannot take it back")
+    limit: Bytes = Field(
+        description="More than it uses now, where the kernel cannot take it back",
+        examples=["64MB"],
+    )
 
     def changes(self) -> list[Change]:
         return [LimitChange(self.target, memory_bytes=self.limit)]

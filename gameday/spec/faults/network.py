@@ -25,7 +25,9 @@ SHORTEST_FLAP = timedelta(milliseconds=100)  # a few probes must fit into it
 class NetworkFault(Fault):
     """A fault on the way between the system and `target`, a service named under `proxies`."""
 
-    target: Name = Field(description="A service under `proxies` of the system file")
+    target: Name = Field(
+        description="A service under `proxies` of the system file", examples=["redis"]
+    )
 
     @property
     def on(self) -> str:
@@ -53,8 +55,10 @@ class Latency(ToxicFault):
     about: ClassVar[str] = "every answer comes late"
 
     fault: Literal["network.latency"]
-    latency: Duration
-    jitter: Duration = timedelta(0)
+    latency: Duration = Field(description="How late each answer comes", examples=["300ms"])
+    jitter: Duration = Field(
+        default=timedelta(0), description="Up to so much more or less", examples=["50ms"]
+    )
 
     def changes(self) -> list[Change]:
         latency, jitter = ms(self.latency), ms(self.jitter)
@@ -68,7 +72,11 @@ class Timeout(ToxicFault):
     about: ClassVar[str] = "no answer ever comes"
 
     fault: Literal["network.timeout"]
-    timeout: Duration = timedelta(0)
+    timeout: Duration = Field(
+        default=timedelta(0),
+        description="When a connection closes; 0 = never",
+        examples=["2s"],
+    )
 
     def changes(self) -> list[Change]:
         after = ms(self.timeout)
@@ -82,7 +90,9 @@ class Bandwidth(ToxicFault):
     about: ClassVar[str] = "answers trickle"
 
     fault: Literal["network.bandwidth"]
-    rate_kb_per_s: int = Field(ge=1, le=MOST)
+    rate_kb_per_s: int = Field(
+        ge=1, le=MOST, description="Thousand bytes a second of each connection", examples=[10]
+    )
 
     def changes(self) -> list[Change]:
         rate = self.rate_kb_per_s
@@ -95,7 +105,11 @@ class ResetPeer(ToxicFault):
     about: ClassVar[str] = "connections are reset"
 
     fault: Literal["network.reset_peer"]
-    timeout: Duration = timedelta(0)
+    timeout: Duration = Field(
+        default=timedelta(0),
+        description="How long after the first answer",
+        examples=["100ms"],
+    )
 
     def changes(self) -> list[Change]:
         after = ms(self.timeout)
@@ -108,7 +122,7 @@ class SlowClose(ToxicFault):
     about: ClassVar[str] = "connections close late"
 
     fault: Literal["network.slow_close"]
-    delay: Duration
+    delay: Duration = Field(description="How much longer they stay open", examples=["2s"])
 
     @field_validator("delay")
     @classmethod
@@ -127,9 +141,11 @@ class Slicer(ToxicFault):
     about: ClassVar[str] = "answers come in pieces"
 
     fault: Literal["network.slicer"]
-    average_bytes: int = Field(ge=1, le=MOST)
-    variation_bytes: int = Field(default=0, ge=0, le=MOST)
-    delay: Duration = Field(default=timedelta(0), description="After each piece")
+    average_bytes: int = Field(ge=1, le=MOST, description="The size of a piece", examples=[16])
+    variation_bytes: int = Field(
+        default=0, ge=0, le=MOST, description="Up to so much more or less", examples=[8]
+    )
+    delay: Duration = Field(default=timedelta(0), description="The pause after each piece")
 
     @field_validator("variation_bytes")
     @classmethod
@@ -153,7 +169,9 @@ class LimitData(ToxicFault):
     about: ClassVar[str] = "connections close after so many bytes"
 
     fault: Literal["network.limit_data"]
-    bytes: int = Field(ge=1, le=LARGEST)
+    bytes: int = Field(
+        ge=1, le=LARGEST, description="How many of answers pass on a connection", examples=[4096]
+    )
 
     def changes(self) -> list[Change]:
         text = f"(connections close after {self.bytes} bytes)"
@@ -180,9 +198,14 @@ class Flap(NetworkFault):
     about: ClassVar[str] = "connections are refused again and again"
 
     fault: Literal["network.flap"]
-    down: Duration
-    up: Duration
-    jitter: Duration = Field(default=timedelta(0), validate_default=True)
+    down: Duration = Field(description="How long it refuses, each time", examples=["3s"])
+    up: Duration = Field(description="How long it takes connections, each time", examples=["3s"])
+    jitter: Duration = Field(
+        default=timedelta(0),
+        validate_default=True,
+        description="Each time is up to so much longer or shorter",
+        examples=["500ms"],
+    )
 
     @field_validator("down", "up")
     @classmethod

@@ -19,7 +19,8 @@ class ServiceFault(Fault):
     """A fault of a process of the stack: the `service` itself, or one that it calls."""
 
     target: Name = Field(
-        description="Whose process: `service`, `redis` or `postgres`, or a name of --service-map"
+        description="Whose process: `service`, `redis` or `postgres`, or a name of --service-map",
+        examples=["service"],
     )
 
     @property
@@ -58,7 +59,9 @@ class Restart(ServiceFault):
     about: ClassVar[str] = "its process is restarted"
 
     fault: Literal["service.restart"]
-    duration: Duration = _LOOKED_AT
+    duration: Duration = Field(
+        default=_LOOKED_AT, description="How long its effect is looked for", examples=["5s"]
+    )
 
     def changes(self) -> list[Change]:
         return [ServiceChange(self.target, "restart")]
@@ -73,7 +76,7 @@ class RestartEmpty(ServiceFault):
     about: ClassVar[str] = "it restarts, and has lost its memory"
 
     fault: Literal["redis.restart"]
-    target: Literal["redis"] = "redis"
+    target: Literal["redis"] = Field(default="redis", description="Only Redis can lose its memory")
 
     def changes(self) -> list[Change]:
         return [ServiceChange(self.target, "kill", forget=True)]

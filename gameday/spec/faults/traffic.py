@@ -2,6 +2,8 @@
 
 from typing import ClassVar, Literal
 
+from pydantic import Field
+
 from gameday.core.units import Rate, seconds
 from gameday.spec.changes import Change, ExtraTraffic
 from gameday.spec.faults.base import Fault
@@ -13,7 +15,7 @@ class Spike(Fault):
     about: ClassVar[str] = "more requests on top"
 
     fault: Literal["traffic.spike"]
-    rate: Rate
+    rate: Rate = Field(description="So many requests more", examples=["700/s"])
 
     @property
     def on(self) -> str:

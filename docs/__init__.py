@@ -1,0 +1,1 @@
+"""The documentation: pages by hand, and the generator of the reference beside them."""

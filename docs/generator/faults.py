@@ -1,0 +1,97 @@
+"""The page of the faults: each with what it needs, what takes it out, and its keys.
+
+What a fault needs is asked of the changes that it makes, as `gameday plan` asks: the key that the
+system file must have, and the stacks that can make changes of that kind. Its example is a line of
+a shipped experiment; where none has it, its required keys with the schema's own examples.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, get_args
+
+from pydantic import TypeAdapter
+
+from docs.generator.files import shipped
+from docs.generator.markdown import block, code, paragraphs, prose
+from docs.generator.schema import Reference, flow
+from gameday.core.stack_registry import STACKS
+from gameday.spec.changes import Change
+from gameday.spec.faults import AnyFault, Fault
+
+CLASSES: Final[tuple[type[Fault], ...]] = get_args(get_args(AnyFault)[0])
+SHARED: Final = ("fault", "id", "at", "duration")
+_ADAPTER: Final[TypeAdapter[Fault]] = TypeAdapter(AnyFault)
+_TIMES: Final = {"at": "15s", "duration": "20s"}
+
+
+def name_of(fault: type[Fault]) -> str:
+    """The name by which files call it: `network.latency`."""
+    name: str = get_args(fault.model_fields["fault"].annotation)[0]
+    return name
+
+
+def example(fault: type[Fault]) -> Mapping[str, Any]:
+    """A line of a method that has this fault, as a file writes it."""
+    name = name_of(fault)
+    for each in shipped("experiments/*.yaml"):
+        for line in each.get("method", ()):
+            if line["fault"] == name:
+                return dict(line)
+    schema = fault.model_json_schema(by_alias=True)
+    needed = [key for key in schema["required"] if key not in SHARED]
+    given = {key: schema["properties"][key]["examples"][0] for key in needed}
+    return {"fault": name, **given, **_TIMES}
+
+
+def changes(fault: type[Fault]) -> list[Change]:
+    """The changes that its example makes."""
+    return _ADAPTER.validate_python(example(fault)).changes()
+
+
+def page() -> str:
+    """The page of all faults."""
+    lines = ["# Faults\n", paragraphs(_INTRO) + "\n", "## Keys that every fault has\n"]
+    lines += _keys(Fault, only=SHARED)
+    for fault in CLASSES:
+        lines += _section(fault)
+    return "\n".join(lines)
+
+
+_INTRO: Final = """Each is a line of `method` in an experiment. `gameday plan` says of an
+experiment what its faults touch and what undoes them, and touches nothing."""
+
+
+def _section(fault: type[Fault]) -> Iterator[str]:
+    yield f"## {code(name_of(fault))}\n"
+    yield paragraphs(fault.__doc__ or "") + "\n"
+    made = changes(fault)
+    kinds = {change.kind for change in made}
+    able = [name for name, entry in STACKS.items() if kinds <= entry.kinds]
+    needs = [change.needs for change in made if change.needs]
+    yield f"- **Stacks:** {', '.join(map(code, able))}"
+    if needs:
+        yield f"- **Needs in the system file:** {', '.join(map(code, dict.fromkeys(needs)))}"
+    undone = dict.fromkeys(prose(change.undone_by()) for change in made)
+    yield f"- **Taken out by:** {'; '.join(undone)}\n"
+    yield from _keys(fault, but=SHARED)
+    yield block("yaml", f"method:\n  - {flow_of(example(fault))}")
+
+
+def flow_of(line: Mapping[str, Any]) -> str:
+    """A line of a method on one line; one that is too long for that, key by key."""
+    return flow(line) or "\n    ".join(f"{key}: {flow(value)}" for key, value in line.items())
+
+
+def _keys(
+    fault: type[Fault], *, only: tuple[str, ...] = (), but: tuple[str, ...] = ()
+) -> Iterator[str]:
+    schema = dict(fault.model_json_schema(by_alias=True))
+    keys = {
+        key: each
+        for key, each in schema["properties"].items()
+        if key not in but and (not only or key in only)
+    }
+    if not keys:
+        return
+    reference = Reference({**schema, "properties": keys, "description": ""})
+    reference.learn(example(fault) if fault in CLASSES else {"fault": "network.latency", **_TIMES})
+    yield from reference.sections()
