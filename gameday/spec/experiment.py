@@ -1,6 +1,6 @@
 """The experiment file: what is asked of the system, what goes wrong, and what is expected.
 
-The models here are the file, key by key (CONTRIBUTING.md, "The experiment file"). Loading and
+The models here are the file, key by key (docs/files.md says the rest). Loading and
 the rules between keys are elsewhere (`spec.inputs`, `plan.validate`).
 """
 

@@ -38,7 +38,7 @@ class Requests(Model):
 
 
 class Semantics(Model):
-    """Promises of the system beyond the stock; see CONTRIBUTING.md, "The system file"."""
+    """Promises of the system beyond the stock; docs/files.md says what they mean."""
 
     duplicate: Literal["first", "either"] = Field(
         default="either", description="first: a holder is always told so, even when sold out"

@@ -1,6 +1,6 @@
 """A scenario as JSON: for the line that a worker hears first, and for the head of a history.
 
-The keys are the experiment file's (CONTRIBUTING.md, "The experiment file"), durations and rates
+The keys are the experiment file's (docs/reference.md), durations and rates
 are text, and what is left out has k6's default. Traffic that a fault adds says `start_ns` instead
 of `startTime`, and a `duration` of null lasts until it is switched off. Keys that nobody knows
 are passed over, and limits are not looked at again: the histories of any version are read.
