@@ -11,7 +11,7 @@ from gameday import __version__  # noqa: E402
 
 project = "gameday"
 release = version = __version__
-copyright = "the gameday authors, Apache-2.0"  # noqa: A001  Sphinx's name
+copyright = "the gameday authors, Apache-2.0"
 extensions = ["myst_parser"]
 exclude_patterns = ["schemas", "generator", "site"]
 myst_heading_anchors = 4
@@ -29,7 +29,7 @@ pygments_dark_style = "github-dark"
 write(HERE / "reference")
 
 
-def setup(app):  # noqa: ANN001, ANN201  Sphinx is no dependency of those who check types
+def setup(app):
     """Hold every link of the built pages against what was built."""
     app.connect("source-read", links.to_the_repository)
     app.connect("build-finished", links.check)

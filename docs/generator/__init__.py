@@ -9,7 +9,7 @@ reads the pages. A page is a name and its Markdown; `pages` makes all of them.
 from collections.abc import Mapping
 from pathlib import Path
 
-from docs.generator import commands, faults, files, figures
+from docs.generator import commands, faults, figures, files
 
 
 def pages() -> Mapping[str, str]:

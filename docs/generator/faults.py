@@ -69,7 +69,8 @@ def _section(fault: type[Fault]) -> Iterator[str]:
     needs = [change.needs for change in made if change.needs]
     yield f"- **Stacks:** {', '.join(map(code, able))}"
     if needs:
-        yield f"- **Needs in the system file:** {', '.join(map(code, dict.fromkeys(needs)))}"
+        named = ", ".join(map(code, dict.fromkeys(needs)))
+        yield f"- **Needs in the system file, where the stack does not bring it:** {named}"
     undone = dict.fromkeys(prose(change.undone_by()) for change in made)
     yield f"- **Taken out by:** {'; '.join(undone)}\n"
     yield from _keys(fault, but=SHARED)
@@ -81,6 +82,13 @@ def flow_of(line: Mapping[str, Any]) -> str:
     return flow(line) or "\n    ".join(f"{key}: {flow(value)}" for key, value in line.items())
 
 
+def reference(fault: type[Fault]) -> Reference:
+    """The keys of a fault, with the values of its example."""
+    found = Reference(fault.model_json_schema(by_alias=True))
+    found.learn(example(fault))
+    return found
+
+
 def _keys(
     fault: type[Fault], *, only: tuple[str, ...] = (), but: tuple[str, ...] = ()
 ) -> Iterator[str]:
@@ -90,8 +98,8 @@ def _keys(
         for key, each in schema["properties"].items()
         if key not in but and (not only or key in only)
     }
-    if not keys:
-        return
-    reference = Reference({**schema, "properties": keys, "description": ""})
-    reference.learn(example(fault) if fault in CLASSES else {"fault": "network.latency", **_TIMES})
-    yield from reference.sections()
+    if keys:
+        found = Reference({**schema, "properties": keys, "description": ""})
+        if fault is not Fault:
+            found.learn(example(fault))
+        yield from found.sections()

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -22,6 +23,7 @@ _YAML: Final = re.compile(r"^```yaml[^\n]*\n(.*?)^```", re.DOTALL | re.MULTILINE
 _OVERLAYS: Final = ("short", "drill")
 
 
+@cache
 def shipped(*patterns: str) -> list[Any]:
     """The shipped files of a kind, as plain data."""
     paths = [path for pattern in patterns for path in sorted(ROOT.glob(pattern))]
@@ -98,13 +100,15 @@ def experiment_page() -> str:
 
 def drill_page() -> str:
     """The page of what a drill adds to an experiment."""
-    told = "These keys stand under `drill:` of an experiment, beside those of the experiment that it replaces."
+    told = "These keys stand under `drill:` of an experiment, beside its own that are replaced."
     return _page("The drill of an experiment", "drill", drill(), [told])
 
 
 def system_page() -> str:
     """The page of a system file."""
-    told = "A whole one is `system_under_test/system.yaml`; [your own](../own-system.md) needs three keys."
+    told = (
+        "A whole one is `system_under_test/system.yaml`. See [Your own system](../own-system.md)."
+    )
     return _page("The system file", "system", system(), [told])
 
 

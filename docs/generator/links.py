@@ -8,7 +8,7 @@ are not asked for.
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, Final
@@ -88,16 +88,22 @@ def broken(site: Path) -> Iterator[str]:
             pages[path].feed(path.read_text())
     for path, page in pages.items():
         for link in sorted(page.links):
-            address = urlsplit(link)
-            if address.scheme or address.netloc:
-                continue
-            target = path.parent / unquote(address.path) if address.path else path
-            target = Path(os.path.normpath(target))
-            if not target.exists():
-                yield f"{path.relative_to(site)}: {link}: no such file"
-            elif address.fragment and target in pages and path.name not in _GENERATED:
-                if unquote(address.fragment) not in pages[target].ids:
-                    yield f"{path.relative_to(site)}: {link}: no such anchor"
+            if why := _problem(link, path, pages):
+                yield f"{path.relative_to(site)}: {link}: {why}"
+
+
+def _problem(link: str, path: Path, pages: Mapping[Path, _Page]) -> str:
+    """The reason for which a link of the page at `path` leads nowhere, "" if it leads somewhere."""
+    address = urlsplit(link)
+    if address.scheme or address.netloc:
+        return ""
+    target = path.parent / unquote(address.path) if address.path else path
+    target = Path(os.path.normpath(target))
+    if not target.exists():
+        return "no such file"
+    if not address.fragment or target not in pages or path.name in _GENERATED:
+        return ""
+    return "" if unquote(address.fragment) in pages[target].ids else "no such anchor"
 
 
 def check(app: Any, failure: Exception | None) -> None:

@@ -6,7 +6,7 @@ section, and every key that holds it links there.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final
@@ -35,6 +35,9 @@ class Reference:
     examples: dict[tuple[str, str], Any] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
 
+    def __post_init__(self) -> None:
+        self._name_places()
+
     def learn(self, node: Any) -> None:
         """Take the values of a file that fits the schema as examples of its keys."""
         self._learn(self.root, "", node)
@@ -42,7 +45,6 @@ class Reference:
     def sections(self, title: str = "") -> Iterator[str]:
         """The lines of all sections, the root's first."""
         waiting = [("", self.root, title)]
-        self._name_places()
         done: set[str] = set()
         while waiting:
             name, schema, place = waiting.pop(0)
@@ -54,7 +56,6 @@ class Reference:
 
     def keys(self) -> Iterator[tuple[str, str, Schema]]:
         """Each key that has a row: the mapping's place, the key, its schema."""
-        self._name_places()
         for name, place in self.places.items():
             for key, schema in self._named(name).get("properties", {}).items():
                 yield place, key, schema
@@ -63,6 +64,8 @@ class Reference:
         """The key's description; that of what it holds where it has none."""
         if text := schema.get("description"):
             return str(text)
+        if "const" in schema:
+            return "This word: it says which kind this is"
         held = [self._named(ref).get("description", "") for ref in self._refs(schema)]
         return next((text.split("\n\n")[0] for text in held if text), "")
 
@@ -106,22 +109,21 @@ class Reference:
         """The type of a value in words, with links to the mappings that it may be."""
         if ref := schema.get("$ref"):
             return self._link(ref.rpartition("/")[2])
-        for union in ("oneOf", "anyOf"):
-            if union in schema:
-                kinds = [each for each in schema[union] if each.get("type") != "null"]
-                return _either(list(dict.fromkeys(self.type_of(each) for each in kinds)))
-        if "const" in schema:
-            return code(str(schema["const"]))
-        if "enum" in schema:
-            return _either([code(str(each)) for each in schema["enum"]])
-        kind = schema.get("type")
+        if forms := [*schema.get("oneOf", ()), *schema.get("anyOf", ())]:
+            kinds = [each for each in forms if each.get("type") != "null"]
+            return _either(list(dict.fromkeys(self.type_of(each) for each in kinds)))
+        if words := schema.get("enum", [schema["const"]] if "const" in schema else []):
+            return _either([code(str(each)) for each in words])
+        return self._holder(schema) or _plain(schema)
+
+    def _holder(self, schema: Schema) -> str:
+        """The type of a list or a mapping by names; "" of anything else."""
+        kind, held = schema.get("type"), _held(schema)
         if kind == "array":
             return f"list of {self.type_of(schema.get('items', {}))}"
-        if kind == "object":
-            held = _held(schema)
-            keyed = isinstance(held, Mapping) and held
-            return f"mapping of names to {self.type_of(held)}" if keyed else "mapping"
-        return _plain(schema)
+        if kind == "object" and isinstance(held, Mapping) and held:
+            return f"mapping of names to {self.type_of(held)}"
+        return "mapping" if kind == "object" else ""
 
     def _link(self, name: str) -> str:
         if name in self.own:
@@ -158,8 +160,6 @@ class Reference:
 
     def _name_places(self) -> None:
         """Call each mapping by where it stands first: `expect.alerts[]`."""
-        if self.places:
-            return
         self.places[""] = ""
         waiting = [("", "")]
         while waiting:
@@ -171,7 +171,7 @@ class Reference:
                         continue
                     inner = f"{place}.{key}" if place else key
                     inner += _holds(schema)
-                    kind = _variant(self._named(ref))
+                    kind = _variant(self._named(ref)) if len(refs) > 1 else ""
                     taken = inner in self.places.values()
                     words = kind or (_words(ref) if len(refs) > 1 and taken else "")
                     self.places[ref] = f"{inner} ({words})" if words else inner
@@ -190,24 +190,23 @@ class Reference:
             self._descend(known, value)
 
     def _descend(self, schema: Schema, value: Any) -> None:
+        """Go into a value: to the mapping that it is, or that its parts are."""
         if ref := schema.get("$ref"):
             name = ref.rpartition("/")[2]
             named = self._named(name)
-            if "properties" in named:
-                if isinstance(value, Mapping) and _fits(named, value):
-                    self._learn(named, name, value)
-            else:
+            if "properties" not in named:
                 self._descend(named, value)
-        for union in ("anyOf", "oneOf"):
-            for each in schema.get(union, ()):
-                self._descend(each, value)
-        if isinstance(value, list) and isinstance(items := schema.get("items"), Mapping):
-            for each in value:
-                self._descend(items, each)
-        held = _held(schema)
-        if isinstance(value, Mapping) and isinstance(held, Mapping):
-            for each in value.values():
-                self._descend(held, each)
+            elif isinstance(value, Mapping) and _fits(named, value):
+                self._learn(named, name, value)
+        for each in (*schema.get("anyOf", ()), *schema.get("oneOf", ())):
+            self._descend(each, value)
+        inside: tuple[Any, Iterable[Any]] = (None, ())
+        if isinstance(value, list):
+            inside = (schema.get("items"), value)
+        elif isinstance(value, Mapping):
+            inside = (_held(schema), value.values())
+        for each in inside[1] if isinstance(inside[0], Mapping) else ():
+            self._descend(inside[0], each)
 
 
 def _held(schema: Schema) -> Any:

@@ -33,7 +33,8 @@ class Requests(Model):
     """The requests of scenarios; `issue` is the one that traffic sends."""
 
     issue: IssueRequest = Field(
-        description="The request that the traffic is made of", examples=[{"post": "/issue"}]
+        description="The request that the traffic is made of",
+        examples=[{"post": "/issue", "outcomes": {"accepted": {"status": 200}}}],
     )
 
 
