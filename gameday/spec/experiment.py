@@ -44,7 +44,9 @@ class Campaign(Model):
 class Zipf(Model):
     """User n + 1 asks (n + 1)^-zipf times as often as the first: few ask often, most hardly."""
 
-    zipf: float = Field(gt=0, le=10, description="The exponent; 1 is the classic one")
+    zipf: float = Field(
+        gt=0, le=10, description="The exponent; 1 is the classic one", examples=[1.1]
+    )
 
 
 class Bots(Model):
@@ -89,21 +91,29 @@ class Retries(Model):
     """A start that got no answer in time asks again, with the same `{key}`."""
 
     on: Literal["timeout"] = Field(default="timeout", description="After what it asks again")
-    at_most: int = Field(ge=1, le=10, description="How many times it asks again")
+    at_most: int = Field(ge=1, le=10, description="How many times it asks again", examples=[3])
     backoff: Duration = Field(
-        default=timedelta(0), description="The wait before each, from the timeout"
+        default=timedelta(0),
+        description="The wait before each, from the timeout",
+        examples=["500ms"],
     )
 
 
 class Stream(Model):
     """Keys that every scenario may have, whatever its executor."""
 
-    startTime: Duration = Field(default=timedelta(0), description="When it begins, from t = 0")
+    startTime: Duration = Field(
+        default=timedelta(0), description="When it begins, from t = 0", examples=["10s"]
+    )
     gracefulStop: Duration = Field(
-        default=timedelta(seconds=30), description="How long what is open may take at its end"
+        default=timedelta(seconds=30),
+        description="How long what is open may take at its end",
+        examples=["5s"],
     )
     sleep: Duration = Field(
-        default=timedelta(0), description="The pause of a virtual user after each request"
+        default=timedelta(0),
+        description="The pause of a virtual user after each request",
+        examples=["1s"],
     )
     population: Population = Field(default="uniform", description="Which users ask")
     retries: Retries | None = Field(default=None, description="What is asked again, and how often")
@@ -117,10 +127,18 @@ class ByRate(Stream):
     """
 
     preAllocatedVUs: int | None = Field(
-        default=None, ge=0, le=MOST_VUS, description="Virtual users at first; default: no limit"
+        default=None,
+        ge=0,
+        le=MOST_VUS,
+        description="Virtual users at first; default: no limit",
+        examples=[100],
     )
     maxVUs: int | None = Field(
-        default=None, ge=0, le=MOST_VUS, description="Never more; default: preAllocatedVUs"
+        default=None,
+        ge=0,
+        le=MOST_VUS,
+        description="Never more; default: preAllocatedVUs",
+        examples=[500],
     )
 
 
@@ -136,7 +154,7 @@ class Stage(Model):
     """A straight line of the rate, from where the last one ended to `target`."""
 
     target: Rate = Field(description="The rate at the end of this stage")
-    duration: Duration = Field(description="How long the rate takes to get there")
+    duration: Duration = Field(description="How long the rate takes to get there", examples=["30s"])
 
 
 class RampingArrivalRate(ByRate):
@@ -153,27 +171,35 @@ class ConstantVus(Stream):
     """k6's constant-vus: virtual users that ask, wait for the answer, and ask again."""
 
     executor: Literal["constant-vus"]
-    vus: int = Field(default=1, ge=1, le=MOST_VUS, description="How many virtual users")
-    duration: Duration = Field(description="How long they begin again")
+    vus: int = Field(
+        default=1, ge=1, le=MOST_VUS, description="How many virtual users", examples=[20]
+    )
+    duration: Duration = Field(description="How long they begin again", examples=["60s"])
 
 
 class VuStage(Model):
     """A straight line of the number of virtual users, in whole steps."""
 
     target: int = Field(ge=0, le=MOST_VUS, description="Virtual users at the end of this stage")
-    duration: Duration = Field(description="How long the number takes to get there")
+    duration: Duration = Field(
+        description="How long the number takes to get there", examples=["30s"]
+    )
 
 
 class RampingVus(Stream):
     """k6's ramping-vus: a number of virtual users that goes up and down."""
 
     executor: Literal["ramping-vus"]
-    startVUs: int = Field(default=1, ge=0, le=MOST_VUS, description="Virtual users at first")
+    startVUs: int = Field(
+        default=1, ge=0, le=MOST_VUS, description="Virtual users at first", examples=[1]
+    )
     stages: list[VuStage] = Field(
         min_length=1, max_length=MOST_STAGES, description="Straight lines, one after the other"
     )
     gracefulRampDown: Duration = Field(
-        default=timedelta(seconds=30), description="How long a user who leaves may still take"
+        default=timedelta(seconds=30),
+        description="How long a user who leaves may still take",
+        examples=["10s"],
     )
 
 

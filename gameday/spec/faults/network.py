@@ -41,7 +41,11 @@ class ToxicFault(NetworkFault):
         default="downstream", description="downstream: the answers; upstream: the requests"
     )
     toxicity: float = Field(
-        default=1.0, gt=0, le=1, description="The share of connections that it strikes"
+        default=1.0,
+        gt=0,
+        le=1,
+        description="The share of connections that it strikes",
+        examples=[0.5],
     )
 
     def toxic(self, type_: str, text: str, **attributes: int) -> list[Change]:

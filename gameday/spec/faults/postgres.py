@@ -82,6 +82,7 @@ class KillBackends(PostgresFault):
         min_length=1,
         max_length=63,
         description="Only sessions of this application_name; default: all of the database",
+        examples=["checkout"],
     )
 
     @field_validator("every")

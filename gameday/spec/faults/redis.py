@@ -31,9 +31,15 @@ class KeysFault(RedisFault):
     """A fault of some keys: a share of those that match a pattern, the same for the same keys."""
 
     keys: str = Field(
-        default="*", min_length=1, max_length=1000, description="A pattern as of Redis' SCAN"
+        default="*",
+        min_length=1,
+        max_length=1000,
+        description="A pattern as of Redis' SCAN",
+        examples=["stock:*"],
     )
-    share: float = Field(default=1.0, gt=0, le=1, description="The share of the keys that match")
+    share: float = Field(
+        default=1.0, gt=0, le=1, description="The share of the keys that match", examples=[0.5]
+    )
 
 
 class Evict(KeysFault):
