@@ -57,6 +57,7 @@ lock: setup ## Pin the dependencies again: names, versions and hashes, no addres
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url \
 	  --no-emit-find-links --python-version 3.11 --group docs --constraints requirements.lock -o docs/requirements.lock
 	$(BIN)/python -m tests.support.lock_wheels
+	$(BIN)/python -m tests.support.lock_wheels docs/requirements.lock
 
 clean:
 	rm -rf $(VENV) build dist docs/reference .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -144,8 +144,9 @@ def test_gameday_names_nothing_of_the_service() -> None:
         assert not [word for word in told if word in text], path
 
 
-def test_nothing_committed_names_a_registry() -> None:
-    lock = (ROOT / "requirements.lock").read_text()
+@pytest.mark.parametrize("name", ["requirements.lock", "docs/requirements.lock"])
+def test_nothing_committed_names_a_registry(name: str) -> None:
+    lock = (ROOT / name).read_text()
     assert "://" not in lock
     assert "--hash=sha256:" in lock
 

@@ -94,7 +94,7 @@ def pins(lock: str) -> list[Pin]:
             last = found.pop()
             found.append(Pin(last.name, last.version, last.marker, last.hashes | {hashed[1]}))
         elif not re.match(r"\s*#", line):
-            raise ValueError(f"requirements.lock: what is {line!r}?")
+            raise ValueError(f"the lock: what is {line!r}?")
     return found
 
 
