@@ -11,8 +11,9 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from gameday.calendar.day_result import ItemOutcome, ReadDay
+from gameday.calendar.day_result import ConditionOutcome, ItemOutcome, ReadDay
 from gameday.core.errors import UnknownError
+from gameday.core.messages import Message, known
 from gameday.core.units import format_duration
 from gameday.judge.result import Result
 from gameday.report import format
@@ -112,12 +113,18 @@ def _conditions(read: ReadDay, say: Messages) -> list[Markup]:
             code(each.name),
             _when(each.at, "%H:%M:%S"),
             say("day.go.yes" if each.go else "day.go.no"),
-            text(each.why),
+            text(_seen(each, say)),
         ]
         for each in read.result.conditions
     ]
     heads = [say(f"day.go.{name}") for name in ("condition", "at", "answer", "seen")]
     return [*head, table(heads, rows)]
+
+
+def _seen(condition: ConditionOutcome, say: Messages) -> str:
+    """What was seen, in the language of the report where it was journaled by its id."""
+    told = known(condition.message, condition.why)
+    return told.text(say.language) if isinstance(told, Message) else told
 
 
 def _agenda(read: ReadDay, say: Messages) -> list[Markup]:

@@ -39,6 +39,7 @@ from gameday.spec.model import Model, shape
 
 LONGEST_TEXT: Final = 200
 MOST_FREEZES: Final = 500
+LONGEST_ANSWER: Final = timedelta(minutes=5)  # the scheduler waits for it
 LONGEST_WINDOW: Final = timedelta(hours=24)
 SKIP_GRACE: Final = timedelta(minutes=1)  # `misfire: skip`: whoever looks once a minute is in time
 CALENDAR: Final = ".ics"
@@ -186,6 +187,9 @@ class SkipWhen(Model):
     )
     command: Annotated[Sequence[str], Field(min_length=1, max_length=100)] | None = Field(
         default=None, description="A program and its arguments; exit 0: no day begins, 1: it may"
+    )
+    timeout: Annotated[Duration, Field(gt=timedelta(0), le=LONGEST_ANSWER)] = Field(
+        default=timedelta(seconds=30), description="No answer within it: no day begins"
     )
 
 
