@@ -29,7 +29,7 @@ from gameday.core.clock import NS
 from gameday.core.errors import GamedayError, excerpt
 from gameday.core.messages import Message
 from gameday.core.processes.deadlines import cancelled
-from gameday.core.secrets.redaction import Hidden
+from gameday.core.secrets.redaction import Hidden, nothing
 from gameday.injection.drivers.request import authorization
 from gameday.spec.server import Server, server
 from gameday.spec.system import System
@@ -88,7 +88,7 @@ async def in_time(
             return Answer(None, Message("asking.stopped"))
         return Answer(None, Message("asking.late", limit=f"{limit_s:g} s"))
     except (GamedayError, OSError) as error:
-        return Answer(None, _problem(str(error)))
+        return Answer(None, _of_error(error))
     finally:
         await cancelled(task, within_s=KILL_S)
 
@@ -116,6 +116,8 @@ async def ask_expression(text: str, named: Server | None, system: System | None)
         holds = reading_at(query, moment)
         if holds is None and _is_told_by_absence(query, moment):
             holds = False
+        if holds is None:
+            return Answer(None, Message("asking.no_data"))
         return Answer(holds, _seen(query.node, moment, holds=holds))
     except EvaluationError as error:
         return Answer(None, _problem(hide(error.message)))
@@ -130,7 +132,7 @@ async def ask_alerts(system: System | None) -> Firing:
         try:
             return Firing(frozenset(await routing.active()))
         except GamedayError as error:
-            return Firing(None, _problem(hidden(manager)(error.message)))
+            return Firing(None, _of_error(error, hidden(manager)))
         finally:
             await routing.close()
     asked = server(system.prometheus) if system else None
@@ -229,7 +231,7 @@ def _reads_alerts_alone(node: Node) -> bool:
     return bool(read) and all(each.name in _ALERT_SERIES for each in read)
 
 
-def _seen(node: Node, moment: AnsweredInstant, *, holds: bool | None) -> Message:
+def _seen(node: Node, moment: AnsweredInstant, *, holds: bool) -> Message:
     """The value that decided: of the left side, where a comparison has filtered it away."""
     value = moment.value(node)
     while value == {} and not holds and isinstance(node, BinaryExpression) and is_condition(node):
@@ -248,6 +250,11 @@ def value_seen(value: Value) -> Message:
     if len(value) > MOST_SHOWN:
         return Message("asking.values", values=some, count=len(value))
     return Message("asking.value", values=some)
+
+
+def _of_error(error: GamedayError | OSError, hide: Callable[[str], str] = nothing) -> Message:
+    cure = f" ({error.help})" if isinstance(error, GamedayError) and error.help else ""
+    return _problem(hide(f"{error}{cure}"))
 
 
 def _problem(text: str) -> Message:
