@@ -34,6 +34,11 @@ CREATE TABLE IF NOT EXISTS entry (path TEXT PRIMARY KEY, until_s INTEGER NOT NUL
 CREATE TABLE IF NOT EXISTS look (
     id INTEGER PRIMARY KEY CHECK (id = 1), wall_s REAL, boot_s REAL, awake_s REAL, boot TEXT);
 """
+_PLAN: Final = (
+    "INSERT INTO occurrence (path, name, at_s, start_s, state) VALUES (?, ?, ?, ?, 'planned')"
+    " ON CONFLICT DO UPDATE SET state = 'planned', reason = NULL, reopens = 0, count = 1"
+    " WHERE reopens = 1"
+)
 _COLUMNS: Final = (
     "path, at_s, name, start_s, state, reason, target, token, pid, pid_start, child, child_start,"
     " exit_code, count, told_s, acked_by, begun_s, ended_s"
@@ -132,14 +137,15 @@ class ScheduleState:
         time is to come all the same.
         """
         with self._done() as db:
-            db.executemany(
-                "INSERT INTO occurrence (path, name, at_s, start_s, state)"
-                " VALUES (?, ?, ?, ?, 'planned') ON CONFLICT DO UPDATE SET state = 'planned',"
-                " reason = NULL, reopens = 0, count = 1 WHERE reopens = 1"
-                f" AND at_s > {int(until_s)}",
-                [(path, *each) for each in rows],
-            )
+            db.executemany(f"{_PLAN} AND at_s > {int(until_s)}", [(path, *each) for each in rows])
             db.execute("INSERT OR REPLACE INTO entry VALUES (?, ?)", (path, until_s))
+
+    def add(self, path: str, row: tuple[str, int, int]) -> OccurrenceRow:
+        """Plan one (name, at, start) before its turn; as it is remembered then."""
+        with self._done() as db:
+            db.execute(_PLAN, (path, *row))
+            told = f"SELECT {_COLUMNS} FROM occurrence WHERE path = ? AND at_s = ?"
+            return OccurrenceRow(*db.execute(told, (path, row[1])).fetchone())
 
     def summarize(
         self, path: str, name: str, missed: Sequence[int], why: Callable[[int], Message]

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 LISTED: Final = 5
 PAST: Final = 10
+MOST_PASSED: Final = 20  # occurrences that `ack` looks through
 EVERY: Final = timedelta(seconds=5)
 files_argument = click.argument("files", nargs=-1, metavar="[DAY]...")
 
@@ -328,28 +329,51 @@ def _in_window(state: "ScheduleState", entries: "Entries") -> bool:
 @click.argument("name", metavar="DAY")
 @click.option("--by", help="Who agrees; default the user of this machine.")
 def ack(name: str, by: str | None) -> None:
-    """Agree that the next occurrence of DAY begins (`requires_ack`)."""
+    """Agree that the next occurrence of DAY that will run begins (`requires_ack`).
+
+    What is frozen or left out is passed over, and told.
+    """
     import getpass
 
     from gameday.calendar.entries import load_entries
-    from gameday.calendar.scheduler import next_of, zone_time
+    from gameday.calendar.scheduler import zone_time
     from gameday.calendar.state import ScheduleState
+    from gameday.run import hold
 
     entry = load_entries([name]).good[0]
+    if not entry.schedule.requires_ack:
+        cure = "nobody has to agree to it: `requires_ack` is not set in its file"
+        raise UsageError(f"{name}: waits for no ack", help=cure)
     state = ScheduleState.of_user()
-    now_s = wall_time_ns() // NS
-    waiting = [row for row in state.rows("planned", entry.key) if row.start_s >= now_s]
-    if not waiting:
-        following = [one for one, _ in next_of(entry, state, now_s, 1)]
-        rows = [(entry.name, one.at_s, int(one.start.timestamp())) for one in following]
-        until_s = state.until(entry.key)
-        state.remember(entry.key, now_s if until_s is None else until_s, rows)
-        waiting = state.rows("planned", entry.key)
+    row = _to_agree(entry, state, wall_time_ns() // NS)
     who = by or getpass.getuser()
-    if not waiting or not state.ack(waiting[0], who[:100]):
-        raise UsageError(f"{name}: nothing of it is planned", help="gameday schedule shows why")
-    at = zone_time(entry, waiting[0].start_s)
+    at = zone_time(entry, row.start_s)
+    if not state.ack(row, who[:100]):
+        raise UsageError(f"{name}: {at} has just begun, or is left out", help="gameday schedule")
     echo(one_line(_translated(Message("schedule.acked", name=entry.name, at=at, by=who))))
+    held = hold.current()
+    if held is not None:
+        echo(one_line(_translated(Message("schedule.hold", hold=str(held)))), err=True)
+
+
+def _to_agree(entry: "ScheduledDay", state: "ScheduleState", now_s: int) -> "OccurrenceRow":
+    """The next occurrence that nothing but a hold is against, planned. Raises UsageError."""
+    from gameday.calendar.scheduler import next_of, zone_time
+
+    passed = 0
+    for one, why in next_of(entry, state, now_s, MOST_PASSED, with_hold=False):
+        start_s = int(one.start.timestamp())
+        row = state.add(entry.key, (entry.name, one.at_s, start_s)) if why is None else None
+        if row is not None and row.state == "planned":
+            return row
+        against = why or (row and row.why) or ""
+        told = {"name": entry.name, "at": zone_time(entry, start_s), "why": against}
+        echo(one_line(_translated(Message("schedule.left_out_now", **told))), err=True)
+        passed += 1
+    if not passed:
+        raise UsageError(_translated(Message("schedule.no_more", name=entry.name)))
+    cure = f"the next {passed} are left out, as told above: look at `freeze` and `at_most`"
+    raise UsageError(f"{entry.name}: there is nothing to agree to", help=cure)
 
 
 @schedule.command()

@@ -93,7 +93,7 @@ def states(routing: str) -> dict[str, str]:
 
 
 def silence(routing: str, name: str) -> None:
-    now = datetime.now(UTC)  # noqa: TID251 - Alertmanager has no other clock
+    now = datetime.now(UTC)
     matcher = {"name": "alertname", "value": name, "isRegex": False, "isEqual": True}
     body = {
         "matchers": [matcher],

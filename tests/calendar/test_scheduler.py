@@ -194,9 +194,9 @@ def test_a_year_of_minutes_that_were_missed_is_one_line_with_its_number(desk: De
     for _ in range(12):
         desk.look(MONDAY + timedelta(days=30))
     rows = desk.state.rows()
-    until = int((MONDAY + timedelta(days=30)).timestamp())
+    first, until = (int((MONDAY + timedelta(days=days)).timestamp()) for days in (0, 30))
 
-    assert sum(row.count for row in rows if row.at_s <= until) == 30 * 24 * 60
+    assert sum(row.count for row in rows if first < row.at_s <= until) == 30 * 24 * 60
     assert len(rows) < 40
 
 
@@ -230,6 +230,46 @@ def test_nothing_begins_that_nobody_has_agreed_to(desk: Desk) -> None:
     desk.look(MONDAY + timedelta(days=1, minutes=60))
 
     assert [state for state, _ in desk.states()[:2]] == ["skipped", "finished"]
+
+
+def test_what_was_due_before_a_file_was_known_is_told_and_does_not_begin(desk: Desk) -> None:
+    desk.day(misfire="run_within 30m")
+    desk.look(MONDAY + timedelta(minutes=61))
+    desk.look(MONDAY + timedelta(minutes=62))
+
+    assert not desk.begun
+    told = "it was due 1m before gameday knew of it: gameday day drop runs it now"
+    assert desk.states()[0] == ("skipped", told)
+    assert len(desk.said) == 1
+    assert [state for state, _ in desk.states()] == ["skipped", "planned"]
+
+
+def test_what_is_long_over_when_a_file_becomes_known_is_no_matter(desk: Desk) -> None:
+    desk.day(misfire="run_within 30m")
+    desk.look(MONDAY + timedelta(minutes=95))
+
+    assert [state for state, _ in desk.states()] == ["planned"]
+    assert not desk.said
+
+
+def test_looking_back_takes_what_was_due_before_the_file_was_known(desk: Desk) -> None:
+    desk.day(misfire="run_within 30m")
+    desk.scheduler.look_back = timedelta(minutes=10)
+    desk.look(MONDAY + timedelta(minutes=61))
+
+    assert len(desk.begun) == 1
+
+
+def test_a_file_that_becomes_known_within_its_window_begins_at_its_minute(desk: Desk) -> None:
+    entry = desk.day(window="2h", seed=4)
+    one = next(occurrences(entry.schedule, MONDAY))
+    assert one.start - one.at > timedelta(minutes=10)
+    desk.look(one.at + timedelta(minutes=5))
+    now_s = int((one.at + timedelta(minutes=5)).timestamp())
+    assert next(next_of(entry, desk.state, now_s, 1))[0] == one
+
+    desk.look(one.start)
+    assert [at_s for _, at_s in desk.begun] == [one.at_s]
 
 
 def test_one_target_has_one_day_at_a_time_and_the_other_waits_until_it_is_too_late(
