@@ -123,7 +123,7 @@ class _Judge:
         for ref in refs:
             judged = _Judged(ref)
             try:
-                kind = _kind(ref)
+                kind = kind_of(ref)
                 path = _path(kind, ref)
                 judged.file = shown_path(path)
                 found = map(cut, self._warnings(kind, path, self._system))
@@ -192,7 +192,7 @@ class _Judge:
             yield from event_loop.run(asked, self.allowed)
 
 
-def _kind(ref: str) -> str:
+def kind_of(ref: str) -> str:
     """The kind of a file: Markdown is a playbook, and only a system has a `base_url`.
 
     Only a day has an agenda. A name is an experiment's where there is one, else a day's.
