@@ -17,6 +17,7 @@ from gameday.core.messages import Message, known
 from gameday.core.units import format_duration
 from gameday.judge.result import Result
 from gameday.report import format
+from gameday.report.draft_file import front_matter
 from gameday.report.inputs import Material, read_material
 from gameday.report.markdown import Markup, bullets, code, table, text
 from gameday.report.messages import Messages
@@ -66,7 +67,21 @@ def compose(read: ReadDay, say: Messages) -> str:
         *_learned(runs, say),
         *_questions(read, say),
     ]
-    return "\n\n".join(blocks) + "\n\n"
+    return "\n\n".join([_head(read, say), *blocks]) + "\n\n"
+
+
+def _head(read: ReadDay, say: Messages) -> Markup:
+    """The front matter, as that of the draft of a run: its status, and who has to see to it."""
+    result = read.result
+    day = _when(result.started_at, "%Y-%m-%d")
+    values = {
+        "status": "draft",
+        "owner": read.plan.roles.owner,
+        "date": "" if day == _NONE else day,
+        "day": result.day,
+        "language": say.language,
+    }
+    return Markup(front_matter(values))
 
 
 def _title(read: ReadDay, say: Messages) -> list[Markup]:

@@ -6,10 +6,12 @@ from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from rich.table import Table
+
 from gameday.cli.drawing import table as new_table
 from gameday.cli.picture import Page
 from gameday.cli.terminal import block, emit, one_line
-from gameday.cli.words import say
+from gameday.cli.words import megabytes, say
 from gameday.core.units import format_duration
 from gameday.plan.day_size import DaySize, day_size, free_bytes
 from gameday.plan.finding import Finding, as_error, failures
@@ -18,8 +20,6 @@ if TYPE_CHECKING:
     from gameday.cli.plan import PlanOptions
     from gameday.spec.day_files import LoadedDay
     from gameday.spec.inputs import LoadedSystem
-
-MB = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,10 @@ def _disk(size: DaySize, free: int, asked: "PlanOptions") -> Iterator[Finding]:
     """Room for all runs together: each by itself may still fit."""
     if free < size.disk_bytes:
         text = say(
-            "plan_day_disk", needed=_mb(size.disk_bytes), runs=asked.runs_dir, free=_mb(free)
+            "plan_day_disk",
+            needed=megabytes(size.disk_bytes),
+            runs=asked.runs_dir,
+            free=megabytes(free),
         )
         cure = "make room (gameday runs prune), or name another folder: --runs DIR"
         yield Finding("disk", "fail", text, cure, usage=True)
@@ -119,7 +122,11 @@ def _show(planned: DayPlanned, asked: "PlanOptions") -> None:
     page.table(say("plan_day_agenda"), _agenda(page, planned.size))
     page.section(say("plan_day_go"), (one_line(each.name) for each in day.go))
     length = format_duration(timedelta(seconds=round(planned.size.length_s)))
-    told = {"length": length, "needed": _mb(planned.size.disk_bytes), "free": _mb(planned.free)}
+    told = {
+        "length": length,
+        "needed": megabytes(planned.size.disk_bytes),
+        "free": megabytes(planned.free),
+    }
     page.section(say("plan_length"), [say("plan_day_length", **told, runs=asked.runs_dir)])
     page.section(say("plan_findings"), _findings(planned.findings))
     wrong = sum(each.status == "fail" for _, each in planned.findings)
@@ -132,11 +139,11 @@ def _show(planned: DayPlanned, asked: "PlanOptions") -> None:
         page.last(say("plan_ready", warnings=warnings), "bold green")
 
 
-def _agenda(page: Page, size: DaySize) -> object:
+def _agenda(page: Page, size: DaySize) -> Table:
     shown = new_table(header=False, padding=(0, 1))
     for number, each in enumerate(size.items, 1):
         length = format_duration(timedelta(seconds=round(each.length_s)))
-        disk = _mb(each.disk_bytes) if each.disk_bytes else ""
+        disk = megabytes(each.disk_bytes) if each.disk_bytes else ""
         what = say("plan_day_break")
         if each.experiment is not None:
             optional = f" ({say('plan_day_optional')})" if each.optional else ""
@@ -152,7 +159,3 @@ def _findings(findings: Sequence[tuple[str, Finding]]) -> Iterator[str]:
         yield f"{each.status}: {where}{each.name}: {each.found}"
         if each.cure:
             yield f"\t-> {each.cure}"
-
-
-def _mb(number: int) -> str:
-    return f"{max(0.1, number / MB):,.1f} MB"

@@ -15,11 +15,12 @@ import click
 
 from gameday.cli.drawing import SafeConsole, styled, table
 from gameday.cli.options import DURATION, allow_target
-from gameday.cli.terminal import echo, emit, one_line, print_error
-from gameday.cli.words import spoken
+from gameday.cli.terminal import echo, emit, one_line, print_error, warn
+from gameday.cli.words import megabytes, spoken
 from gameday.core.clock import NS, boot_id, boottime_ns, wall_time_ns
-from gameday.core.errors import ExitCode, UnknownError, UsageError
+from gameday.core.errors import ExitCode, GamedayError, UnknownError, UsageError
 from gameday.core.messages import Message
+from gameday.core.units import format_duration
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -179,6 +180,7 @@ def list_(
         echo(_translated(Message("schedule.nothing")))
     for each in entries.good:
         _print_next(each, coming[each.key], rows[each.key])
+        _print_size(each)
         _print_past(
             each, [row for row in rows[each.key] if row.state != "planned"][-past:] if past else []
         )
@@ -208,6 +210,26 @@ def _print_next(
         start = one.start.astimezone(asked.zone)
         lines.add_row(f"{start:%a %Y-%m-%d %H:%M %Z}", word, one_line("; ".join(notes)))
     SafeConsole().print(lines)
+
+
+def _print_size(entry: "ScheduledDay") -> None:
+    """Print how long a day takes and how much disk; what is wrong with its file is a warning."""
+    from gameday.core import settings
+    from gameday.plan.day_size import day_size, free_bytes
+    from gameday.spec.day_files import load_day
+
+    runs = Path(settings.current()["runs"])
+    try:
+        size = day_size(load_day(str(entry.path)))
+        free = free_bytes(runs)
+    except (GamedayError, OSError) as error:
+        warn(f"{entry.name} could not be run now: {error}")
+        return
+    length = format_duration(timedelta(seconds=round(size.length_s)))
+    told = {"length": length, "needed": megabytes(size.disk_bytes), "free": megabytes(free)}
+    echo(_translated(Message("schedule.size", **told, runs=one_line(str(runs)))))
+    if free < size.disk_bytes:
+        warn(_translated(Message("schedule.no_room", name=entry.name)))
 
 
 def _word(entry: "ScheduledDay", row: "OccurrenceRow | None", why: Message | None) -> "Text":
