@@ -8,6 +8,7 @@ taken back, and whoever comes late with its token may not begin.
 """
 
 import json
+import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -100,10 +101,27 @@ class ScheduleState:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with _as_ours(path), only_for_us():
-            self._db = sqlite3.connect(path, timeout=WAIT_S, isolation_level=None)
+        self._open()
+
+    def _open(self) -> None:
+        with _as_ours(self.path), only_for_us():
+            self._db = sqlite3.connect(self.path, timeout=WAIT_S, isolation_level=None)
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.executescript(_TABLES)
+            self._file = _identity(self.path)
+
+    def is_anew(self) -> bool:
+        """True if somebody has taken the file away: then it is begun anew, as any other would.
+
+        Whoever went on with the old one would decide alone what all have to agree on. Raises
+        UsageError and UnknownError.
+        """
+        if _identity(self.path) == self._file:
+            return False
+        self._db.close()
+        own_folder(self.path.parent, "remove it")
+        self._open()
+        return True
 
     @classmethod
     def of_user(cls) -> Self:
@@ -299,6 +317,15 @@ class ScheduleState:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """A file, whatever its name leads to later; None where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _json(why: Message) -> str:

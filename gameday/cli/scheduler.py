@@ -98,6 +98,8 @@ def scheduler(files: tuple[str, ...], every: timedelta, allowed: "Allowed") -> N
     told = ", ".join(each.name for each in entries.good) or "-"
     _say(Message("schedule.watching", days=told, state=str(state.path)))
     _warn_broken(entries)
+    if not entries.good:
+        warn(_translated(Message("schedule.nothing")))
     serve(one, files, every, ended)
 
 
@@ -114,6 +116,8 @@ def serve(
     problem = ""
     while not ended.is_set():
         try:
+            if one.state.is_anew():
+                _say(Message("schedule.state_gone", state=str(one.state.path)))
             known = _known(one.state, files)
             entries = load_entries(files, known=known, strict=False)
             one.look(entries, clock())
@@ -182,7 +186,10 @@ def list_(
         _print_next(each, coming[each.key], rows[each.key])
         _print_size(each)
         _print_past(
-            each, [row for row in rows[each.key] if row.state != "planned"][-past:] if past else []
+            each,
+            [r for r in rows[each.key] if r.state != "planned" or _is_waiting(r, now_s)][-past:]
+            if past
+            else [],
         )
 
 
@@ -255,10 +262,12 @@ def _print_past(entry: "ScheduledDay", rows: "list[OccurrenceRow]") -> None:
     colours = {"interrupted": "red", "skipped": "yellow", "finished": "green"}
     for row in rows:
         at = datetime.fromtimestamp(row.start_s, UTC).astimezone(entry.schedule.zone)
-        word = styled(
-            _translated(Message(f"schedule.word.{row.state}")), colours.get(row.state, "")
-        )
+        is_waiting = row.state == "planned"
+        told = "waiting" if is_waiting else row.state
+        word = styled(_translated(Message(f"schedule.word.{told}")), colours.get(row.state, ""))
         why = _translated(row.why) if row.exit_code is None else _code(row.exit_code)
+        if is_waiting:
+            why = _translated(Message("schedule.in_use"))
         lines.add_row(f"{at:%a %Y-%m-%d %H:%M %Z}", word, one_line(why))
     SafeConsole().print(lines)
 
@@ -326,19 +335,48 @@ def due(files: tuple[str, ...], look_back: timedelta, allowed: "Allowed", *, wai
     one = new_scheduler(state, allowed, look_back)
     begun_s = wall_time_ns() // NS
     one.look(entries, now_look())
-    pause = threading.Event()
-    while one.is_busy or (wait and _in_window(state, entries)):
-        pause.wait(1.0)
-        if one.is_busy:
-            one.settle(wall_time_ns() // NS)
-        else:
-            one.look(entries, now_look())
-    mine = {each.key for each in entries.good}
-    over = [r for r in state.rows() if r.path in mine and (r.begun_s or 0) >= begun_s]
-    if not over:
+    _until_over(one, entries, wait=wait)
+    mine = {each.key: each for each in entries.good}
+    rows = [row for row in state.rows() if row.path in mine]
+    waiting = [row for row in rows if _is_waiting(row, begun_s)]
+    for row in waiting:
+        _say(Message("schedule.waits", name=row.name, at=_zone_time(mine[row.path], row)))
+    over = [row for row in rows if (row.begun_s or 0) >= begun_s]
+    if not over and not waiting:
         _say(Message("schedule.nothing_due"))
     codes = {row.exit_code if row.exit_code is not None else ExitCode.UNKNOWN for row in over}
     sys.exit(next((int(code) for code in [*ExitCode, *codes] if code in codes), 0))
+
+
+def _until_over(one: "Scheduler", entries: "Entries", *, wait: bool) -> None:
+    """Wait for the days that this call began, and with `wait` for those in their window.
+
+    A full disk ends no day, so it does not end the waiting.
+    """
+    pause = threading.Event()
+    problem = ""
+    while one.is_busy or (wait and _in_window(one.state, entries)):
+        pause.wait(1.0)
+        try:
+            if one.is_busy:
+                one.settle(wall_time_ns() // NS)
+            else:
+                one.look(entries, now_look())
+        except UnknownError as error:
+            if error.message != problem:
+                problem = error.message
+                _say(Message("schedule.cannot_write", problem=problem))
+
+
+def _is_waiting(row: "OccurrenceRow", now_s: int) -> bool:
+    """True for one whose time has come, and whose target is in use."""
+    return row.state == "planned" and row.start_s <= now_s
+
+
+def _zone_time(entry: "ScheduledDay", row: "OccurrenceRow") -> str:
+    from gameday.calendar.scheduler import zone_time
+
+    return zone_time(entry, row.start_s)
 
 
 def _in_window(state: "ScheduleState", entries: "Entries") -> bool:

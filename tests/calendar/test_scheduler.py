@@ -5,6 +5,8 @@ ScheduleState and files are real; a day is an object that ends when the test say
 
 import json
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -14,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from gameday.calendar.entries import ScheduledDay, load_entries
+from gameday.calendar.launch import main as launch
 from gameday.calendar.launch import this_process
 from gameday.calendar.occurrences import Occurrence, occurrences
 from gameday.calendar.scheduler import Scheduler, next_of
@@ -311,6 +314,53 @@ def test_a_claim_of_a_killed_scheduler_is_taken_back_and_its_late_child_does_not
     assert not desk.state.begin("old", this_process(), row.at_s)
     assert len(desk.begun) == 1
     assert desk.states()[0][0] == "finished"
+
+
+def test_a_launch_that_cannot_write_its_log_gives_the_claim_back(
+    desk: Desk, tmp_path: Path
+) -> None:
+    entry = desk.day()
+    desk.look(MONDAY)
+    row = desk.state.rows("planned")[0]
+    assert desk.state.claim(row, entry.target, "t", this_process()) is None
+    log = tmp_path / "nowhere" / "log"
+    argv = [sys.executable, "-m", "gameday.calendar.launch"]
+    done = subprocess.run(
+        [*argv, str(desk.state.path), "t", str(log), "--", "true"], check=False, capture_output=True
+    )
+
+    assert done.returncode not in (0, 75)
+    assert desk.state.rows()[0].state == "claimed"  # the next look plans it again
+
+
+def test_a_day_that_cannot_be_started_has_an_end_and_says_why(desk: Desk, tmp_path: Path) -> None:
+    entry = desk.day()
+    desk.look(MONDAY)
+    row = desk.state.rows("planned")[0]
+    assert desk.state.claim(row, entry.target, "t", this_process()) is None
+    arguments = [str(desk.state.path), "t", str(tmp_path / "log"), "--", str(tmp_path / "none")]
+
+    assert launch(arguments) == 3
+    assert (desk.state.rows()[0].state, desk.state.rows()[0].exit_code) == ("finished", 3)
+    assert "cannot be started" in (tmp_path / "log").read_text()
+
+
+def test_a_state_that_was_removed_is_begun_anew_by_all_who_have_it_open(desk: Desk) -> None:
+    desk.day()
+    desk.look(MONDAY)
+    other = ScheduleState(desk.state.path)
+    assert not desk.state.is_anew()
+    desk.state.path.unlink()
+
+    assert desk.state.is_anew()
+    assert not desk.state.is_anew()
+    assert desk.state.rows() == []
+    assert other.is_anew()
+    desk.look(MONDAY + timedelta(minutes=50))
+    assert [row.state for row in other.rows()] == ["planned"]
+    desk.look(MONDAY + timedelta(minutes=61))
+    assert len(desk.begun) == 1
+    other.close()
 
 
 def test_an_edited_file_counts_and_what_it_has_no_more_is_recorded(desk: Desk) -> None:
