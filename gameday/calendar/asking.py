@@ -54,7 +54,7 @@ _ALERT_SERIES: Final = frozenset({"ALERTS", "ALERTS_FOR_STATE"})
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class QuestionReply:
     """An answer: yes, no, or None where nobody can tell; `seen` says what was seen."""
 
     holds: bool | None
@@ -70,8 +70,10 @@ class Firing:
 
 
 async def in_time(
-    work: Coroutine[Any, Any, Answer], limit_s: float, stopped: Callable[[], bool] = lambda: False
-) -> Answer:
+    work: Coroutine[Any, Any, QuestionReply],
+    limit_s: float,
+    stopped: Callable[[], bool] = lambda: False,
+) -> QuestionReply:
     """An answer within its time. Raises nothing that a question raises.
 
     `stopped` becomes true where nobody waits any more.
@@ -85,29 +87,29 @@ async def in_time(
         if task.done():
             return task.result()
         if stopped():
-            return Answer(None, Message("asking.stopped"))
-        return Answer(None, Message("asking.late", limit=f"{limit_s:g} s"))
+            return QuestionReply(None, Message("asking.stopped"))
+        return QuestionReply(None, Message("asking.late", limit=f"{limit_s:g} s"))
     except (GamedayError, OSError) as error:
-        return Answer(None, _of_error(error))
+        return QuestionReply(None, _of_error(error))
     finally:
         await cancelled(task, within_s=KILL_S)
 
 
-async def ask_expression(text: str, named: Server | None, system: System | None) -> Answer:
+async def ask_expression(text: str, named: Server | None, system: System | None) -> QuestionReply:
     """Ask a Prometheus for an expression now: `named`, else that of the system.
 
     Raises GamedayError where it cannot be asked, or is no PromQL.
     """
     asked = named or (server(system.prometheus) if system else None)
     if asked is None:
-        return Answer(None, Message("asking.no_prometheus"))
+        return QuestionReply(None, Message("asking.no_prometheus"))
     query = parse(text)
     hide = hidden(asked)
     client = _client(asked, system)
     try:
         values = await _values(query, client)
     except PrometheusError as error:
-        return Answer(None, _problem(hide(error.message)))
+        return QuestionReply(None, _problem(hide(error.message)))
     finally:
         await client.close()
     wall_ns = values.wall_ns
@@ -117,10 +119,10 @@ async def ask_expression(text: str, named: Server | None, system: System | None)
         if holds is None and _is_told_by_absence(query, moment):
             holds = False
         if holds is None:
-            return Answer(None, Message("asking.no_data"))
-        return Answer(holds, _seen(query.node, moment, holds=holds))
+            return QuestionReply(None, Message("asking.no_data"))
+        return QuestionReply(holds, _seen(query.node, moment, holds=holds))
     except EvaluationError as error:
-        return Answer(None, _problem(hide(error.message)))
+        return QuestionReply(None, _problem(hide(error.message)))
 
 
 async def ask_alerts(system: System | None) -> Firing:
@@ -150,7 +152,7 @@ async def ask_alerts(system: System | None) -> Firing:
 
 async def ask_command(
     argv: Sequence[str], folder: Path, environment: Mapping[str, str], hide: Callable[[str], str]
-) -> Answer:
+) -> QuestionReply:
     """Run a program, without a shell; whatever it has started is ended with it."""
     where = _folder_of(argv, folder)
     reader, writer = os.pipe()  # ours, and not asyncio's: its end is not that of the program
@@ -169,7 +171,7 @@ async def ask_command(
         os.close(reader)
         why = getattr(error, "strerror", None) or str(error)
         told = {"program": excerpt(argv[0]), "problem": hide(why)}
-        return Answer(None, Message("asking.cannot_run", **told))
+        return QuestionReply(None, Message("asking.cannot_run", **told))
     finally:
         os.close(writer)
     tail = _Tail()
@@ -181,7 +183,7 @@ async def ask_command(
         await asyncio.wait({reading}, timeout=TAIL_S)  # who left its session may hold it open
         await cancelled(reading, within_s=KILL_S)
     holds = {0: True, _NO: False}.get(status)
-    return Answer(holds, _ended(status, hide(tail.last_line)))
+    return QuestionReply(holds, _ended(status, hide(tail.last_line)))
 
 
 def hidden(asked: Server) -> Hidden:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from gameday.calendar.asking import Answer, ask_command, ask_expression, in_time
+from gameday.calendar.asking import QuestionReply, ask_command, ask_expression, in_time
 from gameday.core.messages import Message
 from gameday.core.secrets.redaction import nothing
 from gameday.spec.day import Condition
@@ -43,7 +43,7 @@ async def ask(condition: Condition, by: Asker) -> Answered:
     return Answered(condition.name, answer.holds is True, seen.text(), seen)
 
 
-async def _asked(condition: Condition, by: Asker) -> Answer:
+async def _asked(condition: Condition, by: Asker) -> QuestionReply:
     if condition.command:
         return await ask_command(condition.command, by.folder, by.environment, by.hide)
     return await ask_expression(condition.expr or "", server(condition.prometheus), by.system)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from gameday.calendar.asking import Answer, ask_alerts, ask_command, ask_expression, in_time
+from gameday.calendar.asking import QuestionReply, ask_alerts, ask_command, ask_expression, in_time
 from gameday.core.errors import excerpt
 from gameday.core.messages import Message
 from gameday.core.network import event_loop
@@ -23,7 +23,7 @@ from gameday.spec.system import System
 
 MOST_NAMED: Final = 5
 IDLE_ALERTS: Final = ("Watchdog", "InfoInhibitor")  # always fire, by the rules of kube-prometheus
-_Part = tuple[Coroutine[Any, Any, Answer], Callable[[Answer], Message]]
+_Part = tuple[Coroutine[Any, Any, QuestionReply], Callable[[QuestionReply], Message]]
 
 
 def why_skip(
@@ -38,7 +38,7 @@ def why_skip(
         return None
     limit_s = asked.timeout.total_seconds()
 
-    async def every() -> Sequence[Answer]:
+    async def every() -> Sequence[QuestionReply]:
         return await asyncio.gather(*(in_time(question, limit_s) for question, _ in parts))
 
     answers = event_loop.run(every(), allowed)
@@ -63,34 +63,34 @@ def _parts(asked: SkipWhen, system: System | None, folder: Path) -> Sequence[_Pa
     return parts
 
 
-def _of_command(answer: Answer, shown: str) -> Message:
+def _of_command(answer: QuestionReply, shown: str) -> Message:
     if answer.holds is None:
         told = "schedule.left_out.command_unknown"
         return Message(told, command=shown, problem=answer.seen)
     return Message("schedule.left_out.command_seen", command=shown, seen=answer.seen)
 
 
-async def _any_of(names: Sequence[str] | str, system: System | None) -> Answer:
+async def _any_of(names: Sequence[str] | str, system: System | None) -> QuestionReply:
     """Ask whether one of them fires, or any; `seen` names those that do."""
     firing = await ask_alerts(system)
     if firing.names is None:
         assert firing.problem is not None
-        return Answer(None, firing.problem)
+        return QuestionReply(None, firing.problem)
     idle = set(IDLE_ALERTS)
     meant = firing.names - idle if isinstance(names, str) else firing.names & set(names)
     shown = [excerpt(each) for each in sorted(meant)]
     more = ["…"] if len(shown) > MOST_NAMED else []
     told = ", ".join([*shown[:MOST_NAMED], *more])
-    return Answer(bool(meant), Message("schedule.left_out.alerts", alerts=told))
+    return QuestionReply(bool(meant), Message("schedule.left_out.alerts", alerts=told))
 
 
-def _of_alerts(answer: Answer) -> Message:
+def _of_alerts(answer: QuestionReply) -> Message:
     if answer.holds is None:
         return Message("schedule.left_out.alerts_unknown", problem=answer.seen)
     return answer.seen
 
 
-def _of_expr(answer: Answer, expr: str) -> Message:
+def _of_expr(answer: QuestionReply, expr: str) -> Message:
     shown = excerpt(expr)
     if answer.holds is None:
         return Message("schedule.left_out.expr_unknown", expr=shown, problem=answer.seen)

@@ -139,7 +139,7 @@ def _emit(found: DayLines, stayed: Mapping[str, str], *, dry: bool) -> None:
     told = {
         "schema": 1,
         "dry_run": dry,
-        "days": [{"day": line.dir.name, **_of_day(line)} for line in found.days],
+        "days": [_of_day(line) for line in found.days],
         "runs": [line.as_json() for line in found.runs],
         "removed": [
             line.dir.name for line in lines if line.goes and not dry and line.dir.name not in stayed
@@ -149,8 +149,9 @@ def _emit(found: DayLines, stayed: Mapping[str, str], *, dry: bool) -> None:
     emit(json.dumps(told, indent=1) + "\n")
 
 
-def _of_day(line: PruneLine) -> Mapping[str, object]:
-    return {"remove": line.goes, "why": line.why.as_json(), "bytes": line.size}
+def _of_day(line: PruneLine) -> object:
+    why = line.why.as_json()
+    return {"day": line.dir.name, "remove": line.goes, "why": why, "bytes": line.size}
 
 
 def _size(number: int) -> str:

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from gameday.core.network.allow_list import Allowed
 
 LISTED: Final = 5
+REMEMBERED_S: Final = 30 * 86_400  # so long the past of a file that is gone is listed
 PAST: Final = 10
 MOST_PASSED: Final = 20  # occurrences that `ack` looks through
 EVERY: Final = timedelta(seconds=5)
@@ -129,10 +130,13 @@ def serve(
         ended.wait(every.total_seconds())
 
 
-def _known(state: "ScheduleState", files: tuple[str, ...]) -> list[str]:
-    """The files that something is planned of; only those below here, or those named."""
+def _known(state: "ScheduleState", files: tuple[str, ...], since_s: int | None = None) -> list[str]:
+    """The files that something is planned of, or was due since then: only those here, or named."""
     here = [Path(each).resolve() for each in files] or [Path("gamedays").resolve()]
-    paths = dict.fromkeys(row.path for row in state.rows("planned"))
+    rows = state.rows("planned")
+    if since_s is not None:
+        rows += [row for row in state.rows() if row.start_s >= since_s]
+    paths = dict.fromkeys(row.path for row in rows)
     return [each for each in paths if any(Path(each).is_relative_to(one) for one in here)]
 
 
@@ -166,9 +170,9 @@ def list_(
     from gameday.calendar.state import ScheduleState
     from gameday.run import hold
 
-    entries = load_entries(files)
     state = ScheduleState.of_user()
     now_s = int(wall_time_ns() // NS)
+    entries = load_entries(files, known=_known(state, files, since_s=now_s - REMEMBERED_S))
     held = hold.current()
     coming = {each.key: list(next_of(each, state, now_s, count)) for each in entries.good}
     rows = {each.key: state.rows(path=each.key, newest=past + 100) for each in entries.good}
@@ -185,12 +189,13 @@ def list_(
     for each in entries.good:
         _print_next(each, coming[each.key], rows[each.key])
         _print_size(each)
-        _print_past(
-            each,
-            [r for r in rows[each.key] if r.state != "planned" or _is_waiting(r, now_s)][-past:]
-            if past
-            else [],
-        )
+        over = [r for r in rows[each.key] if r.state != "planned" or _is_waiting(r, now_s)]
+        _print_past(each.schedule.zone, over[-past:] if past else [])
+    for gone in entries.broken:
+        over = [r for r in state.rows(path=gone.key, newest=past) if r.state != "planned"]
+        if over and past:
+            echo(one_line(f"{over[-1].name}: {gone.problem}"))
+            _print_past(UTC, over)
 
 
 def _print_next(
@@ -253,7 +258,7 @@ def _word(entry: "ScheduledDay", row: "OccurrenceRow | None", why: Message | Non
     )
 
 
-def _print_past(entry: "ScheduledDay", rows: "list[OccurrenceRow]") -> None:
+def _print_past(zone: tzinfo, rows: "list[OccurrenceRow]") -> None:
     if not rows:
         return
     lines = table()
@@ -261,7 +266,7 @@ def _print_past(entry: "ScheduledDay", rows: "list[OccurrenceRow]") -> None:
         lines.add_column(_translated(Message(f"schedule.word.{name}")), no_wrap=name != "why")
     colours = {"interrupted": "red", "skipped": "yellow", "finished": "green"}
     for row in rows:
-        at = datetime.fromtimestamp(row.start_s, UTC).astimezone(entry.schedule.zone)
+        at = datetime.fromtimestamp(row.start_s, UTC).astimezone(zone)
         is_waiting = row.state == "planned"
         told = "waiting" if is_waiting else row.state
         word = styled(_translated(Message(f"schedule.word.{told}")), colours.get(row.state, ""))
@@ -370,7 +375,7 @@ def _until_over(one: "Scheduler", entries: "Entries", *, wait: bool) -> None:
 
 def _is_waiting(row: "OccurrenceRow", now_s: int) -> bool:
     """True for one whose time has come, and whose target is in use."""
-    return row.state == "planned" and row.start_s <= now_s
+    return row.state == "planned" and row.start_s <= now_s and row.reason is not None
 
 
 def _zone_time(entry: "ScheduledDay", row: "OccurrenceRow") -> str:
