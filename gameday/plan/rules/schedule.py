@@ -7,8 +7,8 @@ system, or other files.
 from pathlib import Path
 from typing import Final
 
-from gameday.core import files
 from gameday.core.errors import excerpt
+from gameday.spec.calendars import CalendarError, read_calendar
 from gameday.spec.day_files import LoadedDay
 from gameday.spec.inputs import FileWarning, Findings
 from gameday.spec.schedule import CALENDAR, Schedule, SkipWhen
@@ -81,13 +81,7 @@ def _calendars(loaded: LoadedDay, asked: Schedule) -> Findings:
 def _unreadable(path: Path) -> str:
     """The reason why a calendar cannot be read; "" for one that can."""
     try:
-        raw = files.read_bytes(path, files.SETTING_BYTES)
-    except OSError as error:
-        return str(error.strerror)
-    from icalendar import Calendar
-
-    try:
-        Calendar.from_ical(raw)
-    except Exception as error:  # noqa: BLE001 - whatever a broken file makes a library raise
-        return excerpt((str(error).splitlines() or [""])[0]) or type(error).__name__
+        read_calendar(path)
+    except CalendarError as error:
+        return str(error)
     return ""
