@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from click.core import ParameterSource
 
+from gameday.cli.completion import complete_day
 from gameday.cli.options import no_responder, responder_delay, where
 from gameday.cli.run import RunOptions
 from gameday.cli.terminal import echo, emit, print_error, tell_bug, warn
@@ -41,7 +42,7 @@ class DayOptions(RunOptions):
 
 
 @click.command()
-@click.argument("day", metavar="[DAY|EXPERIMENT|DIR]")
+@click.argument("day", metavar="[DAY|EXPERIMENT|DIR]", shell_complete=complete_day)
 @where
 @click.option(
     "--responder",

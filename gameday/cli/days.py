@@ -22,6 +22,8 @@ def list_days(runs_dir: Path) -> list[Path]:
     """Every day directory of a folder of runs, newest first; a link is none."""
     from gameday.calendar.day_journal import DAYS, is_day_dir
 
+    if (runs_dir / DAYS).is_symlink():
+        return []
     try:
         found = [
             path

@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 from rich.table import Table
 
+from gameday.cli.completion import complete_day
 from gameday.cli.drawing import joined, styled
 from gameday.cli.drawing import table as new_table
 from gameday.cli.options import WhereOptions, on_stack, where
@@ -71,7 +72,7 @@ class PlanOptions(WhereOptions):
 
 
 @click.command()
-@click.argument("experiment", metavar="EXPERIMENT|DAY")
+@click.argument("experiment", metavar="EXPERIMENT|DAY", shell_complete=complete_day)
 @where
 @click.option("--json", "as_json", is_flag=True, help="Print it as data.")
 @click.pass_context

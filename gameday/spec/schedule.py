@@ -145,6 +145,13 @@ def _written_misfire(value: timedelta | None) -> str:
     return "skip" if value is None else f"run_within {format_duration(value)}"
 
 
+def _answered(value: timedelta) -> timedelta:
+    """A time to wait for an answer. Raises ValueError."""
+    if not timedelta(0) < value <= LONGEST_ANSWER:
+        raise ValueError(f"must be longer than 0s, and {format_duration(LONGEST_ANSWER)} at most")
+    return value
+
+
 def _as_text(pattern: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern})
 
@@ -188,7 +195,7 @@ class SkipWhen(Model):
     command: Annotated[Sequence[str], Field(min_length=1, max_length=100)] | None = Field(
         default=None, description="A program and its arguments; exit 0: no day begins, 1: it may"
     )
-    timeout: Annotated[Duration, Field(gt=timedelta(0), le=LONGEST_ANSWER)] = Field(
+    timeout: Annotated[Duration, AfterValidator(_answered)] = Field(
         default=timedelta(seconds=30), description="No answer within it: no day begins"
     )
 

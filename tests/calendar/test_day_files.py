@@ -178,7 +178,7 @@ def test_a_day_is_planned_as_an_experiment_is(
     told = CliRunner().invoke(main, ["plan", str(path)])
     assert "redis-slow (optional)" in told.stdout
     assert "7m40s of traffic and breaks" in told.stdout
-    assert "MB are free" in told.stdout
+    assert "are free" in told.stdout
     assert "calm" in told.stdout
     assert not (tmp_path / "asked").exists()
 

@@ -163,6 +163,18 @@ def test_prune_removes_days_and_runs_and_tells_so(tmp_path: Path) -> None:
     assert not any(run.exists() for run in runs)
 
 
+def test_a_link_in_the_place_of_days_is_not_followed(tmp_path: Path) -> None:
+    elsewhere = past_day(tmp_path / "elsewhere", 0, [])
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "days").symlink_to(elsewhere.parent)
+    assert list_days(tmp_path / "runs") == []
+
+    (tmp_path / "runs" / "days").unlink()
+    (tmp_path / "runs" / "days").mkdir()
+    (tmp_path / "runs" / "days" / elsewhere.name).symlink_to(elsewhere)
+    assert list_days(tmp_path / "runs") == []
+
+
 def test_runs_lists_the_days_below_the_runs(tmp_path: Path) -> None:
     day = past_day(tmp_path, 0, [past_run(tmp_path, 0)])
     broken = past_day(tmp_path, 1, [])
