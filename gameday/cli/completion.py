@@ -110,7 +110,7 @@ class ExperimentCommand(click.Command):
     """A stand-in of a heavy command, whose first argument is an experiment."""
 
     def __init__(self, name: str, real: Callable[[], click.Command | None]) -> None:
-        first = click.Argument(["experiment"], shell_complete=complete_experiment)
+        first = click.Argument(["experiment"], shell_complete=complete_day)
         super().__init__(name, params=[first])
         self._real = real
 

@@ -117,7 +117,23 @@ def _checked(loaded: "LoadedDay", asked: DayOptions, system: "LoadedSystem") -> 
     who_responds(asked.responder, asked.runs_dir, nobody=asked.no_responder)
     _allowed(loaded, system, asked)
     hold.refuse()
+    _has_room(loaded, asked)
     return _plan(loaded, asked, experiments(loaded, short=asked.short))
+
+
+def _has_room(loaded: "LoadedDay", asked: DayOptions) -> None:
+    """Raise UsageError for a disk that cannot hold the runs: before people hear of a beginning."""
+    from gameday.cli.words import megabytes
+    from gameday.plan.day_size import day_size, free_bytes
+
+    needed = day_size(loaded, short=asked.short).least_bytes
+    free = free_bytes(asked.runs_dir)
+    if free < needed:
+        told = (
+            f"about {megabytes(needed)} are needed in {asked.runs_dir}, {megabytes(free)} are free"
+        )
+        cure = "make room (gameday runs prune), or name another folder: --runs DIR"
+        raise UsageError(told, help=cure)
 
 
 def _begin(

@@ -37,6 +37,11 @@ class DaySize:
     def disk_bytes(self) -> int:
         return sum(each.disk_bytes for each in self.items)
 
+    @property
+    def least_bytes(self) -> int:
+        """Disk of the runs that are not optional."""
+        return sum(each.disk_bytes for each in self.items if not each.optional)
+
 
 def day_size(loaded: LoadedDay, *, short: bool = False) -> DaySize:
     """The size of a day. Raises FileError at the item whose experiment cannot be had."""
