@@ -12,13 +12,14 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 from gameday.core import files
 from gameday.core.clock import utc_now
 from gameday.core.errors import UnknownError
 from gameday.core.files.private import make_folder
-from gameday.core.json_objects import plain, read_object
+from gameday.core.json_objects import json_object, plain, read_object
+from gameday.core.messages import Message, is_message
 from gameday.run.run_dir import new_run_id
 
 FILE: Final = "day.jsonl"
@@ -81,9 +82,20 @@ class DayPlan:
     file: str = ""
 
 
+def _message(raw: object) -> Message:
+    """A sentence as it stands in the journal. Raises ValueError."""
+    if not is_message(raw):
+        raise ValueError(raw)
+    return Message.from_json(json_object(raw))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayEntry:
-    """One line. `at` is the time of day (RFC 3339, UTC), `item` the index of an item."""
+    """One line. `at` is the time of day (RFC 3339, UTC), `item` the index of an item.
+
+    `message` is `why` by its id, so that it can be read in any language; the values that others
+    have brought are masked already where they come from.
+    """
 
     at: str
     event: Event
@@ -94,6 +106,7 @@ class DayEntry:
     exit_code: int | None = None
     go: bool | None = None
     why: str = ""
+    message: Annotated[Message, _message] | None = None
     ended: str = ""
 
 

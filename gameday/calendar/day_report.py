@@ -11,11 +11,13 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from gameday.calendar.day_result import ItemOutcome, ReadDay
+from gameday.calendar.day_result import ConditionOutcome, ItemOutcome, ReadDay
 from gameday.core.errors import UnknownError
+from gameday.core.messages import Message, known
 from gameday.core.units import format_duration
 from gameday.judge.result import Result
 from gameday.report import format
+from gameday.report.draft_file import front_matter
 from gameday.report.inputs import Material, read_material
 from gameday.report.markdown import Markup, bullets, code, table, text
 from gameday.report.messages import Messages
@@ -65,7 +67,21 @@ def compose(read: ReadDay, say: Messages) -> str:
         *_learned(runs, say),
         *_questions(read, say),
     ]
-    return "\n\n".join(blocks) + "\n\n"
+    return "\n\n".join([_head(read, say), *blocks]) + "\n\n"
+
+
+def _head(read: ReadDay, say: Messages) -> Markup:
+    """The front matter, as that of the draft of a run: its status, and who has to see to it."""
+    result = read.result
+    day = _when(result.started_at, "%Y-%m-%d")
+    values = {
+        "status": "draft",
+        "owner": read.plan.roles.owner,
+        "date": "" if day == _NONE else day,
+        "day": result.day,
+        "language": say.language,
+    }
+    return Markup(front_matter(values))
 
 
 def _title(read: ReadDay, say: Messages) -> list[Markup]:
@@ -112,12 +128,18 @@ def _conditions(read: ReadDay, say: Messages) -> list[Markup]:
             code(each.name),
             _when(each.at, "%H:%M:%S"),
             say("day.go.yes" if each.go else "day.go.no"),
-            text(each.why),
+            text(_seen(each, say)),
         ]
         for each in read.result.conditions
     ]
     heads = [say(f"day.go.{name}") for name in ("condition", "at", "answer", "seen")]
     return [*head, table(heads, rows)]
+
+
+def _seen(condition: ConditionOutcome, say: Messages) -> str:
+    """What was seen, in the language of the report where it was journaled by its id."""
+    told = known(condition.message, condition.why)
+    return told.text(say.language) if isinstance(told, Message) else told
 
 
 def _agenda(read: ReadDay, say: Messages) -> list[Markup]:

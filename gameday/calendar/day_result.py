@@ -23,6 +23,7 @@ from gameday.calendar.day_run import worst
 from gameday.core import files
 from gameday.core.errors import ExitCode
 from gameday.core.json_objects import plain
+from gameday.core.messages import Message
 from gameday.judge.result import Result
 
 FILE: Final = "day.json"
@@ -61,6 +62,7 @@ class ConditionOutcome:
     at: str
     go: bool
     why: str
+    message: Message | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,7 +154,9 @@ def _codes(number: int | None) -> Sequence[ExitCode]:
 def _conditions(entries: Sequence[DayEntry]) -> Iterator[ConditionOutcome]:
     for each in entries:
         if each.event == "condition":
-            yield ConditionOutcome(name=each.name, at=each.at, go=each.go is True, why=each.why)
+            yield ConditionOutcome(
+                name=each.name, at=each.at, go=each.go is True, why=each.why, message=each.message
+            )
 
 
 def _item(

@@ -23,6 +23,7 @@ from gameday.calendar.day_journal import (
 )
 from gameday.core.clock import NS
 from gameday.core.errors import ExitCode
+from gameday.core.messages import Message
 from gameday.run import hold
 from gameday.spec.day import AnyItem, BreakItem, Condition, Day, ExperimentItem, Moment, StopOn
 
@@ -198,7 +199,13 @@ class DayRun:
                 return False
             answer = self._hands.ask(condition)
             answers.append(answer)
-            self._write("condition", name=answer.name, go=answer.go, why=answer.why)
+            self._write(
+                "condition",
+                name=answer.name,
+                go=answer.go,
+                why=answer.why,
+                message=answer.message,
+            )
         no = [each.name for each in answers if not each.go]
         if no and self._may_go_on():
             self._end("no_go", ", ".join(no))
@@ -233,6 +240,7 @@ class DayRun:
         exit_code: int | None = None,
         go: bool | None = None,
         why: str = "",
+        message: Message | None = None,
         ended: str = "",
     ) -> None:
         entry = DayEntry(
@@ -245,6 +253,7 @@ class DayRun:
             exit_code=exit_code,
             go=go,
             why=why,
+            message=message,
             ended=ended,
         )
         self._hands.show(self._journal.write(entry))

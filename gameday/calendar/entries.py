@@ -18,7 +18,7 @@ from gameday.run.locks import in_use, running, target_file
 from gameday.spec.day import Day
 from gameday.spec.day_files import FOLDER, LoadedDay, all_days, day_system, load_day
 from gameday.spec.inputs import find_system, load_system
-from gameday.spec.schedule import Schedule
+from gameday.spec.schedule import Schedule, SkipWhen
 from gameday.spec.system import System
 
 THIS_MACHINE: Final = "this machine"
@@ -118,12 +118,7 @@ def entry_of(loaded: LoadedDay) -> ScheduledDay | None:
         return None
     path = loaded.path.resolve()
     system = _system_of(loaded)
-    needed = day.schedule.skip_when
-    asked = needed.expr is not None, needed.alerts is not None
-    if any(asked) and (system is None or not (system.prometheus or system.alertmanager)):
-        where = ("schedule", "skip_when")
-        cure = "name `prometheus` or `alertmanager` in the system file"
-        raise loaded.document.error(where, "the system has no Prometheus to ask", help=cure)
+    _can_be_asked(loaded, day.schedule.skip_when, system)
     stack = day.stack or settings.current()["stack"]
     return ScheduledDay(
         path=path,
@@ -136,6 +131,19 @@ def entry_of(loaded: LoadedDay) -> ScheduledDay | None:
         experiments=[each.experiment for each in day.experiments],
         day=day,
     )
+
+
+def _can_be_asked(loaded: LoadedDay, asked: SkipWhen, system: System | None) -> None:
+    """Raise FileError for a question that nobody is there to answer: no day would ever begin."""
+    has_prometheus = system is not None and system.prometheus is not None
+    has_manager = system is not None and system.alertmanager is not None
+    where = ("schedule", "skip_when")
+    if asked.expr is not None and not has_prometheus:
+        cure = "name `prometheus` in the system file"
+        raise loaded.document.error(where, "the system has no Prometheus to ask", help=cure)
+    if asked.alerts is not None and not (has_prometheus or has_manager):
+        cure = "name `prometheus` or `alertmanager` in the system file"
+        raise loaded.document.error(where, "the system has no Prometheus to ask", help=cure)
 
 
 def _system_of(loaded: LoadedDay) -> System | None:

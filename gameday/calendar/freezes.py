@@ -13,9 +13,9 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from gameday.calendar.occurrences import Occurrence
-from gameday.core import files
 from gameday.core.errors import excerpt
 from gameday.core.messages import Message
+from gameday.spec.calendars import CalendarError, read_calendar
 from gameday.spec.schedule import CALENDAR, FrozenDays, Schedule, frozen_days
 
 MOST_EVENTS: Final = 10_000  # of one day, of all files
@@ -60,16 +60,13 @@ class Freezes:
 
 def _read(path: Path, name: str) -> _CalendarFile:
     """A calendar with its repetitions. Broken ones are kept with their problem."""
-    try:
-        raw = files.read_bytes(path, files.SETTING_BYTES)
-    except OSError as error:
-        return _CalendarFile(name, problem=str(error.strerror))
-    try:
-        import recurring_ical_events
-        from icalendar import Calendar
+    import recurring_ical_events
 
-        calendar = Calendar.from_ical(raw)
-        return _CalendarFile(name, recurring_ical_events.of(calendar, skip_bad_series=True))
+    try:
+        calendar = read_calendar(path)
+        return _CalendarFile(name, recurring_ical_events.of(calendar))
+    except CalendarError as error:
+        return _CalendarFile(name, problem=str(error))
     except Exception as error:  # noqa: BLE001 - whatever a broken file makes a library raise
         first = (str(error).splitlines() or [""])[0]
         return _CalendarFile(name, problem=excerpt(first) or type(error).__name__)

@@ -9,12 +9,13 @@ waits for room: an end that nobody wrote down would look like a run that was kil
 import os
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import BinaryIO, Final
 
 from gameday.calendar.state import ScheduleState
 from gameday.core.clock import NS, SystemClock, wall_time_ns
-from gameday.core.errors import UnknownError
+from gameday.core.errors import ExitCode, UnknownError
 from gameday.core.files.private import only_for_us
 from gameday.injection.process.process import start_time
 
@@ -37,16 +38,11 @@ def is_alive(pid: int | None, began: str | None) -> bool:
 def main(arguments: list[str]) -> int:
     """Run the day of a claim; its exit code, NOT_TAKEN where the claim is worth nothing."""
     database, token, log, _, *argv = arguments
-    state = ScheduleState(Path(database))
-    if not state.begin(token, this_process(), wall_time_ns() // NS):
-        return NOT_TAKEN
-    with only_for_us(), open(log, "ab") as out:
-        child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
-    try:
-        state.name_child(token, this_process(child.pid))
-    except UnknownError:  # a full disk; its end is what counts
-        pass
-    code = child.wait()
+    with only_for_us(), open(log, "ab") as out:  # first: without a log it is not taken up at all
+        state = ScheduleState(Path(database))
+        if not state.begin(token, this_process(), wall_time_ns() // NS):
+            return NOT_TAKEN
+        code = _run(state, token, argv, out)
     for _attempt in range(ATTEMPTS):
         try:
             state.end(token, code, wall_time_ns() // NS)
@@ -55,6 +51,20 @@ def main(arguments: list[str]) -> int:
         else:
             break
     return max(code, 0)
+
+
+def _run(state: ScheduleState, token: str, argv: Sequence[str], out: BinaryIO) -> int:
+    """Run the day to its end; its exit code, that of "unknown" where it cannot be started."""
+    try:
+        child = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=out, stderr=out)
+    except OSError as error:
+        out.write(f"it cannot be started: {error}\n".encode())
+        return int(ExitCode.UNKNOWN)
+    try:
+        state.name_child(token, this_process(child.pid))
+    except UnknownError:  # a full disk; its end is what counts
+        pass
+    return child.wait()
 
 
 if __name__ == "__main__":

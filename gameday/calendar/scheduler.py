@@ -137,10 +137,11 @@ class Scheduler:
 
     def _plan(self, entry: ScheduledDay, now_s: int, because: Message) -> None:
         """Write down what has come since the last look, and what comes next."""
+        late_s = int(entry.schedule.late.total_seconds())
         until_s = self.state.until(entry.key)
         if until_s is None:
-            until_s = now_s - int(self.look_back.total_seconds())
-        late_s = int(entry.schedule.late.total_seconds())
+            self._first_plan(entry, now_s)
+            until_s = now_s
         found: list[Occurrence] = []
         for one in islice(occurrences(entry.schedule, _at(until_s)), MOST_LOOKED):
             found.append(one)
@@ -157,6 +158,31 @@ class Scheduler:
             found = [each for each in found if each.at_s > missed[-1]]
         rows = [(entry.name, each.at_s, int(each.start.timestamp())) for each in found]
         self.state.remember(entry.key, looked_s, rows)
+
+    def _first_plan(self, entry: ScheduledDay, now_s: int) -> None:
+        """Write down what is not over of a file that nobody knew until now.
+
+        What is in its window is still to come. What was due a moment ago counts within `look_back`
+        alone: nothing begins at once because somebody has just written a file.
+        """
+        since_s = now_s - int(self.look_back.total_seconds())
+        late_s = int(entry.schedule.late.total_seconds())
+        window_s = int(entry.schedule.window.total_seconds())
+        begin_s = min(since_s, now_s - late_s) - window_s
+        planned, before = [], []
+        for one in islice(occurrences(entry.schedule, _at(begin_s)), MOST_LOOKED):
+            start_s = int(one.start.timestamp())
+            if one.at_s > now_s:
+                break
+            if start_s > now_s or one.at_s > since_s:
+                planned.append((entry.name, one.at_s, start_s))
+            elif start_s + late_s >= now_s:
+                before = [(entry.name, one.at_s, start_s)]  # of many the last is enough
+        self.state.remember(entry.key, now_s, [*planned, *before])
+        for row in self.state.rows("planned", entry.key):
+            if (entry.name, row.at_s, row.start_s) in before:
+                told = {"ago": _span(now_s - row.start_s), "name": entry.name}
+                self._leave_out(row, Message("schedule.left_out.before_known", **told), entry)
 
     def _summarize(self, entry: ScheduledDay, missed: Sequence[int], because: Message) -> None:
         limit = format_duration(entry.schedule.late)
@@ -246,11 +272,13 @@ class Scheduler:
             self.tell(Message("schedule.left_out_now", name=row.name, at=at, why=why))
 
 
-def why_not(entry: ScheduledDay, one: Occurrence, state: ScheduleState) -> Message | None:
+def why_not(
+    entry: ScheduledDay, one: Occurrence, state: ScheduleState, *, with_hold: bool = True
+) -> Message | None:
     """A reason against an occurrence that is known before its time: freeze, hold, `at_most`."""
     if (frozen := entry.freezes.why(one)) is not None:
         return frozen
-    if (held := hold.current()) is not None:
+    if with_hold and (held := hold.current()) is not None:
         return Message("schedule.left_out.hold", hold=str(held))
     limit = entry.schedule.at_most
     if limit is None:
@@ -264,11 +292,17 @@ def why_not(entry: ScheduledDay, one: Occurrence, state: ScheduleState) -> Messa
 
 
 def next_of(
-    entry: ScheduledDay, state: ScheduleState, now_s: int, count: int
+    entry: ScheduledDay, state: ScheduleState, now_s: int, count: int, *, with_hold: bool = True
 ) -> Iterator[tuple[Occurrence, Message | None]]:
-    """The next occurrences of a file, with the reasons known now of those that are left out."""
-    for one in islice(occurrences(entry.schedule, _at(now_s)), count):
-        yield one, why_not(entry, one, state)
+    """The next occurrences of a file, with the reasons known now of those that are left out.
+
+    One whose window has begun comes first, where its own minute is still to come.
+    """
+    begin_s = now_s - int(entry.schedule.window.total_seconds())
+    found = occurrences(entry.schedule, _at(begin_s))
+    coming = (one for one in found if one.start > _at(now_s))
+    for one in islice(coming, count):
+        yield one, why_not(entry, one, state, with_hold=with_hold)
 
 
 def cause(last: Look | None, now: Look) -> Message:

@@ -8,6 +8,7 @@ taken back, and whoever comes late with its token may not begin.
 """
 
 import json
+import os
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -34,6 +35,11 @@ CREATE TABLE IF NOT EXISTS entry (path TEXT PRIMARY KEY, until_s INTEGER NOT NUL
 CREATE TABLE IF NOT EXISTS look (
     id INTEGER PRIMARY KEY CHECK (id = 1), wall_s REAL, boot_s REAL, awake_s REAL, boot TEXT);
 """
+_PLAN: Final = (
+    "INSERT INTO occurrence (path, name, at_s, start_s, state) VALUES (?, ?, ?, ?, 'planned')"
+    " ON CONFLICT DO UPDATE SET state = 'planned', reason = NULL, reopens = 0, count = 1"
+    " WHERE reopens = 1"
+)
 _COLUMNS: Final = (
     "path, at_s, name, start_s, state, reason, target, token, pid, pid_start, child, child_start,"
     " exit_code, count, told_s, acked_by, begun_s, ended_s"
@@ -95,10 +101,27 @@ class ScheduleState:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        with _as_ours(path), only_for_us():
-            self._db = sqlite3.connect(path, timeout=WAIT_S, isolation_level=None)
+        self._open()
+
+    def _open(self) -> None:
+        with _as_ours(self.path), only_for_us():
+            self._db = sqlite3.connect(self.path, timeout=WAIT_S, isolation_level=None)
             self._db.execute("PRAGMA synchronous = FULL")
             self._db.executescript(_TABLES)
+            self._file = _identity(self.path)
+
+    def is_anew(self) -> bool:
+        """True if somebody has taken the file away: then it is begun anew, as any other would.
+
+        Whoever went on with the old one would decide alone what all have to agree on. Raises
+        UsageError and UnknownError.
+        """
+        if _identity(self.path) == self._file:
+            return False
+        self._db.close()
+        own_folder(self.path.parent, "remove it")
+        self._open()
+        return True
 
     @classmethod
     def of_user(cls) -> Self:
@@ -132,14 +155,15 @@ class ScheduleState:
         time is to come all the same.
         """
         with self._done() as db:
-            db.executemany(
-                "INSERT INTO occurrence (path, name, at_s, start_s, state)"
-                " VALUES (?, ?, ?, ?, 'planned') ON CONFLICT DO UPDATE SET state = 'planned',"
-                " reason = NULL, reopens = 0, count = 1 WHERE reopens = 1"
-                f" AND at_s > {int(until_s)}",
-                [(path, *each) for each in rows],
-            )
+            db.executemany(f"{_PLAN} AND at_s > {int(until_s)}", [(path, *each) for each in rows])
             db.execute("INSERT OR REPLACE INTO entry VALUES (?, ?)", (path, until_s))
+
+    def add(self, path: str, row: tuple[str, int, int]) -> OccurrenceRow:
+        """Plan one (name, at, start) before its turn; as it is remembered then."""
+        with self._done() as db:
+            db.execute(_PLAN, (path, *row))
+            told = f"SELECT {_COLUMNS} FROM occurrence WHERE path = ? AND at_s = ?"
+            return OccurrenceRow(*db.execute(told, (path, row[1])).fetchone())
 
     def summarize(
         self, path: str, name: str, missed: Sequence[int], why: Callable[[int], Message]
@@ -293,6 +317,15 @@ class ScheduleState:
                 if self._db.in_transaction:
                     self._db.execute("ROLLBACK")
                 raise
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """A file, whatever its name leads to later; None where there is none."""
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _json(why: Message) -> str:

@@ -26,17 +26,18 @@ _LONGEST = 160  # letters of a title in the table; --json has all of it
 @click.option("--open/--all", "only_open", default=True, help="Those to do (default), or all.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def action_items(runs_dir: Path, *, only_open: bool, as_json: bool) -> None:
-    """List the action items of all drafts: who does what until when.
+    """List the action items of all drafts, and of the reports of game days: who does what by when.
 
     An item that names an experiment and an expectation is closed when a later run of that
     experiment finds the expectation valid; the drafts themselves are not changed.
     """
+    from gameday.cli.days import list_days
     from gameday.cli.runs import list_runs
     from gameday.core.clock import wall_time_ns
     from gameday.report.action_items import collect
     from gameday.report.result_json import item_line
 
-    found = collect(list_runs(runs_dir))
+    found = collect([*list_runs(runs_dir), *list_days(runs_dir)])
     for problem in found.problems:
         warn(problem)
     items = [each for each in found.items if each.is_open or not only_open]

@@ -74,6 +74,22 @@ def complete_experiment(
     return _items(name for name in names if name.startswith(incomplete))
 
 
+def complete_day(
+    ctx: click.Context, param: click.Parameter | None, incomplete: str
+) -> list[CompletionItem]:
+    """The experiments and game days that begin so; files where it looks like a path."""
+    found = complete_experiment(ctx, param, incomplete)
+    if "/" in incomplete or incomplete.startswith("."):
+        return found
+    from gameday.spec.day_files import all_days
+
+    try:
+        names = [path.stem for path in all_days()]
+    except OSError:
+        return found
+    return [*found, *_items(name for name in names if name.startswith(incomplete))]
+
+
 def complete_run(
     ctx: click.Context, param: click.Parameter | None, incomplete: str
 ) -> list[CompletionItem]:
@@ -94,7 +110,7 @@ class ExperimentCommand(click.Command):
     """A stand-in of a heavy command, whose first argument is an experiment."""
 
     def __init__(self, name: str, real: Callable[[], click.Command | None]) -> None:
-        first = click.Argument(["experiment"], shell_complete=complete_experiment)
+        first = click.Argument(["experiment"], shell_complete=complete_day)
         super().__init__(name, params=[first])
         self._real = real
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from click.core import ParameterSource
 
+from gameday.cli.completion import complete_day
 from gameday.cli.options import no_responder, responder_delay, where
 from gameday.cli.run import RunOptions
 from gameday.cli.terminal import echo, emit, print_error, tell_bug, warn
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from gameday.calendar.day_journal import DayEnded, DayEntry, DayJournal, DayPlan
     from gameday.calendar.day_result import ReadDay
     from gameday.calendar.day_run import RunEnd
+    from gameday.core.secrets.redaction import Hidden
     from gameday.report.notify import Notice
     from gameday.spec.day import Condition, ExperimentItem, Moment
     from gameday.spec.day_files import LoadedDay
@@ -40,7 +42,7 @@ class DayOptions(RunOptions):
 
 
 @click.command()
-@click.argument("day", metavar="[DAY|EXPERIMENT|DIR]")
+@click.argument("day", metavar="[DAY|EXPERIMENT|DIR]", shell_complete=complete_day)
 @where
 @click.option(
     "--responder",
@@ -115,7 +117,23 @@ def _checked(loaded: "LoadedDay", asked: DayOptions, system: "LoadedSystem") -> 
     who_responds(asked.responder, asked.runs_dir, nobody=asked.no_responder)
     _allowed(loaded, system, asked)
     hold.refuse()
+    _has_room(loaded, asked)
     return _plan(loaded, asked, experiments(loaded, short=asked.short))
+
+
+def _has_room(loaded: "LoadedDay", asked: DayOptions) -> None:
+    """Raise UsageError for a disk that cannot hold the runs: before people hear of a beginning."""
+    from gameday.cli.words import megabytes
+    from gameday.plan.day_size import day_size, free_bytes
+
+    needed = day_size(loaded, short=asked.short).least_bytes
+    free = free_bytes(asked.runs_dir)
+    if free < needed:
+        told = (
+            f"about {megabytes(needed)} are needed in {asked.runs_dir}, {megabytes(free)} are free"
+        )
+        cure = "make room (gameday runs prune), or name another folder: --runs DIR"
+        raise UsageError(told, help=cure)
 
 
 def _begin(
@@ -124,6 +142,19 @@ def _begin(
     """The directory of the day with its file in it, and its journal. Raises UsageError."""
     from gameday.calendar.day_journal import DayJournal, new_day_dir
     from gameday.core import files
+
+    hide = _hidden(loaded, system)
+    try:
+        folder = new_day_dir(asked.runs_dir, loaded.day.name)
+        files.replace(folder / "gameday.yaml", [loaded.raw])
+        return folder, DayJournal(folder, hide)
+    except OSError as error:
+        problem = f"no game day can be written to {asked.runs_dir}: {error.strerror}"
+        raise UsageError(problem, help="make room, or name another folder: --runs DIR") from error
+
+
+def _hidden(loaded: "LoadedDay", system: "LoadedSystem") -> "Hidden":
+    """A function that masks the secrets of the system and of the conditions. Raises UsageError."""
     from gameday.core.secrets.redaction import Hidden
     from gameday.injection.drivers.request import authorization, secrets_of
     from gameday.spec.server import server
@@ -132,14 +163,7 @@ def _begin(
     for condition in loaded.day.go:
         if (named := server(condition.prometheus)) is not None:
             secrets += authorization(named, os.environ).values()
-    hide = Hidden(secrets)
-    try:
-        folder = new_day_dir(asked.runs_dir, loaded.day.name)
-        files.replace(folder / "gameday.yaml", [loaded.raw])
-        return folder, DayJournal(folder, hide)
-    except OSError as error:
-        problem = f"no game day can be written to {asked.runs_dir}: {error.strerror}"
-        raise UsageError(problem, help="make room, or name another folder: --runs DIR") from error
+    return Hidden(secrets)
 
 
 def _with_system(loaded: "LoadedDay", asked: DayOptions) -> tuple[DayOptions, "LoadedSystem"]:
@@ -293,13 +317,17 @@ class _Hands:
 
     def ask(self, condition: "Condition") -> "Answered":
         """Ask a condition, on a loop that connects only to what is allowed."""
-        from gameday.calendar.conditions import ask
+        from gameday.calendar.conditions import Asker, ask
         from gameday.core.network import event_loop
 
-        asking = ask(
-            condition, self._system.system, _environment(), lambda: self.stopped() is not None
+        by = Asker(
+            system=self._system.system,
+            folder=self._loaded.path.absolute().parent,
+            environment=_environment(),
+            hide=_hidden(self._loaded, self._system),
+            stopped=lambda: self.stopped() is not None,
         )
-        return event_loop.run(asking, self._asked.allowed)
+        return event_loop.run(ask(condition, by), self._asked.allowed)
 
     def announce(self, at: "Moment", text: str) -> None:
         """Tell people; the end is told with the verdicts, once they are known."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gameday.cli.drawing import SafeConsole, styled, table
 from gameday.cli.terminal import echo, one_line
-from gameday.cli.words import spoken
+from gameday.cli.words import line, spoken
 from gameday.core.messages import Message
 from gameday.core.units import format_duration
 
@@ -25,7 +25,8 @@ def lines_of(entry: "DayEntry", plan: "DayPlan") -> Iterator[str]:
         return Message(f"day.screen.{id_}", **values).text(language)
 
     if entry.event == "condition":
-        yield say("condition_yes" if entry.go else "condition_no", name=entry.name, why=entry.why)
+        why = line(entry.message, entry.why)
+        yield say("condition_yes" if entry.go else "condition_no", name=entry.name, why=why)
     if entry.event == "day.ended":
         yield say("ended", how=ending(entry.ended, entry.why))
     if entry.item is None or entry.event not in ("item.started", "item.left_out"):

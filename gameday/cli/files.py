@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from gameday.cli.completion import complete_experiment
+from gameday.cli.completion import complete_day, complete_experiment
 from gameday.cli.options import allow_target
 from gameday.cli.terminal import cut, echo, emit, one_line, print_error, warn
 from gameday.core import settings
@@ -48,9 +48,7 @@ class _Judged:
 
 
 @click.command()
-@click.argument(
-    "files", nargs=-1, metavar="[EXPERIMENT|FILE]...", shell_complete=complete_experiment
-)
+@click.argument("files", nargs=-1, metavar="[EXPERIMENT|DAY|FILE]...", shell_complete=complete_day)
 @click.option("--system", "system_file", metavar="FILE", help="The system file to check against.")
 @click.option("--links", is_flag=True, help="Ask the web addresses that playbooks link to.")
 @allow_target("With --links: a host that is not this machine and may be asked. Can be repeated.")
@@ -123,7 +121,7 @@ class _Judge:
         for ref in refs:
             judged = _Judged(ref)
             try:
-                kind = _kind(ref)
+                kind = kind_of(ref)
                 path = _path(kind, ref)
                 judged.file = shown_path(path)
                 found = map(cut, self._warnings(kind, path, self._system))
@@ -192,7 +190,7 @@ class _Judge:
             yield from event_loop.run(asked, self.allowed)
 
 
-def _kind(ref: str) -> str:
+def kind_of(ref: str) -> str:
     """The kind of a file: Markdown is a playbook, and only a system has a `base_url`.
 
     Only a day has an agenda. A name is an experiment's where there is one, else a day's.

@@ -6,8 +6,10 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from rich.table import Table
 
+from gameday.cli.completion import complete_day
 from gameday.cli.drawing import joined, styled
 from gameday.cli.drawing import table as new_table
 from gameday.cli.options import WhereOptions, on_stack, where
@@ -70,18 +72,43 @@ class PlanOptions(WhereOptions):
 
 
 @click.command()
-@click.argument("experiment")
+@click.argument("experiment", metavar="EXPERIMENT|DAY", shell_complete=complete_day)
 @where
 @click.option("--json", "as_json", is_flag=True, help="Print it as data.")
 @click.pass_context
 def plan(ctx: click.Context, /, experiment: str, **options: Any) -> None:
     """Tell what a run of EXPERIMENT would touch, and whether it can begin. Touches nothing.
 
+    For a game day: its agenda, how long it takes, how much disk, and what keeps a run from
+    beginning. Its go / no-go conditions are not asked.
+
     Exit code 0, 2 for a bad file or usage (a hold and another run too), 4 when the stack cannot
     become healthy, 3 when a stack that is not ours is not fit.
     """
+    from gameday.cli.files import kind_of
+
     asked = PlanOptions(**options)
+    if kind_of(experiment) == "day":
+        from gameday.cli.plan_day import plan_day
+        from gameday.core import settings
+        from gameday.spec.day_files import load_day
+
+        loaded = load_day(experiment, language=settings.language())
+        by_option = ctx.get_parameter_source("stack") is ParameterSource.COMMANDLINE
+        ctx.exit(plan_day(loaded, asked, stack_is_given=by_option))
     inputs = load_inputs(experiment, asked.system, short=asked.short)
+    made = plan_of(inputs, asked)
+    if asked.webhook_listen is not None:
+        made = replace(made, paste=webhook.block(asked.webhook_listen))
+    if asked.as_json:
+        emit(json.dumps(made.as_json(), indent=1) + "\n")
+    else:
+        _show(on_stack(inputs, asked)[0], made)
+    ctx.exit(made.exit_code)
+
+
+def plan_of(inputs: Inputs, asked: PlanOptions) -> Plan:
+    """The plan of one run. Raises UsageError, FileError."""
     inputs, project = on_stack(inputs, asked)
     stack = new_stack(asked.stack, reuse=asked.reuse, project=project)
     question = RunConditions(
@@ -95,14 +122,7 @@ def plan(ctx: click.Context, /, experiment: str, **options: Any) -> None:
         webhook=asked.webhook_listen,
         project=project,
     )
-    made = _plan(inputs, stack, question)
-    if asked.webhook_listen is not None:
-        made = replace(made, paste=webhook.block(asked.webhook_listen))
-    if asked.as_json:
-        emit(json.dumps(made.as_json(), indent=1) + "\n")
-    else:
-        _show(inputs, made)
-    ctx.exit(made.exit_code)
+    return _plan(inputs, stack, question)
 
 
 def _plan(inputs: Inputs, stack: Any, question: RunConditions) -> Plan:

@@ -1,10 +1,13 @@
-"""`gameday runs prune`: what would go, what stays, the reason of each, then one question."""
+"""`gameday runs prune`: what would go of runs and days, what stays, why, then one question."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from gameday.calendar.day_journal import DAYS
+from gameday.calendar.old_days import DayLines, look_at_days, remove_day
+from gameday.cli.days import list_days
 from gameday.cli.drawing import SafeConsole, styled, table
 from gameday.cli.readiness import age
 from gameday.cli.terminal import confirm, echo, emit, one_line, warn
@@ -12,6 +15,7 @@ from gameday.cli.words import spoken
 from gameday.core.clock import wall_time_ns
 from gameday.core.errors import GamedayError, UsageError
 from gameday.core.files.private import state_dir
+from gameday.core.messages import Message
 from gameday.core.secrets.signing import read_key
 from gameday.report.action_items import collect
 from gameday.report.messages import Messages
@@ -37,8 +41,10 @@ def prune_runs(run_dirs: Sequence[Path], options: PruneOptions) -> None:
     if options.as_json and not (options.yes or options.dry_run):
         raise UsageError("--json asks nothing", help="give --yes or --dry-run with it")
     rule = PruneRule(options.keep, options.older_than, age(options.older_than), wall_time_ns())
-    world = _world(run_dirs)
-    lines = look(run_dirs, rule, world)
+    days = list_days(options.runs_dir)
+    world = _world([*run_dirs, *days])
+    found = look_at_days(days, look(run_dirs, rule, world), rule, world.has_open_items)
+    lines = [*found.days, *found.runs]
     say = Messages(spoken())
     going = [line for line in lines if line.goes]
     if not options.as_json:
@@ -48,16 +54,20 @@ def prune_runs(run_dirs: Sequence[Path], options: PruneOptions) -> None:
             count, size = str(len(going)), _size(sum(line.size for line in going))
             confirm(say.plain("prune.ask", count=count, size=size))
         finish_removals(options.runs_dir)
+        finish_removals(options.runs_dir / DAYS)
     stayed: dict[str, str] = {}
     if not options.dry_run:
-        stayed = _remove(going, world, say)
+        going_days = [line for line in found.days if line.goes]
+        stayed = _remove(going_days, lambda one: remove_day(one, rule, world.has_open_items), say)
+        going_runs = [line for line in found.runs if line.goes]
+        stayed |= _remove(going_runs, lambda one: remove(one, world), say)
     if options.as_json:
-        _emit(lines, stayed, dry=options.dry_run)
+        _emit(found, stayed, dry=options.dry_run)
     else:
         _sum_up(lines, stayed, say, dry=options.dry_run)
     if stayed:
         raise UsageError(
-            f"{len(stayed)} runs could not be removed, as told above",
+            f"{len(stayed)} could not be removed, as told above",
             help="look at them, then run it again",
         )
 
@@ -75,12 +85,14 @@ def _world(run_dirs: Sequence[Path]) -> World:
     return World(key, state, lambda run_dir: run_dir.name in with_items)
 
 
-def _remove(going: Sequence[PruneLine], world: World, say: Messages) -> dict[str, str]:
-    """The runs that stayed after all, with the reason."""
+def _remove(
+    going: Sequence[PruneLine], one: Callable[[PruneLine], Message | None], say: Messages
+) -> dict[str, str]:
+    """Remove each; those that stayed after all, with the reason."""
     stayed = {}
     for line in going:
         try:
-            why = remove(line, world)
+            why = one(line)
         except OSError as error:
             stayed[line.dir.name] = str(error.strerror)
         else:
@@ -122,17 +134,24 @@ def _sum_up(
         echo(say.plain("prune.dry"))
 
 
-def _emit(lines: Sequence[PruneLine], stayed: Mapping[str, str], *, dry: bool) -> None:
+def _emit(found: DayLines, stayed: Mapping[str, str], *, dry: bool) -> None:
+    lines = [*found.days, *found.runs]
     told = {
         "schema": 1,
         "dry_run": dry,
-        "runs": [line.as_json() for line in lines],
+        "days": [_of_day(line) for line in found.days],
+        "runs": [line.as_json() for line in found.runs],
         "removed": [
             line.dir.name for line in lines if line.goes and not dry and line.dir.name not in stayed
         ],
         "stayed": dict(stayed),
     }
     emit(json.dumps(told, indent=1) + "\n")
+
+
+def _of_day(line: PruneLine) -> object:
+    why = line.why.as_json()
+    return {"day": line.dir.name, "remove": line.goes, "why": why, "bytes": line.size}
 
 
 def _size(number: int) -> str:

@@ -62,24 +62,27 @@ def report(
 ) -> None:
     """Write the report of RUN again, or set the status of its draft.
 
-    RUN is a path, a run's name, its last 4 characters, or `last` (the default). A draft that
-    somebody has edited stays; the new one is written beside it. --status and --owner change the
-    head of postmortem.md and nothing else in it. A run that was killed before it was judged is
-    judged first. --lint ends with 1 where a number has no source.
+    RUN is a path, a run's name, its last 4 characters, or `last` (the default); or a game day, by
+    its directory, its name or its last 4 characters. A draft that somebody has edited stays; the
+    new one is written beside it. --status and --owner change the head of the draft and nothing else
+    in it. A run that was killed before it was judged is judged first. --lint ends with 1 where a
+    number has no source.
     """
+    from gameday.cli.days import find_day_dir, report_day
     from gameday.injection.heal import is_under_way
 
+    _fits(form, output, lint=lint, changes=status is not None or owner is not None)
+    day = find_day_dir(ref, runs_dir)
+    if day is not None:
+        if lint:
+            raise UsageError("--lint is for the drafts of runs", help="gameday report RUN --lint")
+        report_day(day, form, output, status=status, owner=owner)
+        return
     run_dir = find_run(ref, runs_dir)
     if is_under_way(run_dir):
         raise UsageError(
             f"run {run_dir.name} is under way: it writes its own report when it ends",
             help="gameday stop ends it",
-        )
-    if lint and (status is not None or owner is not None):
-        raise UsageError("--lint changes nothing", help="leave --status and --owner out")
-    if output is not None and (form == "md" or lint or status is not None or owner is not None):
-        raise UsageError(
-            "-o is for a form that is not md", help="add --format html, pdf, json or junit"
         )
     _judged(run_dir)
     if lint:
@@ -92,6 +95,16 @@ def report(
         echo(str(write_report(run_dir)))
     else:
         _write(run_dir, form, output, list_runs(run_dir.parent))
+
+
+def _fits(form: str, output: str | None, *, lint: bool, changes: bool) -> None:
+    """Raise UsageError for options that do not go together."""
+    if lint and changes:
+        raise UsageError("--lint changes nothing", help="leave --status and --owner out")
+    if output is not None and (form == "md" or lint or changes):
+        raise UsageError(
+            "-o is for a form that is not md", help="add --format html, pdf, json or junit"
+        )
 
 
 def _judged(run_dir: Path) -> None:
@@ -152,15 +165,22 @@ def _write(run_dir: Path, form: str, output: str | None, run_dirs: list[Path]) -
 
 def _set_head(run_dir: Path, status: str | None, owner: str | None) -> None:
     """Change the head of the draft; write the draft first where there is none."""
-    from datetime import UTC, datetime
-
-    from gameday.core.clock import wall_time_ns
     from gameday.report import write_report
-    from gameday.report.draft_file import DRAFT, read_draft, set_head
+    from gameday.report.draft_file import DRAFT
 
     path = run_dir / DRAFT
     if not path.exists() and not path.is_symlink():
         write_report(run_dir)
+    change_head(path, status, owner)
+
+
+def change_head(path: Path, status: str | None, owner: str | None) -> None:
+    """Change the head of a draft that is there. Raises UsageError."""
+    from datetime import UTC, datetime
+
+    from gameday.core.clock import wall_time_ns
+    from gameday.report.draft_file import read_draft, set_head
+
     if owner is not None and (not owner.strip() or len(owner) > 200 or not owner.isprintable()):
         raise UsageError(f"--owner {owner!r:.60}: is no name", help="a team or a role, on one line")
     before = read_draft(path)

@@ -105,10 +105,13 @@ class Listed:
 @click.group(invoke_without_command=True)
 @lang_option
 @runs_option
+@click.option("--days", "only_days", is_flag=True, help="List the game days alone.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 @click.pass_context
-def runs(ctx: click.Context, runs_dir: Path, *, as_json: bool) -> None:
-    """List the runs so far, newest first; `runs prune` removes old ones."""
+def runs(ctx: click.Context, runs_dir: Path, *, only_days: bool, as_json: bool) -> None:
+    """List the runs so far, newest first, and the game days; `runs prune` removes old ones."""
+    from gameday.cli.days import as_json as days_as_json
+    from gameday.cli.days import list_days, print_days
     from gameday.run.hold import current
 
     if ctx.invoked_subcommand is not None:
@@ -122,13 +125,24 @@ def runs(ctx: click.Context, runs_dir: Path, *, as_json: bool) -> None:
     if (found := current()) is not None:
         echo(f"no run may begin: {found}", err=True)
         echo("  help: gameday release lifts it", err=True)
+    days = list_days(runs_dir)
+    if only_days:
+        if as_json:
+            emit(json.dumps(days_as_json(days), indent=1) + "\n")
+        else:
+            print_days(days) if days else echo(say("no_days", runs=runs_dir))
+        return
     lines = [_listed(path) for path in list_runs(runs_dir)]
     if as_json:
         emit(json.dumps([asdict(each) for each in lines], indent=1) + "\n")
         return
-    if not lines:
-        echo(say("no_runs", runs=runs_dir))
-        return
+    _print_runs(lines) if lines else echo(say("no_runs", runs=runs_dir))
+    if days:
+        echo()
+        print_days(days)
+
+
+def _print_runs(lines: Sequence[Listed]) -> None:
     told = table()
     for name in ("run", "experiment", "verdict", "ended", "when"):
         told.add_column(say(f"col_{name}"), no_wrap=name == "run")
@@ -163,7 +177,8 @@ def prune(runs_dir: Path, **options: Any) -> None:
 
     A run goes when it is older than --older-than and not one of the --keep newest. It stays while
     it may have left faults behind, its postmortem was edited or has open action items, it is under
-    way, it is a drill without its debrief, or a drill is scored by it. Asks once.
+    way, it is a drill without its debrief, a drill is scored by it, or the report of a game day
+    that stays names it. A game day goes with its runs, when none of them stays. Asks once.
     """
     from gameday.cli.prune import PruneOptions, prune_runs
 

@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -15,11 +15,12 @@ import click
 
 from gameday.cli.drawing import SafeConsole, styled, table
 from gameday.cli.options import DURATION, allow_target
-from gameday.cli.terminal import echo, emit, one_line, print_error
-from gameday.cli.words import spoken
+from gameday.cli.terminal import echo, emit, one_line, print_error, warn
+from gameday.cli.words import megabytes, spoken
 from gameday.core.clock import NS, boot_id, boottime_ns, wall_time_ns
-from gameday.core.errors import ExitCode, UnknownError, UsageError
+from gameday.core.errors import ExitCode, GamedayError, UnknownError, UsageError
 from gameday.core.messages import Message
+from gameday.core.units import format_duration
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from gameday.core.network.allow_list import Allowed
 
 LISTED: Final = 5
+REMEMBERED_S: Final = 30 * 86_400  # so long the past of a file that is gone is listed
 PAST: Final = 10
+MOST_PASSED: Final = 20  # occurrences that `ack` looks through
 EVERY: Final = timedelta(seconds=5)
 files_argument = click.argument("files", nargs=-1, metavar="[DAY]...")
 
@@ -96,6 +99,8 @@ def scheduler(files: tuple[str, ...], every: timedelta, allowed: "Allowed") -> N
     told = ", ".join(each.name for each in entries.good) or "-"
     _say(Message("schedule.watching", days=told, state=str(state.path)))
     _warn_broken(entries)
+    if not entries.good:
+        warn(_translated(Message("schedule.nothing")))
     serve(one, files, every, ended)
 
 
@@ -112,6 +117,8 @@ def serve(
     problem = ""
     while not ended.is_set():
         try:
+            if one.state.is_anew():
+                _say(Message("schedule.state_gone", state=str(one.state.path)))
             known = _known(one.state, files)
             entries = load_entries(files, known=known, strict=False)
             one.look(entries, clock())
@@ -123,10 +130,13 @@ def serve(
         ended.wait(every.total_seconds())
 
 
-def _known(state: "ScheduleState", files: tuple[str, ...]) -> list[str]:
-    """The files that something is planned of; only those below here, or those named."""
+def _known(state: "ScheduleState", files: tuple[str, ...], since_s: int | None = None) -> list[str]:
+    """The files that something is planned of, or was due since then: only those here, or named."""
     here = [Path(each).resolve() for each in files] or [Path("gamedays").resolve()]
-    paths = dict.fromkeys(row.path for row in state.rows("planned"))
+    rows = state.rows("planned")
+    if since_s is not None:
+        rows += [row for row in state.rows() if row.start_s >= since_s]
+    paths = dict.fromkeys(row.path for row in rows)
     return [each for each in paths if any(Path(each).is_relative_to(one) for one in here)]
 
 
@@ -160,9 +170,9 @@ def list_(
     from gameday.calendar.state import ScheduleState
     from gameday.run import hold
 
-    entries = load_entries(files)
     state = ScheduleState.of_user()
     now_s = int(wall_time_ns() // NS)
+    entries = load_entries(files, known=_known(state, files, since_s=now_s - REMEMBERED_S))
     held = hold.current()
     coming = {each.key: list(next_of(each, state, now_s, count)) for each in entries.good}
     rows = {each.key: state.rows(path=each.key, newest=past + 100) for each in entries.good}
@@ -178,9 +188,14 @@ def list_(
         echo(_translated(Message("schedule.nothing")))
     for each in entries.good:
         _print_next(each, coming[each.key], rows[each.key])
-        _print_past(
-            each, [row for row in rows[each.key] if row.state != "planned"][-past:] if past else []
-        )
+        _print_size(each)
+        over = [r for r in rows[each.key] if r.state != "planned" or _is_waiting(r, now_s)]
+        _print_past(each.schedule.zone, over[-past:] if past else [])
+    for gone in entries.broken:
+        over = [r for r in state.rows(path=gone.key, newest=past) if r.state != "planned"]
+        if over and past:
+            echo(one_line(f"{over[-1].name}: {gone.problem}"))
+            _print_past(UTC, over)
 
 
 def _print_next(
@@ -209,6 +224,26 @@ def _print_next(
     SafeConsole().print(lines)
 
 
+def _print_size(entry: "ScheduledDay") -> None:
+    """Print how long a day takes and how much disk; what is wrong with its file is a warning."""
+    from gameday.core import settings
+    from gameday.plan.day_size import day_size, free_bytes
+    from gameday.spec.day_files import load_day
+
+    runs = Path(settings.current()["runs"])
+    try:
+        size = day_size(load_day(str(entry.path)))
+        free = free_bytes(runs)
+    except (GamedayError, OSError) as error:
+        warn(f"{entry.name} could not be run now: {error}")
+        return
+    length = format_duration(timedelta(seconds=round(size.length_s)))
+    told = {"length": length, "needed": megabytes(size.disk_bytes), "free": megabytes(free)}
+    echo(_translated(Message("schedule.size", **told, runs=one_line(str(runs)))))
+    if free < size.disk_bytes:
+        warn(_translated(Message("schedule.no_room", name=entry.name)))
+
+
 def _word(entry: "ScheduledDay", row: "OccurrenceRow | None", why: Message | None) -> "Text":
     """The state of an occurrence that is to come."""
     if why is not None:
@@ -223,7 +258,7 @@ def _word(entry: "ScheduledDay", row: "OccurrenceRow | None", why: Message | Non
     )
 
 
-def _print_past(entry: "ScheduledDay", rows: "list[OccurrenceRow]") -> None:
+def _print_past(zone: tzinfo, rows: "list[OccurrenceRow]") -> None:
     if not rows:
         return
     lines = table()
@@ -231,11 +266,13 @@ def _print_past(entry: "ScheduledDay", rows: "list[OccurrenceRow]") -> None:
         lines.add_column(_translated(Message(f"schedule.word.{name}")), no_wrap=name != "why")
     colours = {"interrupted": "red", "skipped": "yellow", "finished": "green"}
     for row in rows:
-        at = datetime.fromtimestamp(row.start_s, UTC).astimezone(entry.schedule.zone)
-        word = styled(
-            _translated(Message(f"schedule.word.{row.state}")), colours.get(row.state, "")
-        )
+        at = datetime.fromtimestamp(row.start_s, UTC).astimezone(zone)
+        is_waiting = row.state == "planned"
+        told = "waiting" if is_waiting else row.state
+        word = styled(_translated(Message(f"schedule.word.{told}")), colours.get(row.state, ""))
         why = _translated(row.why) if row.exit_code is None else _code(row.exit_code)
+        if is_waiting:
+            why = _translated(Message("schedule.in_use"))
         lines.add_row(f"{at:%a %Y-%m-%d %H:%M %Z}", word, one_line(why))
     SafeConsole().print(lines)
 
@@ -303,19 +340,48 @@ def due(files: tuple[str, ...], look_back: timedelta, allowed: "Allowed", *, wai
     one = new_scheduler(state, allowed, look_back)
     begun_s = wall_time_ns() // NS
     one.look(entries, now_look())
-    pause = threading.Event()
-    while one.is_busy or (wait and _in_window(state, entries)):
-        pause.wait(1.0)
-        if one.is_busy:
-            one.settle(wall_time_ns() // NS)
-        else:
-            one.look(entries, now_look())
-    mine = {each.key for each in entries.good}
-    over = [r for r in state.rows() if r.path in mine and (r.begun_s or 0) >= begun_s]
-    if not over:
+    _until_over(one, entries, wait=wait)
+    mine = {each.key: each for each in entries.good}
+    rows = [row for row in state.rows() if row.path in mine]
+    waiting = [row for row in rows if _is_waiting(row, begun_s)]
+    for row in waiting:
+        _say(Message("schedule.waits", name=row.name, at=_zone_time(mine[row.path], row)))
+    over = [row for row in rows if (row.begun_s or 0) >= begun_s]
+    if not over and not waiting:
         _say(Message("schedule.nothing_due"))
     codes = {row.exit_code if row.exit_code is not None else ExitCode.UNKNOWN for row in over}
     sys.exit(next((int(code) for code in [*ExitCode, *codes] if code in codes), 0))
+
+
+def _until_over(one: "Scheduler", entries: "Entries", *, wait: bool) -> None:
+    """Wait for the days that this call began, and with `wait` for those in their window.
+
+    A full disk ends no day, so it does not end the waiting.
+    """
+    pause = threading.Event()
+    problem = ""
+    while one.is_busy or (wait and _in_window(one.state, entries)):
+        pause.wait(1.0)
+        try:
+            if one.is_busy:
+                one.settle(wall_time_ns() // NS)
+            else:
+                one.look(entries, now_look())
+        except UnknownError as error:
+            if error.message != problem:
+                problem = error.message
+                _say(Message("schedule.cannot_write", problem=problem))
+
+
+def _is_waiting(row: "OccurrenceRow", now_s: int) -> bool:
+    """True for one whose time has come, and whose target is in use."""
+    return row.state == "planned" and row.start_s <= now_s and row.reason is not None
+
+
+def _zone_time(entry: "ScheduledDay", row: "OccurrenceRow") -> str:
+    from gameday.calendar.scheduler import zone_time
+
+    return zone_time(entry, row.start_s)
 
 
 def _in_window(state: "ScheduleState", entries: "Entries") -> bool:
@@ -328,28 +394,51 @@ def _in_window(state: "ScheduleState", entries: "Entries") -> bool:
 @click.argument("name", metavar="DAY")
 @click.option("--by", help="Who agrees; default the user of this machine.")
 def ack(name: str, by: str | None) -> None:
-    """Agree that the next occurrence of DAY begins (`requires_ack`)."""
+    """Agree that the next occurrence of DAY that will run begins (`requires_ack`).
+
+    What is frozen or left out is passed over, and told.
+    """
     import getpass
 
     from gameday.calendar.entries import load_entries
-    from gameday.calendar.scheduler import next_of, zone_time
+    from gameday.calendar.scheduler import zone_time
     from gameday.calendar.state import ScheduleState
+    from gameday.run import hold
 
     entry = load_entries([name]).good[0]
+    if not entry.schedule.requires_ack:
+        cure = "nobody has to agree to it: `requires_ack` is not set in its file"
+        raise UsageError(f"{name}: waits for no ack", help=cure)
     state = ScheduleState.of_user()
-    now_s = wall_time_ns() // NS
-    waiting = [row for row in state.rows("planned", entry.key) if row.start_s >= now_s]
-    if not waiting:
-        following = [one for one, _ in next_of(entry, state, now_s, 1)]
-        rows = [(entry.name, one.at_s, int(one.start.timestamp())) for one in following]
-        until_s = state.until(entry.key)
-        state.remember(entry.key, now_s if until_s is None else until_s, rows)
-        waiting = state.rows("planned", entry.key)
+    row = _to_agree(entry, state, wall_time_ns() // NS)
     who = by or getpass.getuser()
-    if not waiting or not state.ack(waiting[0], who[:100]):
-        raise UsageError(f"{name}: nothing of it is planned", help="gameday schedule shows why")
-    at = zone_time(entry, waiting[0].start_s)
+    at = zone_time(entry, row.start_s)
+    if not state.ack(row, who[:100]):
+        raise UsageError(f"{name}: {at} has just begun, or is left out", help="gameday schedule")
     echo(one_line(_translated(Message("schedule.acked", name=entry.name, at=at, by=who))))
+    held = hold.current()
+    if held is not None:
+        echo(one_line(_translated(Message("schedule.hold", hold=str(held)))), err=True)
+
+
+def _to_agree(entry: "ScheduledDay", state: "ScheduleState", now_s: int) -> "OccurrenceRow":
+    """The next occurrence that nothing but a hold is against, planned. Raises UsageError."""
+    from gameday.calendar.scheduler import next_of, zone_time
+
+    passed = 0
+    for one, why in next_of(entry, state, now_s, MOST_PASSED, with_hold=False):
+        start_s = int(one.start.timestamp())
+        row = state.add(entry.key, (entry.name, one.at_s, start_s)) if why is None else None
+        if row is not None and row.state == "planned":
+            return row
+        against = why or (row and row.why) or ""
+        told = {"name": entry.name, "at": zone_time(entry, start_s), "why": against}
+        echo(one_line(_translated(Message("schedule.left_out_now", **told))), err=True)
+        passed += 1
+    if not passed:
+        raise UsageError(_translated(Message("schedule.no_more", name=entry.name)))
+    cure = f"the next {passed} are left out, as told above: look at `freeze` and `at_most`"
+    raise UsageError(f"{entry.name}: there is nothing to agree to", help=cure)
 
 
 @schedule.command()

@@ -11,6 +11,8 @@ from gameday.core import settings
 from gameday.core.language import ENGLISH
 from gameday.core.messages import Message, fill, known, templates
 
+_MB: Final = 1_000_000
+_GB: Final = 1_000_000_000
 _SAMPLES: Final = {"ko": "한국어"}
 
 
@@ -38,3 +40,10 @@ def line(message: Message | None, english: str | None) -> str:
     """A sentence that was recorded; its English text where there is no other."""
     told = known(message, english or "")
     return told.text(spoken()) if isinstance(told, Message) else told
+
+
+def megabytes(number: int) -> str:
+    """A size on the disk: as MB, and as GB where there are many."""
+    if number >= 10 * _GB:
+        return f"{number / _GB:,.0f} GB"
+    return f"{max(0.1, number / _MB):,.1f} MB"

@@ -6,6 +6,7 @@ finds it invalid. That is derived from the results each time it is asked for; th
 edit is only read. A run that could not tell says nothing either way.
 """
 
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -15,9 +16,10 @@ from typing import Final, Literal
 from gameday.core import files
 from gameday.core.errors import FileError, GamedayError
 from gameday.judge.result import Result
-from gameday.report.draft_file import DRAFT, ActionItem, read_draft
+from gameday.report.draft_file import DRAFT, ActionItem, Head, read_draft
 
 State = Literal["open", "done", "closed", "broken again"]
+DAY_REPORT: Final = "day.md"
 _RESULT: Final = "result.json"
 _LARGEST_BYTES: Final = 64 * files.MIB
 _ALERT: Final = "alerts."
@@ -66,7 +68,10 @@ class _Outcome:
 
 
 def collect(run_dirs: Sequence[Path]) -> Collected:
-    """The action items of the runs. A draft that cannot be read is a problem, not the end."""
+    """The action items of the runs. A draft that cannot be read is a problem, not the end.
+
+    A day directory among them has those of its own report: what people wrote there.
+    """
     problems: list[str] = []
     outcomes = sorted(_outcomes(run_dirs, problems), key=lambda each: (each.began, each.run))
     items = []
@@ -81,17 +86,17 @@ def collect(run_dirs: Sequence[Path]) -> Collected:
 
 
 def _items(run_dir: Path, problems: list[str]) -> Iterator[tuple[ActionItem, Path]]:
-    path = run_dir / DRAFT
-    try:
-        path.lstat()
-    except OSError:
+    path = next((p for p in (run_dir / DRAFT, run_dir / DAY_REPORT) if os.path.lexists(p)), None)
+    if path is None:
         return  # no draft, so nothing to do
     try:
         draft = read_draft(path)
     except GamedayError as error:
         problems.append(error.message)
         return
-    problems += [_text_of(each) for each in draft.problems]
+    # Reports of days had no head at first: its lack, which is told first, is nobody's mistake.
+    is_old = path.name == DAY_REPORT and draft.head == Head()
+    problems += [_text_of(each) for each in draft.problems[is_old:]]
     for item in draft.items:
         yield item, path
 

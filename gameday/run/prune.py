@@ -31,7 +31,8 @@ from gameday.judge.baselines import KINDS, LARGEST_BYTES, path_of
 from gameday.report.postmortem import unedited
 
 MOST_DRAFTS: Final = 100
-_REMOVING: Final = ".removing"
+REMOVING: Final = ".removing"
+"""The end of the name of what is being removed."""
 _LATEST_NS: Final = 2**63 - 1
 
 OpenItems = Callable[[Path], bool]
@@ -96,7 +97,7 @@ def _by_rule(run_dir: Path, place: int, rule: PruneRule) -> Message | None:
         return Message("prune.why_link")
     if place < rule.keep:
         return Message("prune.why_newest", keep=rule.keep)
-    age_s = _age_s(run_dir, rule.now_ns)
+    age_s = age_of(run_dir, rule.now_ns)
     if age_s is None:
         return Message("prune.why_date")
     return Message("prune.why_young", age=rule.age) if age_s <= rule.older_than_s else None
@@ -171,7 +172,7 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def _age_s(run_dir: Path, now_ns: int) -> int | None:
+def age_of(run_dir: Path, now_ns: int) -> int | None:
     """Seconds since it began, by its name; None where the name tells nothing, or the future."""
     try:
         stamp = f"{run_dir.name.partition('-')[0]}+0000"
@@ -204,7 +205,7 @@ def remove(line: PruneLine, world: World) -> Message | None:
     why = needed(line.dir, world)
     if why is not None:
         return why
-    aside = line.dir.with_name(f".{line.dir.name}{_REMOVING}")
+    aside = line.dir.with_name(f".{line.dir.name}{REMOVING}")
     os.rename(line.dir, aside)
     shutil.rmtree(aside)  # does not follow links, and holds each folder open while it is emptied
     return None
@@ -214,8 +215,8 @@ def finish_removals(runs_dir: Path) -> int:
     """Remove what an earlier removal was killed in the middle of; how many there were."""
     found = [
         each
-        for each in runs_dir.glob(f".*{_REMOVING}")
-        if _is_folder(each) and _age_s(Path(each.name[1:]), _LATEST_NS) is not None
+        for each in runs_dir.glob(f".*{REMOVING}")
+        if _is_folder(each) and age_of(Path(each.name[1:]), _LATEST_NS) is not None
     ]
     for each in found:
         shutil.rmtree(each, ignore_errors=True)

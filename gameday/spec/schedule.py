@@ -39,6 +39,7 @@ from gameday.spec.model import Model, shape
 
 LONGEST_TEXT: Final = 200
 MOST_FREEZES: Final = 500
+LONGEST_ANSWER: Final = timedelta(minutes=5)  # the scheduler waits for it
 LONGEST_WINDOW: Final = timedelta(hours=24)
 SKIP_GRACE: Final = timedelta(minutes=1)  # `misfire: skip`: whoever looks once a minute is in time
 CALENDAR: Final = ".ics"
@@ -144,6 +145,13 @@ def _written_misfire(value: timedelta | None) -> str:
     return "skip" if value is None else f"run_within {format_duration(value)}"
 
 
+def _answered(value: timedelta) -> timedelta:
+    """A time to wait for an answer. Raises ValueError."""
+    if not timedelta(0) < value <= LONGEST_ANSWER:
+        raise ValueError(f"must be longer than 0s, and {format_duration(LONGEST_ANSWER)} at most")
+    return value
+
+
 def _as_text(pattern: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern})
 
@@ -199,6 +207,9 @@ class SkipWhen(Model):
         | None
     ) = Field(
         default=None, description="A program and its arguments; exit 0: no day begins, 1: it may"
+    )
+    timeout: Annotated[Duration, AfterValidator(_answered)] = Field(
+        default=timedelta(seconds=30), description="No answer within it: no day begins"
     )
 
 

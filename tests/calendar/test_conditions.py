@@ -1,17 +1,12 @@
-"""Go / no-go conditions, asked of real programs and of a server that answers as Prometheus does."""
+"""Go / no-go conditions, asked of real programs; those of PromQL stand in `test_asking`."""
 
 import asyncio
-import json
 import os
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
 
-from gameday.calendar.conditions import Answered, ask
+from gameday.calendar.conditions import Answered, Asker, ask
 from gameday.spec.day import Condition
 from gameday.spec.inputs import find_system, load_system
 
@@ -20,64 +15,7 @@ SYSTEM = load_system(find_system(None)).system
 
 def answered(**keys: object) -> Answered:
     condition = Condition.model_validate({"name": "calm", **keys})
-    return asyncio.run(ask(condition, SYSTEM, os.environ))
-
-
-@contextmanager
-def prometheus(result: object, status: int = 200) -> Iterator[str]:
-    """A server that has one answer to every query."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            data = {"resultType": "vector", "result": result}
-            body = json.dumps({"status": "success", "data": data}).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
-
-
-def value(number: str) -> list[object]:
-    return [{"metric": {"job": "a"}, "value": [1.0, number]}]
-
-
-@pytest.mark.parametrize(
-    ("expr", "result", "go", "why"),
-    [
-        ("up == 1", value("1"), True, "it is 1"),
-        ("up == 1", [], False, "no data"),
-        ("up == 0", value("0"), True, "it is 0"),  # what a comparison leaves has held
-        ("up", value("0"), False, "it is 0"),
-        ("up", value("NaN"), False, "it is nan"),
-        ("up", value("3"), True, "it is 3"),
-    ],
-)
-def test_only_a_clear_yes_of_prometheus_means_go(
-    expr: str, result: object, go: bool, why: str
-) -> None:
-    with prometheus(result) as url:
-        assert answered(expr=expr, prometheus=url) == Answered("calm", go, why)
-
-
-def test_a_prometheus_that_is_ill_or_gone_means_no_go() -> None:
-    with prometheus([], status=503) as url:
-        assert not answered(expr="up == 1", prometheus=url).go
-    assert not answered(expr="up == 1", prometheus=url).go  # nobody listens any more
-    assert not answered(expr="up == 1").go  # the system names none
+    return asyncio.run(ask(condition, Asker(SYSTEM, Path.cwd(), os.environ)))
 
 
 @pytest.mark.parametrize(
@@ -124,6 +62,35 @@ def test_a_command_that_does_not_end_is_no_go_and_is_ended_with_its_children(
 
 def test_a_day_that_is_stopped_waits_for_no_answer() -> None:
     condition = Condition.model_validate({"name": "a", "command": ["sleep", "1000"]})
-    found = asyncio.run(ask(condition, SYSTEM, os.environ, lambda: True))
+    by = Asker(SYSTEM, Path.cwd(), os.environ, stopped=lambda: True)
+    found = asyncio.run(ask(condition, by))
     assert not found.go
     assert "the day ends" in found.why
+
+
+def test_a_command_that_leaves_something_behind_is_not_waited_for() -> None:
+    found = answered(command=["sh", "-c", "sleep 1000 & echo fine"], timeout="20s")
+    assert found.go
+    assert found.why == "exit status 0: fine"
+
+
+def test_a_command_runs_in_the_folder_of_its_file_or_where_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("gamedays", "called"):
+        (tmp_path / folder / "bin").mkdir(parents=True)
+        script = tmp_path / folder / "bin" / f"of-{folder}"
+        script.write_text("#!/bin/sh\npwd\n")
+        script.chmod(0o700)
+    monkeypatch.chdir(tmp_path / "called")
+
+    def where(*argv: str) -> str:
+        condition = Condition.model_validate({"name": "calm", "command": argv})
+        by = Asker(SYSTEM, tmp_path / "gamedays", os.environ)
+        return asyncio.run(ask(condition, by)).why
+
+    assert where("bin/of-gamedays") == f"exit status 0: {tmp_path}/gamedays"
+    assert where("bin/of-called") == f"exit status 0: {tmp_path}/called"
+    assert where("sh", "bin/of-called") == f"exit status 0: {tmp_path}/called"
+    assert where("pwd") == f"exit status 0: {tmp_path}/gamedays"
+    assert "cannot be run" in where("bin/of-nobody")

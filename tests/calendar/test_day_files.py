@@ -125,6 +125,76 @@ def test_what_is_wrong_is_refused_at_its_place(
     assert ":secret@" not in told.stderr
 
 
+@pytest.mark.parametrize(
+    ("schedule", "place", "problem"),
+    [
+        ("skip_when: {expr: 'sum('}", "3:41", "not PromQL"),
+        ("skip_when: {expr: k6_vus > 1}", "3:41", "no run is under way"),
+        ("skip_when: {expr: up == 0}", "3:41", "the system has no Prometheus"),
+        ("skip_when: {alerts: any}", "3:41", "no Prometheus and no Alertmanager"),
+        ("skip_when: {command: ['']}", "3:51", "the program has no name"),
+        ("skip_when: {command: [a], timeout: 0s}", "3:55", "timeout"),
+        ("skip_when: {command: [a], timeout: 1h}", "3:55", "timeout"),
+        ("freeze: [2026-12-24, none.ics]", "3:50", "No such file"),
+        ("freeze: [broken.ics]", "3:38", "no day would begin"),
+        ("timezone: Asia/Soul", "3:29", "did you mean 'Asia/Seoul'"),
+    ],
+)
+def test_a_schedule_that_could_never_begin_is_refused_at_its_place(
+    tmp_path: Path, schedule: str, place: str, problem: str
+) -> None:
+    agenda = "agenda: [{experiment: normal}]"
+    path = written(tmp_path, f"{agenda}\nschedule: {{cron: 0 9 * * *, {schedule}}}")
+    path.with_name("broken.ics").write_text("BEGIN:VCALENDAR\nBEGIN:VEVENT\n")
+
+    told = CliRunner().invoke(main, ["validate", str(path)])
+    assert told.exit_code == 2
+    assert problem in told.stderr
+    assert f"x.yaml:{place}: " in told.stderr
+
+
+def test_validate_looks_at_the_days_of_this_folder_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path, "agenda: [{experiment: normal}]\nschedule: {cron: 0 9 * *}")
+    monkeypatch.chdir(tmp_path)
+
+    told = CliRunner().invoke(main, ["validate"])
+    assert told.exit_code == 2
+    assert "gamedays/x.yaml:3:" in told.stderr
+    assert "five fields" in told.stderr
+
+
+def test_a_day_is_planned_as_an_experiment_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = written(
+        tmp_path,
+        "agenda:\n- {experiment: normal, short: true}\n- {break: 7m}\n"
+        "- {experiment: redis-slow, short: true, optional: true}\n"
+        "go: [{name: calm, command: [touch, asked]}]",
+    )
+    monkeypatch.chdir(tmp_path)
+    told = CliRunner().invoke(main, ["plan", str(path)])
+    assert "redis-slow (optional)" in told.stdout
+    assert "7m40s of traffic and breaks" in told.stdout
+    assert "are free" in told.stdout
+    assert "calm" in told.stdout
+    assert not (tmp_path / "asked").exists()
+
+    planned = json.loads(CliRunner().invoke(main, ["plan", "x", "--json"]).stdout)
+    assert planned["length_s"] == 460
+    assert planned["disk_bytes"] == sum(each["disk_bytes"] for each in planned["agenda"])
+    assert [each["experiment"] for each in planned["agenda"]] == ["normal", None, "redis-slow"]
+
+
+def test_a_wrong_day_is_not_planned(tmp_path: Path) -> None:
+    path = written(tmp_path, "agenda: [{experiment: normal}]\nschedule: {cron: 0 9 * *}")
+    told = CliRunner().invoke(main, ["plan", str(path)])
+    assert told.exit_code == 2
+    assert "x.yaml:3:" in told.stderr
+
+
 def test_a_wrong_name_is_told_with_the_nearest_right_one() -> None:
     with pytest.raises(UsageError) as caught:
         load_day("coupon-dorp")

@@ -93,6 +93,30 @@ def test_a_calendar_that_cannot_be_read_freezes_everything(tmp_path: Path, text:
     assert "cannot be read" in why(tmp_path, ["broken.ics"], datetime(2026, 11, 30, 3, tzinfo=UTC))
 
 
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        ("DTSTART;VALUE=DATE:20261224\r\nRRULE:FREQ=NEVER", "its RRULE makes no sense"),
+        ("DTSTART;VALUE=DATE:20261224\r\nRRULE:FREQ=DAILY;UNTIL=x", "its RRULE makes no sense"),
+        ("DTSTART;VALUE=DATE:20261224\r\nRRULE:FREQ=DAILY\r\nEXDATE:x", "EXDATE makes no sense"),
+        ("DTSTART;VALUE=DATE:20261399", "its DTSTART makes no sense"),
+        ("DTSTART;VALUE=DATE:20261224\r\nDTEND;VALUE=DATE:20261220", "it ends before it begins"),
+        ("X-NOTE:no time at all", "it has no DTSTART"),
+    ],
+)
+def test_an_event_whose_time_nobody_knows_freezes_everything(
+    tmp_path: Path, lines: str, problem: str
+) -> None:
+    whole = "BEGIN:VEVENT\r\nUID:2\r\nDTSTART;VALUE=DATE:20270101\r\nEND:VEVENT\r\n"
+    broken = f"BEGIN:VEVENT\r\nUID:1\r\nSUMMARY:Release\r\n{lines}\r\nEND:VEVENT\r\n"
+    head = "BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:x\r\n"
+    (tmp_path / "a.ics").write_text(f"{head}{whole}{broken}END:VCALENDAR\r\n")
+
+    told = why(tmp_path, ["a.ics"], datetime(2026, 11, 30, 3, tzinfo=UTC))
+    assert "cannot be read" in told
+    assert f"Release: {problem}" in told or f"Release: its {problem}" in told
+
+
 def test_a_calendar_that_is_not_there_freezes_everything(tmp_path: Path) -> None:
     assert "No such file" in why(tmp_path, ["gone.ics"], datetime(2026, 11, 30, tzinfo=UTC))
 

@@ -5,15 +5,17 @@ ScheduleState and files are real; a day is an object that ends when the test say
 
 import json
 import sqlite3
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from itertools import takewhile
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from gameday.calendar.entries import ScheduledDay, load_entries
+from gameday.calendar.launch import main as launch
 from gameday.calendar.launch import this_process
 from gameday.calendar.occurrences import Occurrence, occurrences
 from gameday.calendar.scheduler import Scheduler, next_of
@@ -21,8 +23,10 @@ from gameday.calendar.state import Look, OccurrenceRow, ScheduleState
 from gameday.core.errors import UnknownError
 from gameday.core.messages import Message
 from gameday.run import hold
+from tests.calendar.test_occurrences import BEGIN, END, by_others, in_zone
 from tests.matrices.scheduler_kills import kill_many
 
+__all__ = ["in_zone"]  # a fixture
 MONDAY = datetime(2026, 11, 30, 9, 0, tzinfo=UTC)
 SYSTEM = """name: own
 base_url: http://127.0.0.1:1
@@ -117,12 +121,12 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     ["Asia/Seoul", "America/New_York", "Europe/Berlin", "Australia/Lord_Howe",
      "America/Sao_Paulo", "Africa/Casablanca"],
 )  # fmt: skip
-def test_in_ten_years_each_occurrence_is_once_in_the_books(desk: Desk, zone: str) -> None:
-    entry = desk.day(
-        cron="30 2 * * SUN", timezone=zone, misfire="run_within 3h", at_most="3 per 4w"
-    )
-    at, end = datetime(2016, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, tzinfo=UTC)
-    begin = at
+def test_in_ten_years_each_occurrence_is_once_in_the_books(
+    desk: Desk, zone: str, in_zone: Callable[[str], None]
+) -> None:
+    cron = "30 2 1,15,29 * SUN"  # leap days too, and the Sundays on which clocks are changed
+    entry = desk.day(cron=cron, timezone=zone, misfire="run_within 3h", at_most="3 per 2w")
+    at, end = BEGIN, END
     desk.state._db.execute("PRAGMA synchronous = OFF")  # noqa: SLF001 - nobody pulls the plug here
     entries = load_entries([str(entry.path)])
     number = 0
@@ -135,10 +139,14 @@ def test_in_ten_years_each_occurrence_is_once_in_the_books(desk: Desk, zone: str
         coming = next(occurrences(entry.schedule, at)).at
         at = max(at, coming) + timedelta(minutes=number * 53 % 400)  # some are too late
 
-    wanted = [o.at_s for o in takewhile(lambda o: o.at < at, occurrences(entry.schedule, begin))]
+    in_zone(zone)
+    wanted = [int(each.timestamp()) for each in by_others(cron)]  # another library, another clock
     rows = {row.at_s: row for row in desk.state.rows() if row.state != "planned"}
     begun = [at_s for _, at_s in desk.begun]
     assert set(wanted) - set(rows) <= {wanted[-1]}  # the last may not have been looked at
+    assert {at_s for at_s in rows if at_s < END.timestamp()} <= set(wanted)
+    local = {datetime.fromtimestamp(at_s, entry.schedule.zone).date() for at_s in rows}
+    assert {date(year, 2, 29) for year in (2016, 2020, 2024)} <= local
     assert len(begun) == len(set(begun))
     assert {at_s for at_s, row in rows.items() if row.state == "finished"} == set(begun)
     assert all(str(row.why) for row in rows.values() if row.state == "skipped")
@@ -194,9 +202,9 @@ def test_a_year_of_minutes_that_were_missed_is_one_line_with_its_number(desk: De
     for _ in range(12):
         desk.look(MONDAY + timedelta(days=30))
     rows = desk.state.rows()
-    until = int((MONDAY + timedelta(days=30)).timestamp())
+    first, until = (int((MONDAY + timedelta(days=days)).timestamp()) for days in (0, 30))
 
-    assert sum(row.count for row in rows if row.at_s <= until) == 30 * 24 * 60
+    assert sum(row.count for row in rows if first < row.at_s <= until) == 30 * 24 * 60
     assert len(rows) < 40
 
 
@@ -230,6 +238,46 @@ def test_nothing_begins_that_nobody_has_agreed_to(desk: Desk) -> None:
     desk.look(MONDAY + timedelta(days=1, minutes=60))
 
     assert [state for state, _ in desk.states()[:2]] == ["skipped", "finished"]
+
+
+def test_what_was_due_before_a_file_was_known_is_told_and_does_not_begin(desk: Desk) -> None:
+    desk.day(misfire="run_within 30m")
+    desk.look(MONDAY + timedelta(minutes=61))
+    desk.look(MONDAY + timedelta(minutes=62))
+
+    assert not desk.begun
+    told = "it was due 1m before gameday knew of it: gameday day drop runs it now"
+    assert desk.states()[0] == ("skipped", told)
+    assert len(desk.said) == 1
+    assert [state for state, _ in desk.states()] == ["skipped", "planned"]
+
+
+def test_what_is_long_over_when_a_file_becomes_known_is_no_matter(desk: Desk) -> None:
+    desk.day(misfire="run_within 30m")
+    desk.look(MONDAY + timedelta(minutes=95))
+
+    assert [state for state, _ in desk.states()] == ["planned"]
+    assert not desk.said
+
+
+def test_looking_back_takes_what_was_due_before_the_file_was_known(desk: Desk) -> None:
+    desk.day(misfire="run_within 30m")
+    desk.scheduler.look_back = timedelta(minutes=10)
+    desk.look(MONDAY + timedelta(minutes=61))
+
+    assert len(desk.begun) == 1
+
+
+def test_a_file_that_becomes_known_within_its_window_begins_at_its_minute(desk: Desk) -> None:
+    entry = desk.day(window="2h", seed=4)
+    one = next(occurrences(entry.schedule, MONDAY))
+    assert one.start - one.at > timedelta(minutes=10)
+    desk.look(one.at + timedelta(minutes=5))
+    now_s = int((one.at + timedelta(minutes=5)).timestamp())
+    assert next(next_of(entry, desk.state, now_s, 1))[0] == one
+
+    desk.look(one.start)
+    assert [at_s for _, at_s in desk.begun] == [one.at_s]
 
 
 def test_one_target_has_one_day_at_a_time_and_the_other_waits_until_it_is_too_late(
@@ -271,6 +319,53 @@ def test_a_claim_of_a_killed_scheduler_is_taken_back_and_its_late_child_does_not
     assert not desk.state.begin("old", this_process(), row.at_s)
     assert len(desk.begun) == 1
     assert desk.states()[0][0] == "finished"
+
+
+def test_a_launch_that_cannot_write_its_log_gives_the_claim_back(
+    desk: Desk, tmp_path: Path
+) -> None:
+    entry = desk.day()
+    desk.look(MONDAY)
+    row = desk.state.rows("planned")[0]
+    assert desk.state.claim(row, entry.target, "t", this_process()) is None
+    log = tmp_path / "nowhere" / "log"
+    argv = [sys.executable, "-m", "gameday.calendar.launch"]
+    done = subprocess.run(
+        [*argv, str(desk.state.path), "t", str(log), "--", "true"], check=False, capture_output=True
+    )
+
+    assert done.returncode not in (0, 75)
+    assert desk.state.rows()[0].state == "claimed"  # the next look plans it again
+
+
+def test_a_day_that_cannot_be_started_has_an_end_and_says_why(desk: Desk, tmp_path: Path) -> None:
+    entry = desk.day()
+    desk.look(MONDAY)
+    row = desk.state.rows("planned")[0]
+    assert desk.state.claim(row, entry.target, "t", this_process()) is None
+    arguments = [str(desk.state.path), "t", str(tmp_path / "log"), "--", str(tmp_path / "none")]
+
+    assert launch(arguments) == 3
+    assert (desk.state.rows()[0].state, desk.state.rows()[0].exit_code) == ("finished", 3)
+    assert "cannot be started" in (tmp_path / "log").read_text()
+
+
+def test_a_state_that_was_removed_is_begun_anew_by_all_who_have_it_open(desk: Desk) -> None:
+    desk.day()
+    desk.look(MONDAY)
+    other = ScheduleState(desk.state.path)
+    assert not desk.state.is_anew()
+    desk.state.path.unlink()
+
+    assert desk.state.is_anew()
+    assert not desk.state.is_anew()
+    assert desk.state.rows() == []
+    assert other.is_anew()
+    desk.look(MONDAY + timedelta(minutes=50))
+    assert [row.state for row in other.rows()] == ["planned"]
+    desk.look(MONDAY + timedelta(minutes=61))
+    assert len(desk.begun) == 1
+    other.close()
 
 
 def test_an_edited_file_counts_and_what_it_has_no_more_is_recorded(desk: Desk) -> None:

@@ -68,6 +68,7 @@ def prometheus(
     port = free_port()
     options = [f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'db'}"]
     options += [f"--web.listen-address=127.0.0.1:{port}"]
+    options += ["--rules.alert.resend-delay=1s"]  # it finds its Alertmanager after some seconds
     if web:
         (folder / "web.yml").write_text(web)
         options += [f"--web.config.file={folder / 'web.yml'}"]

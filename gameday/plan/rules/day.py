@@ -7,6 +7,7 @@ from gameday.core.errors import FileError, UsageError
 from gameday.core.network.credentials import has_credentials
 from gameday.core.network.urls import Base
 from gameday.core.units import format_duration
+from gameday.plan.rules.schedule import of_schedule
 from gameday.spec.day import BreakItem, Condition, ExperimentItem
 from gameday.spec.day_files import LoadedDay
 from gameday.spec.inputs import FileWarning, Findings, LoadedExperiment, load_experiment
@@ -53,6 +54,7 @@ def of_day(
     yield from _agenda(loaded)
     yield from _length(loaded, found)
     yield from _conditions(loaded, system, by_file=by_file)
+    yield from of_schedule(loaded, system, by_file=by_file)
     yield from _no_credentials(loaded)
 
 

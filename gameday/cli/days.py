@@ -1,0 +1,154 @@
+"""Game days that are over or under way: found in the folder of the runs, listed, and reported."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from gameday.cli.drawing import SafeConsole, styled, table
+from gameday.cli.runs import COLOURS, TAIL
+from gameday.cli.terminal import echo, emit, one_line
+from gameday.cli.words import say, word
+from gameday.core import files, settings
+from gameday.core.errors import ExitCode, GamedayError, UsageError
+
+if TYPE_CHECKING:
+    from gameday.calendar.day_result import ReadDay
+
+FILES: Final = {"html": "day.html", "pdf": "day.pdf", "json": "day.json"}
+_VERDICTS: Final = {ExitCode.PASSED: "passed", ExitCode.INVALID: "failed"}
+
+
+def list_days(runs_dir: Path) -> list[Path]:
+    """Every day directory of a folder of runs, newest first; a link is none."""
+    from gameday.calendar.day_journal import DAYS, is_day_dir
+
+    if (runs_dir / DAYS).is_symlink():
+        return []
+    try:
+        found = [
+            path
+            for path in (runs_dir / DAYS).iterdir()
+            if not path.is_symlink() and is_day_dir(path)
+        ]
+    except OSError:
+        return []  # there was no day, or nobody may look: then its runs are not told of either
+    return sorted(found, key=lambda path: path.name, reverse=True)
+
+
+def find_day_dir(ref: str, runs_dir: Path) -> Path | None:
+    """The day directory that a reference means: a path, its name, or its last four characters."""
+    from gameday.calendar.day_journal import is_day_dir
+
+    found = list_days(runs_dir)
+    named = [path for path in found if ref in (path.name, path.name[-TAIL:])]
+    if len(named) > 1:
+        names = ", ".join(path.name for path in named)
+        raise UsageError(f"{ref!r} means more than one day: {names}", help="give the whole name")
+    if named:
+        return named[0]
+    return Path(ref) if "/" in ref and is_day_dir(Path(ref)) else None
+
+
+def read(folder: Path) -> "ReadDay":
+    """A day directory, with what is known while it is under way. Raises UnknownError."""
+    from gameday.calendar.day_presence import is_under_way
+    from gameday.calendar.day_result import read_day
+
+    return read_day(folder, under_way=is_under_way(folder))
+
+
+def as_json(days: Sequence[Path]) -> list[object]:
+    """Each day that can be read, as `runs --days --json` has it."""
+    told: list[object] = []
+    for folder in days:
+        try:
+            result = read(folder).result
+        except (GamedayError, OSError) as error:
+            told.append({"day": folder.name, "problem": str(error)})
+            continue
+        told.append(
+            {
+                "day": result.day,
+                "title": result.title,
+                "started_at": result.started_at,
+                "ended": result.ended,
+                "exit_code": result.exit_code,
+                "runs": [each.run for each in result.runs],
+            }
+        )
+    return told
+
+
+def print_days(days: Sequence[Path]) -> None:
+    """A table of the days, below that of the runs."""
+    shown = table()
+    for name in ("day", "runs", "verdict", "ended", "when"):
+        shown.add_column(say(f"col_{name}"), no_wrap=name == "day")
+    for folder in days:
+        try:
+            result = read(folder).result
+        except (GamedayError, OSError) as error:
+            shown.add_row(one_line(folder.name), "", "", one_line(str(error)), "")
+            continue
+        over = result.ended != "under_way"
+        code = next((each for each in _VERDICTS if each == result.exit_code), None)
+        verdict = ("unknown" if code is None else _VERDICTS[code]) if over else "under way"
+        ended = word(result.ended) if over else ""
+        begun = result.started_at[:16].replace("T", " ")
+        count, coloured = str(len(result.runs)), styled(word(verdict), COLOURS[verdict])
+        shown.add_row(one_line(folder.name), count, coloured, one_line(ended), one_line(begun))
+    SafeConsole().print(shown)
+
+
+def report_day(
+    folder: Path, form: str, output: str | None, *, status: str | None, owner: str | None
+) -> None:
+    """Write the report of a day in a form, or set its head. Raises UsageError, UnknownError."""
+    from gameday.calendar.day_presence import is_under_way
+    from gameday.calendar.day_report import FILE, write_day_report
+    from gameday.cli.report import change_head
+
+    if is_under_way(folder):
+        problem = f"the game day {folder.name} is under way: it writes its own report when it ends"
+        raise UsageError(problem, help="gameday stop ends it")
+    day, language = read(folder), settings.language()
+    if status is not None or owner is not None:
+        path = folder / FILE
+        if not path.exists() and not path.is_symlink():
+            write_day_report(day, language)
+        change_head(path, status, owner)
+    elif form == "md":
+        echo(str(write_day_report(day, language)))
+    else:
+        _write(folder, form, output, _made(day, form, language))
+
+
+def _made(day: "ReadDay", form: str, language: str) -> bytes:
+    """The report in a form that nobody edits. Raises UsageError."""
+    import os
+
+    from gameday.calendar.day_page import day_page
+    from gameday.report.html.pdf import printed
+
+    if form == "junit":
+        cure = "gameday report RUN --format junit, for each of its runs"
+        raise UsageError("a game day has no junit.xml of its own", help=cure)
+    if form == "json":
+        return day.result.to_bytes()
+    page = day_page(day, language)
+    return printed(page, os.environ) if form == "pdf" else page
+
+
+def _write(folder: Path, form: str, output: str | None, raw: bytes) -> None:
+    if output == "-":
+        if form == "pdf":
+            raise UsageError("-o -: a PDF is not shown in a terminal", help="name a file with -o")
+        emit(raw.decode())
+        return
+    path = Path(output) if output else folder / FILES[form]
+    try:
+        files.replace(path, [raw])
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(f"{path}: cannot be written: {why}", help="name a file with -o") from error
+    echo(str(path))
