@@ -29,10 +29,21 @@ def joined(*parts: Text | str) -> Text:
 
 def table(*heads: str, header: bool = True, padding: tuple[int, int] | None = None) -> Table:
     """A table without lines; a cell is a text, or one that is `styled`."""
-    made = Table(*heads, box=None, pad_edge=False, show_header=header)
+    made = _FoldingTable(*heads, box=None, pad_edge=False, show_header=header)
     if padding is not None:
         made.padding = padding
     return made
+
+
+class _FoldingTable(Table):
+    """A table whose cells are folded and never cut.
+
+    rich cuts a line that is a cell too wide, and counts the blank at its end by letters: where
+    letters are two cells wide, it cuts a word away.
+    """
+
+    def add_column(self, header: RenderableType = "", *args: Any, **options: Any) -> None:
+        super().add_column(header, *args, **{"overflow": "fold", **options})
 
 
 class _Drawn:

@@ -4,12 +4,14 @@ Only what people read on a screen goes through here. Errors stay English: they a
 quoted in tickets, and read by programs.
 """
 
+from datetime import timedelta
 from typing import Any, Final
 
 from gameday.cli.terminal import can_write
 from gameday.core import settings
 from gameday.core.language import ENGLISH
-from gameday.core.messages import Message, fill, known, templates
+from gameday.core.messages import Message, duration_text, fill, known, templates
+from gameday.core.units import format_duration
 
 _SAMPLES: Final = {"ko": "한국어"}
 
@@ -26,12 +28,33 @@ def say(id_: str, /, **values: Any) -> str:
     return fill(templates(language)[f"screen.{id_}"], values, language)
 
 
+def sentence(id_: str, /, **values: Any) -> str:
+    """A sentence of any section, by its whole id; a value may be a message itself."""
+    return Message(id_, **values).text(spoken())
+
+
+def in_words(message: Message | str) -> str:
+    """A message in the language of the screen; a text as it stands."""
+    return message.text(spoken()) if isinstance(message, Message) else message
+
+
+def duration(value: timedelta) -> str:
+    """A duration as people write it: `1m30s`, and "1분 30초" in Korean."""
+    return duration_text(format_duration(value), spoken())
+
+
 def word(value: object) -> str:
     """A status or verdict as a word of the language; as the code has it where there is none."""
     language = spoken()
     if language == ENGLISH:
         return str(value)
     return fill("{value!w}", {"value": str(value)}, language)
+
+
+def phase_word(phase: str) -> str:
+    """The phase of a run by its name; as the code has it where there is none."""
+    language = spoken()
+    return fill("{phase!p}", {"phase": phase}, language)
 
 
 def line(message: Message | None, english: str | None) -> str:

@@ -6,7 +6,8 @@ by name, as `str.format` does. A value may be a message itself, or a list, joine
 A value may be followed by a Korean particle, written last in its braces in the form that it has
 after a consonant: `{name:이}` is "Redis가", `{after_s:.1f이}` a number and its particle
 (`particles.py`). `{status!w}` is a status or verdict as a word of the language, where a value
-brings it as the code has it.
+brings it as the code has it; `{age!d}` a duration, `1m30s`, as the language writes it;
+`{phase!p}` the phase of a run by its name.
 """
 
 import re
@@ -110,6 +111,11 @@ class _Filler(Formatter):
     def convert_field(self, value: Any, conversion: Any) -> Any:
         if conversion == "w":
             return _STATUS.sub(self._word, str(value))
+        if conversion == "p":
+            name = str(value).strip("`")
+            return templates(self._language).get(f"phase.{name}", str(value))
+        if conversion == "d":
+            return duration_text(str(value), self._language)
         return super().convert_field(value, conversion)
 
     def format_field(self, value: Any, format_spec: str) -> str:
@@ -122,6 +128,19 @@ class _Filler(Formatter):
         return known.strip("*")
 
 
+def duration_text(text: str, language: str = "en") -> str:
+    """Every duration in a text as the language writes it: `1m30s` is "1분 30초" in Korean."""
+    words = templates(language)
+
+    def told(found: re.Match[str]) -> str:
+        parts = _SPAN_PART.findall(found[0])
+        return words["span.join"].join(fill(words[f"span.{unit}"], {"n": n}) for n, unit in parts)
+
+    return _SPAN.sub(told, text)
+
+
+_SPAN_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|d|h|m|s)", re.ASCII)
+_SPAN: Final = re.compile(rf"(?<![\w.])(?:{_SPAN_PART.pattern})+(?!\w)", re.ASCII)
 _STATUS: Final = re.compile(r"[A-Za-z_]+")
 _filler = cache(_Filler)
 
