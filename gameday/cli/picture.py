@@ -4,7 +4,7 @@
 sections where both tell the same.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import timedelta
 
 from rich.padding import Padding
@@ -226,17 +226,13 @@ def _asking(population: Population) -> Iterator[str]:
 def _expected(experiment: Experiment) -> Iterator[str]:
     expect = experiment.expect
     checks = expect.checks
-    if not isinstance(checks, str):
-        checks = ", ".join(checks)
-    yield sentence("show.checks", checks=sentence("show.checks_all") if checks == "all" else checks)
+    named = sentence("show.checks_all") if isinstance(checks, str) else ", ".join(checks)
+    yield sentence("show.checks", checks=named)
     for metric, texts in expect.threshold_texts.items():
         yield f"{metric}: {', '.join(texts)}"
     for alert in expect.alerts:
-        within = {"alert": alert.alert, "within": duration(alert.fires_within)}
-        if alert.resolves_within is None:
-            yield sentence("show.alert", **within)
-        else:
-            yield sentence("show.alert_resolves", **within, back=duration(alert.resolves_within))
+        name = {"alert": alert.alert}
+        yield _within("show.alert", "resolves", alert.fires_within, alert.resolves_within, name)
     others = expect.other_alerts
     if isinstance(others, str):
         yield sentence(f"show.other_alerts_{others}")
@@ -244,12 +240,18 @@ def _expected(experiment: Experiment) -> Iterator[str]:
         yield sentence("show.other_alerts", names=", ".join(others))
     if expect.recovers_within is not None:
         yield sentence("show.recovers", within=duration(expect.recovers_within))
-    for reaction in expect.reactions:
-        within = {"name": reaction.name, "within": duration(reaction.within)}
-        if reaction.back_within is None:
-            yield sentence("show.reaction", **within)
-        else:
-            yield sentence("show.reaction_back", **within, back=duration(reaction.back_within))
+    for each in expect.reactions:
+        yield _within("show.reaction", "back", each.within, each.back_within, {"name": each.name})
+
+
+def _within(
+    id_: str, over: str, within: timedelta, back: timedelta | None, named: Mapping[str, str]
+) -> str:
+    """What must come within a time, and be over within another, where that is asked for."""
+    values = {**named, "within": duration(within)}
+    if back is None:
+        return sentence(id_, **values)
+    return sentence(f"{id_}_{over}", **values, back=duration(back))
 
 
 def _playbook(inputs: Inputs) -> Iterator[str]:

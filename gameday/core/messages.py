@@ -7,7 +7,7 @@ A value may be followed by a Korean particle, written last in its braces in the 
 after a consonant: `{name:이}` is "Redis가", `{after_s:.1f이}` a number and its particle
 (`particles.py`). `{status!w}` is a status or verdict as a word of the language, where a value
 brings it as the code has it; `{age!d}` a duration, `1m30s`, as the language writes it;
-`{phase!p}` the phase of a run by its name.
+`{phase!p}` the phase of a run by its name, `{statuses!n}` numbers of statuses, `1 done`.
 """
 
 import re
@@ -110,7 +110,9 @@ class _Filler(Formatter):
 
     def convert_field(self, value: Any, conversion: Any) -> Any:
         if conversion == "w":
-            return _STATUS.sub(self._word, str(value))
+            return _STATUS.sub(self._word, str(value).strip("`"))
+        if conversion == "n":
+            return _COUNTED.sub(self._counted, str(value))
         if conversion == "p":
             name = str(value).strip("`")
             return templates(self._language).get(f"phase.{name}", str(value))
@@ -123,8 +125,12 @@ class _Filler(Formatter):
         shown = format(value, form)
         return shown + particle(shown, suffix) if suffix else shown
 
-    def _word(self, found: re.Match[str]) -> str:
-        known = templates(self._language).get(f"word.{found[0].lower()}", found[0])
+    def _counted(self, found: re.Match[str]) -> str:
+        words = templates(self._language)
+        return fill(words["count.status"], {"n": found[1], "status": self._word(found, 2)})
+
+    def _word(self, found: re.Match[str], group: int = 0) -> str:
+        known = templates(self._language).get(f"word.{found[group].lower()}", found[group])
         return known.strip("*")
 
 
@@ -142,6 +148,7 @@ def duration_text(text: str, language: str = "en") -> str:
 _SPAN_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|d|h|m|s)", re.ASCII)
 _SPAN: Final = re.compile(rf"(?<![\w.])(?:{_SPAN_PART.pattern})+(?!\w)", re.ASCII)
 _STATUS: Final = re.compile(r"[A-Za-z_]+")
+_COUNTED: Final = re.compile(r"(\d+) ([a-z_]+)")
 _filler = cache(_Filler)
 
 

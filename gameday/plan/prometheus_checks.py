@@ -88,8 +88,13 @@ async def _look(inputs: Inputs, system: System, client: Prometheus, clock: Clock
         *_down(targets),
     ]
     count = sum(len(group.rules) for group in groups)
-    seen = {"version": str(version), "scrape_s": scrape_s, "n": count}
-    text = Message("finding.prometheus", **seen, blur_ms=blur_ns / NS * 1000)
+    text = Message(
+        "finding.prometheus",
+        version=str(version),
+        scrape_s=scrape_s,
+        n=count,
+        blur_ms=blur_ns / NS * 1000,
+    )
     return Measured([*findings, Finding(NAME, "ok", text)], scrape_s)
 
 

@@ -204,8 +204,9 @@ async def _probe(proxy_name: str, proxy: ProxyState, way: _Way) -> tuple[Spot, F
     spot = replace(await look(address, clock, upstream), relayed=known is not None)
     name, shown = _name(proxy_name), f"{address[0]}:{address[1]}"
     if spot.protocol != "unknown" and spot.before_ms is not None:
-        seen = {"protocol": spot.protocol, "at": shown, "before_ms": spot.before_ms}
-        return spot, Finding(name, "ok", Message("finding.carries", **seen))
+        protocol, before_ms = spot.protocol, spot.before_ms
+        text = Message("finding.carries", protocol=protocol, at=shown, before_ms=before_ms)
+        return spot, Finding(name, "ok", text)
     if (await ask(address, PING, clock))[0].answer == "refused":
         cure = "is the address the one that can be reached from here?"
         return spot, Finding(name, "fail", f"nothing listens at {shown}", cure)

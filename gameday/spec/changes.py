@@ -139,8 +139,8 @@ class ProxyFlap(ProxyDown):
 
     def message(self) -> Message:
         some = Message("change.flap_jitter", jitter_ms=self.jitter_ms) if self.jitter_ms else ""
-        turns = {"proxy": self.proxy, "down_ms": self.down_ms, "up_ms": self.up_ms}
-        return Message("change.flap", **turns, some=some)
+        down_ms, up_ms = self.down_ms, self.up_ms
+        return Message("change.flap", proxy=self.proxy, down_ms=down_ms, up_ms=up_ms, some=some)
 
     @property
     def share_of_time(self) -> float:
@@ -204,8 +204,8 @@ class ExpireKeys(RedisChange):
     ttl_ms: int
 
     def message(self) -> Message:
-        values = {"share": self.share, "keys": repr(self.keys), "ttl_ms": self.ttl_ms}
-        return Message("change.expire", **values)
+        keys = repr(self.keys)
+        return Message("change.expire", share=self.share, keys=keys, ttl_ms=self.ttl_ms)
 
 
 @dataclass(frozen=True, slots=True)
