@@ -4,11 +4,13 @@ Only what people read on a screen goes through here. Errors stay English: they a
 quoted in tickets, and read by programs.
 """
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, Final
 
-from gameday.cli.terminal import can_write
+from gameday.cli.terminal import can_write, echo
 from gameday.core import settings
+from gameday.core.errors import ExitCode
 from gameday.core.language import ENGLISH
 from gameday.core.messages import Message, duration_text, fill, known, templates
 from gameday.core.units import format_duration
@@ -17,9 +19,22 @@ _SAMPLES: Final = {"ko": "한국어"}
 
 
 def spoken() -> str:
-    """The language of the screen: English where the terminal cannot write the chosen one."""
+    """The language of the screen: English, with a hint, where the terminal cannot write another."""
     language = settings.language()
-    return language if can_write(_SAMPLES.get(language, "")) else ENGLISH
+    if can_write(_SAMPLES.get(language, "")):
+        return language
+    _hint(language)
+    return ENGLISH
+
+
+@cache
+def _hint(language: str) -> None:
+    """Tell once why the screen is in English."""
+    echo(
+        f"note: this terminal cannot write the letters of `{language}`, so this is in English;"
+        " export LC_ALL=C.UTF-8 cures it",
+        err=True,
+    )
 
 
 def say(id_: str, /, **values: Any) -> str:
@@ -41,6 +56,16 @@ def in_words(message: Message | str) -> str:
 def duration(value: timedelta) -> str:
     """A duration as people write it: `1m30s`, and "1분 30초" in Korean."""
     return duration_text(format_duration(value), spoken())
+
+
+def weekday(at: datetime) -> str:
+    """The day of the week, short."""
+    return sentence(f"date.weekday_{at.weekday()}")
+
+
+def exit_meaning(code: int) -> str:
+    """The meaning of an exit code; "" for one that gameday does not end with."""
+    return sentence(f"exit.{code}") if code in list(ExitCode) else ""
 
 
 def word(value: object) -> str:

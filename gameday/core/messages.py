@@ -110,7 +110,9 @@ class _Filler(Formatter):
 
     def convert_field(self, value: Any, conversion: Any) -> Any:
         if conversion == "w":
-            return _STATUS.sub(self._word, str(value).strip("`"))
+            text = str(value).strip("`")
+            whole = templates(self._language).get(f"word.{text.lower()}")
+            return whole.strip("*") if whole is not None else _STATUS.sub(self._word, text)
         if conversion == "n":
             return _COUNTED.sub(self._counted, str(value))
         if conversion == "p":
