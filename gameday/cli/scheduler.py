@@ -205,9 +205,8 @@ def _print_next(
             [_translated(each) for each in (one.note, why) if each],
         )
         start = one.start.astimezone(asked.zone)
-        lines.add_row(
-            f"{weekday(start)} {start:%Y-%m-%d %H:%M %Z}", word, one_line("; ".join(notes))
-        )
+        when = f"{weekday(start)} {start:%Y-%m-%d %H:%M %Z}"
+        lines.add_row(when, word, one_line("; ".join(notes)))
     SafeConsole().print(lines)
 
 

@@ -205,8 +205,8 @@ async def _probe(proxy_name: str, proxy: ProxyState, way: _Way) -> tuple[Spot, F
     name, shown = _name(proxy_name), f"{address[0]}:{address[1]}"
     if spot.protocol != "unknown" and spot.before_ms is not None:
         protocol, before_ms = spot.protocol, spot.before_ms
-        text = Message("finding.carries", protocol=protocol, at=shown, before_ms=before_ms)
-        return spot, Finding(name, "ok", text)
+        seen = Message("finding.carries", protocol=protocol, at=shown, before_ms=before_ms)
+        return spot, Finding(name, "ok", seen)
     if (await ask(address, PING, clock))[0].answer == "refused":
         cure = "is the address the one that can be reached from here?"
         return spot, Finding(name, "fail", f"nothing listens at {shown}", cure)

@@ -67,6 +67,7 @@ def has_hangul(environment: Mapping[str, str], platform: str = sys.platform) -> 
                 env={**{n: environment[n] for n in _PASSED_ON if n in environment}, "HOME": "/"},
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
+                check=False,
                 timeout=_FONTS_S,
             )
         except (OSError, subprocess.TimeoutExpired):
