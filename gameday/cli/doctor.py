@@ -113,7 +113,6 @@ def container_engine() -> list[Finding]:
     import docker  # 0.2 s, needed by nothing else here
     import docker.errors
 
-    cure = "only needed for --stack compose: start Docker, or point DOCKER_HOST at it"
     try:
         client = docker.from_env(timeout=ENGINE_TIMEOUT_S)
         try:
@@ -122,10 +121,9 @@ def container_engine() -> list[Finding]:
         finally:
             client.close()
     except docker.errors.DockerException as error:
-        text = "no Docker engine answers"
-        if "Permission denied" in str(error):
-            text += ": permission denied"
-        return [Finding("container engine", "warn", text, cure)]
+        denied = "Permission denied" in str(error)
+        why = Message("finding.no_engine_permission" if denied else "finding.no_engine")
+        return [Finding("container engine", "warn", why, Message("finding.engine_cure"))]
     return [Finding("container engine", "ok", text)]
 
 

@@ -45,6 +45,11 @@ class _FoldingTable(Table):
     def add_column(self, header: RenderableType = "", *args: Any, **options: Any) -> None:
         super().add_column(header, *args, **{"overflow": "fold", **options})
 
+    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
+        while len(self.columns) < len(cells):  # rich makes those that are missing by itself
+            self.add_column()
+        super().add_row(*cells, **options)
+
 
 class _Drawn:
     """The file that rich writes on: what it writes is escaped already, the styles are its own."""

@@ -153,12 +153,12 @@ def test_a_template_says_where_a_particle_stands() -> None:
     assert say("ended.other", ended=7) == "7로 끝났다"
     inner = Message("count.users", n=3)
     promised = Message("check.no_over_issuance.promised", users=inner, stock=2000, beyond=1)
-    assert promised.text("ko") == "재고는 2,000개인데 사용자 3명이 보유 안내를 받음: 1건 초과"
+    assert promised.text("ko") == "재고는 2,000장인데 사용자 3명이 보유 응답을 받음: 1명 초과"
 
 
 def test_a_status_is_read_as_a_word_of_the_language() -> None:
     told = Message("check.playbook.steps", steps=Message("count.steps", n=2), statuses="1 done")
-    assert told.text("ko") == "2단계: 1 완료"
+    assert told.text("ko") == "플레이북 단계 2개: 완료 1개"
     assert told.text() == "2 steps: 1 done"
     unknown = Message("check.fault_injected.verdict", fault="f", injected="of tomorrow")
     assert unknown.text("ko") == "f 주입: of tomorrow"

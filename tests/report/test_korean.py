@@ -87,7 +87,7 @@ def texts_of_files(run_dir: Path) -> list[str]:
 def test_the_words_in_the_charts_are_korean(tmp_path: Path) -> None:
     run_dir = write_run(tmp_path / "run")
     write_report(run_dir, "ko")
-    shown = (run_dir / "charts" / "latency.svg").read_text()
+    shown = (run_dir / "charts" / "latency.ko.svg").read_text()
     assert "응답 시간 백분위" in shown
     assert "Latency percentiles" not in shown
 
