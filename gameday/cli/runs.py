@@ -34,7 +34,6 @@ RESULT = "result.json"
 LARGEST_BYTES = 64 * files.MIB  # a result has some 100 KB; bounds memory
 TAIL = 4  # so many last characters of a run's name are enough to mean it
 UNDER_WAY = "under way"
-NARROW = 60  # columns; in fewer, the name of a run would leave no room for what came of it
 COLOURS = {
     "passed": "green",
     "valid": "green",
@@ -131,14 +130,12 @@ def runs(ctx: click.Context, runs_dir: Path, *, as_json: bool) -> None:
         echo(say("no_runs", runs=runs_dir))
         return
     told = table()
-    console = SafeConsole()
-    whole_names = console.width >= NARROW
     for name in ("run", "experiment", "verdict", "ended", "when"):
-        told.add_column(say(f"col_{name}"), no_wrap=name == "run" and whole_names)
+        told.add_column(say(f"col_{name}"), no_wrap=name == "run")
     for each in lines:
         names = one_line(each.run), one_line(each.experiment)
         told.add_row(*names, _coloured(each.verdict), word(each.ended), each.when)
-    console.print(told)
+    SafeConsole().print(told)
 
 
 @runs.command()
