@@ -13,7 +13,7 @@ from typing import Final
 
 from gameday.calendar.day_result import ConditionOutcome, ItemOutcome, ReadDay
 from gameday.core.errors import UnknownError
-from gameday.core.messages import Message, known
+from gameday.core.messages import Message, duration_text, known
 from gameday.core.units import format_duration
 from gameday.judge.result import Result
 from gameday.report import format
@@ -148,8 +148,8 @@ def _agenda(read: ReadDay, say: Messages) -> list[Markup]:
         [
             _when(item.started_at, "%H:%M:%S"),
             _item(item, say),
-            Markup(format_duration(timedelta(seconds=round(item.planned_s)))),
-            _took(item),
+            _length(timedelta(seconds=round(item.planned_s)), say),
+            _took(item, say),
             _outcome(item, say),
             _link(item, say) if item.run else _NONE,
         ]
@@ -267,9 +267,13 @@ def _when(at: str, how: str = "%Y-%m-%d %H:%M:%S %Z") -> Markup:
         return _NONE
 
 
-def _took(item: ItemOutcome) -> Markup:
+def _took(item: ItemOutcome, say: Messages) -> Markup:
     try:
         took = datetime.fromisoformat(item.ended_at) - datetime.fromisoformat(item.started_at)
     except (ValueError, TypeError, OverflowError):
         return _NONE
-    return Markup(format_duration(timedelta(seconds=max(0, round(took.total_seconds())))))
+    return _length(timedelta(seconds=max(0, round(took.total_seconds()))), say)
+
+
+def _length(value: timedelta, say: Messages) -> Markup:
+    return Markup(duration_text(format_duration(value), say.language))

@@ -10,6 +10,7 @@ import click
 
 from gameday.cli.completion import complete_run
 from gameday.cli.terminal import echo
+from gameday.cli.words import sentence
 from gameday.core.clock import NS, SystemClock
 from gameday.core.errors import StuckFaultError, UsageError
 from gameday.core.network import event_loop
@@ -35,7 +36,7 @@ def ack(run: str | None, by: str | None) -> None:
     answer = event_loop.run(locks.send_order(found, locks.RunCommand("ack", who)))
     if not answer.ok:
         raise UsageError(f"run {found.run}: {answer.why}")
-    echo(f"run {found.run}: acknowledged by {who}")
+    echo(sentence("stop.acknowledged", run=found.run, by=who))
 
 
 @click.command()
@@ -57,7 +58,7 @@ def stop(run: str | None, *, everything: bool, reason: str | None, by: str | Non
         if not reason.strip():
             raise UsageError("--hold: the reason is empty", help='say why: --hold "REASON"')
         echo(str(hold.put(reason, who)))
-        echo("  gameday release lifts it")
+        echo(f"  {sentence('stop.release')}")
     every = everything or reason is not None
     wanted = _all_named(run)
     ended = _end_days(run, who) if every or not wanted else 0
@@ -69,10 +70,10 @@ def stop(run: str | None, *, everything: bool, reason: str | None, by: str | Non
     if not wanted:
         if reason is None:
             raise _none(run)
-        echo("no run is under way")
+        echo(sentence("stop.nothing"))
         return
     for each in wanted:
-        echo(f"run {each.run}: stopping …", err=True)
+        echo(sentence("stop.stopping", run=each.run), err=True)
     allowed = Allowed(host for each in wanted for host in each.allowed)
     tell_stopped(event_loop.run(stop_all(wanted, who), allowed))
 
@@ -84,7 +85,7 @@ def _end_days(day: str | None, who: str) -> int:
     found = [each for each in days_under_way() if day in (None, each.day, each.day[-4:])]
     for each in found:
         order_stop(each, who)
-        echo(f"game day {each.day}: nothing more is begun")
+        echo(sentence("stop.day", day=each.day))
     return len(found)
 
 
@@ -119,9 +120,9 @@ def tell_stopped(stopped: "Sequence[Stopped]") -> None:
     from gameday.run.stop_and_wait import SEALED
 
     for one in stopped:
-        how = ", by its reaper: its controller did not answer" if one.silent else ""
         if not one.left:
-            echo(f"run {one.run}: no fault is in, after {one.after_s:.2f} s{how}")
+            id_ = "stop.out_by_reaper" if one.silent else "stop.out"
+            echo(sentence(id_, run=one.run, after_s=one.after_s))
     stuck = [f"{name} of run {one.run}" for one in stopped for name in one.left]
     if stuck:
         is_sealed = any(SEALED in one.left for one in stopped)
@@ -160,7 +161,11 @@ def _none(run: str | None) -> UsageError:
 def release() -> None:
     """Let runs begin again after `gameday stop --hold`."""
     lifted = hold.release()
-    echo("nothing was on hold" if lifted is None else f"released; it was {lifted}")
+    echo(
+        sentence("stop.not_on_hold")
+        if lifted is None
+        else sentence("stop.released", hold=str(lifted))
+    )
 
 
 def me() -> str:

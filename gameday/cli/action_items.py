@@ -11,6 +11,7 @@ import click
 from gameday.cli.drawing import SafeConsole, styled, table
 from gameday.cli.options import runs_option
 from gameday.cli.terminal import echo, emit, one_line, warn
+from gameday.cli.words import sentence
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -45,10 +46,11 @@ def action_items(runs_dir: Path, *, only_open: bool, as_json: bool) -> None:
         emit(json.dumps([asdict(item_line(each)) for each in items], indent=1) + "\n")
         return
     if not items:
-        echo(f"no {'open ' if only_open else ''}action items in {runs_dir}")
+        echo(sentence("items.none_open" if only_open else "items.none", runs=str(runs_dir)))
         return
     today = datetime.fromtimestamp(wall_time_ns() / 1e9, UTC).date()
-    told = table("run", "state", "due", "owner", "type", "what is to be done")
+    heads = ("run", "state", "due", "owner", "type", "what")
+    told = table(*(sentence(f"items.{head}") for head in heads))
     for each in items:
         told.add_row(*_row(each, today))
     SafeConsole().print(told)
@@ -58,15 +60,17 @@ def _row(each: "RunItem", today: date) -> "list[str | Text]":
     item = each.item
     due = "-" if item.due is None else item.due.isoformat()
     late = each.is_overdue(today)
-    state = f"{each.state} by {each.by[-4:]}" if each.by else each.state
+    state = sentence(f"items_state.{each.state.replace(' ', '_')}")
+    if each.by:
+        state = sentence("items.by", state=state, run=each.by[-4:])
     title = one_line(item.title)
     if item.experiment and item.expect:
-        test = f"(test: {item.experiment}, {', '.join(item.expect)})"
+        test = sentence("items.test", experiment=item.experiment, expect=", ".join(item.expect))
         title = f"{title[:_LONGEST]} {one_line(test)[:_LONGEST]}"
     return [
         one_line(each.run)[-4:],
         styled(state, COLOURS[each.state]),
-        styled(f"{due} overdue" if late else due, "red" if late else ""),
+        styled(sentence("items.overdue", due=due) if late else due, "red" if late else ""),
         one_line(item.owner)[:40] or "-",
         item.type or "-",
         title[: 2 * _LONGEST],

@@ -16,7 +16,7 @@ import click
 from gameday.cli.options import DURATION, runs_option
 from gameday.cli.runs import find_run, list_runs, run_argument
 from gameday.cli.terminal import block, echo, emit, one_line, warn
-from gameday.cli.words import say, spoken
+from gameday.cli.words import say, sentence, spoken
 from gameday.core.errors import GamedayError, UsageError
 
 if TYPE_CHECKING:
@@ -256,7 +256,12 @@ def _show_episodes(
 ) -> None:
     from gameday.cli.drawing import SafeConsole, table
 
-    told = table("alert", "pending", "fired", "resolved", "in the run")
+    told = table(
+        *(
+            sentence(f"replay.{name}")
+            for name in ("alert", "pending", "fired", "resolved", "in_the_run")
+        )
+    )
     fired: dict[str, list[Any]] = {}
     for each in recorded:
         fired.setdefault(each.alert, []).append(each.fired_at_ns)
@@ -265,7 +270,7 @@ def _show_episodes(
         told.add_row(
             one_line(each.alert),
             *(_at(run, t) for t in (each.active_at_ns, each.fired_at_ns, each.resolved_at_ns)),
-            _at(run, then.pop(0)) if each.alert in fired and then else "not",
+            _at(run, then.pop(0)) if each.alert in fired and then else sentence("replay.not"),
         )
     for name, times in fired.items():
         for time_ns in times:
@@ -273,11 +278,13 @@ def _show_episodes(
     if told.row_count:
         SafeConsole().print(told)
     else:
-        echo("no alert would have been pending or firing")
+        echo(sentence("replay.none"))
 
 
 def _at(run: "RecordedRun", time_ns: int | None) -> str:
-    return "-" if time_ns is None else f"{run.evidence.seconds(time_ns):.1f} s"
+    if time_ns is None:
+        return "-"
+    return sentence("unit.s", n=f"{run.evidence.seconds(time_ns):.1f}")
 
 
 def _show_contract(held: "Sequence[AlertStatus]") -> None:
@@ -326,10 +333,10 @@ def _as_json(
 def _show_mutants(report: "MutationReport", share: float) -> None:
     for each in report.survivors:
         kind = f"{each.of.alert}: {each.kind}: {each.change}"
-        echo(f"{each.of.place}: nobody notices {block(one_line(kind))}")
-    runs = "1 run" if len(report.used) == 1 else f"{len(report.used)} runs"
-    noticed = len(report.outcomes) - len(report.survivors)
-    echo(f"{noticed} of {len(report.outcomes)} mutants are noticed by {runs}: {share:.1f} %")
+        echo(sentence("mutate.survivor", place=str(each.of.place), what=block(one_line(kind))))
+    noticed, runs = len(report.outcomes) - len(report.survivors), len(report.used)
+    counts = {"noticed": noticed, "all": len(report.outcomes), "n": runs, "share": share}
+    echo(sentence("mutate.sum_one" if runs == 1 else "mutate.sum", **counts))
 
 
 def _mutants_json(report: "MutationReport", share: float) -> str:

@@ -11,6 +11,7 @@ from gameday.cli.completion import complete_run
 from gameday.cli.options import lang_option, runs_option
 from gameday.cli.terminal import echo, warn
 from gameday.cli.words import say
+from gameday.core import settings
 from gameday.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -131,6 +132,7 @@ def console(
             tokens=_tokens(folder, known=box is not None),
             box=box,
             lingers=False,
+            language=settings.chosen_language(),
         )
     )
     event_loop.run(server.serve(tell_links))

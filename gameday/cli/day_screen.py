@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from gameday.cli.drawing import SafeConsole, styled, table
 from gameday.cli.terminal import echo, one_line
-from gameday.cli.words import line, spoken
+from gameday.cli.words import duration, line, spoken
 from gameday.core.messages import Message
 from gameday.core.units import format_duration
 
@@ -103,4 +103,4 @@ def took_text(item: "ItemOutcome") -> str:
         )
     except (ValueError, OverflowError):
         return "–"
-    return format_duration(timedelta(seconds=max(0, round((ended - begun).total_seconds()))))
+    return duration(timedelta(seconds=max(0, round((ended - begun).total_seconds()))))

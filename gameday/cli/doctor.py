@@ -11,7 +11,6 @@ import os
 import platform
 import sys
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 
 import click
@@ -19,9 +18,11 @@ import click
 from gameday.cli.drawing import SafeConsole, styled, table
 from gameday.cli.notify import say
 from gameday.cli.terminal import emit
+from gameday.cli.words import in_words, sentence
 from gameday.core import settings
 from gameday.core.errors import ExitCode, GamedayError, UsageError
 from gameday.core.files import is_file
+from gameday.core.messages import Message
 from gameday.core.settings.notify import anybody_is_told
 from gameday.plan.finding import Finding, Status
 from gameday.plan.machine import (
@@ -59,7 +60,7 @@ def doctor(*, as_json: bool, brief: bool, calibrate: bool) -> None:
     findings.append(_generator(measure=calibrate))
     healthy = all(finding.status != "fail" for finding in findings)
     if as_json:
-        told = [{k: v for k, v in asdict(each).items() if k != "usage"} for each in findings]
+        told = [{k: v for k, v in each.as_json().items() if k != "usage"} for each in findings]
         body = {"healthy": healthy, "findings": told}
         emit(json.dumps(body, indent=1) + "\n")
     elif brief:
@@ -72,16 +73,16 @@ def doctor(*, as_json: bool, brief: bool, calibrate: bool) -> None:
 def _show(findings: list[Finding], *, healthy: bool) -> None:
     colour = {"ok": "green", "warn": "yellow", "fail": "bold red"}
     told = table()
-    for heading in ("", "what", "found"):
-        told.add_column(heading, overflow="fold")
+    for heading in ("", sentence("doctor.what"), sentence("doctor.found")):
+        told.add_column(heading)
     for each in findings:
-        cure = f"\n→ {each.cure}" if each.cure else ""
-        mark = styled(each.status, colour[each.status])
-        told.add_row(mark, each.name, each.found + cure)
+        cure = f"\n→ {in_words(each.remedy)}" if each.cure else ""
+        mark = styled(sentence(f"doctor.{each.status}"), colour[each.status])
+        told.add_row(mark, in_words(each.title), in_words(each.what) + cure)
     console = SafeConsole()
     if findings:
         console.print(told)
-    console.print("this machine can run a game day" if healthy else "cure what fails, then again")
+    console.print(sentence("doctor.healthy" if healthy else "doctor.unhealthy"))
 
 
 def python() -> list[Finding]:
@@ -112,7 +113,6 @@ def container_engine() -> list[Finding]:
     import docker  # 0.2 s, needed by nothing else here
     import docker.errors
 
-    cure = "only needed for --stack compose: start Docker, or point DOCKER_HOST at it"
     try:
         client = docker.from_env(timeout=ENGINE_TIMEOUT_S)
         try:
@@ -121,10 +121,9 @@ def container_engine() -> list[Finding]:
         finally:
             client.close()
     except docker.errors.DockerException as error:
-        text = "no Docker engine answers"
-        if "Permission denied" in str(error):
-            text += ": permission denied"
-        return [Finding("container engine", "warn", text, cure)]
+        denied = "Permission denied" in str(error)
+        why = Message("finding.no_engine_permission" if denied else "finding.no_engine")
+        return [Finding("container engine", "warn", why, Message("finding.engine_cure"))]
     return [Finding("container engine", "ok", text)]
 
 
@@ -132,7 +131,7 @@ def on_hold() -> list[Finding]:
     """The hold, if somebody has said that nothing may be broken for now."""
     held = None if state_folder()[0].status == "fail" else hold.current()
     if held is None:
-        return [Finding("hold", "ok", "none")]
+        return [Finding("hold", "ok", Message("finding.none"))]
     return [Finding("hold", "warn", str(held), hold.CURE)]
 
 
@@ -143,9 +142,9 @@ def _generator(*, measure: bool) -> Finding:
     except GamedayError as error:
         return Finding("generator", "warn", error.message, "make sure that 127.0.0.1 can be bound")
     if found is None:
-        return Finding("generator", "ok", "not measured yet: gameday doctor --calibrate, in 5 s")
-    more = " or more" if found.reached_top else ""
-    return Finding("generator", "ok", f"one worker keeps {found.kept_per_s:.0f}/s{more}")
+        return Finding("generator", "ok", Message("finding.not_measured"))
+    id_ = "finding.keeps_more" if found.reached_top else "finding.keeps"
+    return Finding("generator", "ok", Message(id_, per_s=found.kept_per_s))
 
 
 def set_values() -> list[Finding]:
@@ -158,31 +157,37 @@ def set_values() -> list[Finding]:
         _there(
             name,
             each.value,
-            f"{_as_text(each.value)} ({': '.join(filter(None, (each.origin, each.where)))})",
+            Message(
+                "finding.setting",
+                value=_as_text(each.value),
+                origin=Message(f"finding.origin.{each.origin}"),
+                where=f": {each.where}" if each.where else "",
+            ),
         )
         for name, each in found.items()
     ]
 
 
-def _there(name: str, value: object, told: str) -> Finding:
+def _there(name: str, value: object, told: Message) -> Finding:
     if name == "system" and isinstance(value, str) and value and not is_file(Path(value)):
         return Finding(name, "warn", f"{told}: not there, or not a file", "mend it where it stands")
     return Finding(name, "ok", told)
 
 
-def _as_text(value: object) -> str:
+def _as_text(value: object) -> str | Message:
     listed = ", ".join(map(str, value)) if isinstance(value, list) else value
-    return "none" if listed in ("", None) else str(listed)
+    return Message("finding.none") if listed in ("", None) else str(listed)
 
 
 def notifications() -> list[Finding]:
     """The channels that runs are told to; that they take anything, `gameday notify` tries."""
     if not anybody_is_told(os.environ):
-        return [Finding("notifications", "ok", "nobody is told of runs")]
+        return [Finding("notifications", "ok", Message("finding.nobody_is_told"))]
     from gameday.report.notify import channels, environment_problems
 
     named = [each.name for each in channels(os.environ, say)]
-    found = f"runs are told to {', '.join(named) or 'nobody'}"
+    nobody = Message("finding.nobody_is_told")
+    found = Message("finding.told_to", names=", ".join(named)) if named else nobody
     problems = [
         Finding("notifications", "warn", str(problem), "mend it, then: gameday notify")
         for problem in environment_problems(os.environ)

@@ -6,15 +6,17 @@ what a terminal would obey. Pictures that are drawn again and again fall silent 
 """
 
 from collections.abc import Iterable
-from typing import Any, TextIO, cast
+from typing import Any, Final, TextIO, cast
 
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.live import Live
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
 
 from gameday.cli.terminal import Output, escaped, output
+
+NARROW: Final = 60  # columns
 
 
 def styled(text: str, style: str = "") -> Text:
@@ -29,10 +31,33 @@ def joined(*parts: Text | str) -> Text:
 
 def table(*heads: str, header: bool = True, padding: tuple[int, int] | None = None) -> Table:
     """A table without lines; a cell is a text, or one that is `styled`."""
-    made = Table(*heads, box=None, pad_edge=False, show_header=header)
+    made = _FoldingTable(*heads, box=None, pad_edge=False, show_header=header)
     if padding is not None:
         made.padding = padding
     return made
+
+
+class _FoldingTable(Table):
+    """A table whose cells are folded and never cut.
+
+    rich cuts a line that is a cell too wide, and counts the blank at its end by letters: where
+    letters are two cells wide, it cuts a word away. On a narrow terminal every column may wrap,
+    so that none of them takes the room of all others.
+    """
+
+    def add_column(self, header: RenderableType = "", *args: Any, **options: Any) -> None:
+        super().add_column(header, *args, **{"overflow": "fold", **options})
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        if options.max_width < NARROW:
+            for column in self.columns:
+                column.no_wrap = False
+        return super().__rich_console__(console, options)
+
+    def add_row(self, *cells: RenderableType | None, **options: Any) -> None:
+        while len(self.columns) < len(cells):  # rich makes those that are missing by itself
+            self.add_column()
+        super().add_row(*cells, **options)
 
 
 class _Drawn:

@@ -230,11 +230,13 @@ def _print_judged(judged: _Judged) -> None:
     if judged.error is not None:
         print_error(judged.error)
         return
+    from gameday.cli.words import sentence
+
     count = len(judged.warnings)
-    note = "" if not count else f", {count} warning" + "s" * (count > 1)
-    echo(f"ok  {judged.file}{note}")
+    note = sentence("validate.one" if count == 1 else "validate.some", n=count) if count else ""
+    echo(f"{sentence('validate.ok')}  {judged.file}{note}")
     for warning in judged.warnings:
-        echo(f"    warning: {warning}")
+        echo(f"    {sentence('validate.warning')}: {warning}")
 
 
 @click.command("list")
@@ -242,37 +244,58 @@ def _print_judged(judged: _Judged) -> None:
 def list_(as_json: bool) -> None:  # noqa: FBT001  click passes it by name
     """List the experiments that can be run, and the game days."""
     from gameday.spec.shipped import all_experiments
+    from gameday.spec.translations import translated
 
     rows = [_row(path) for path in all_experiments()]
     if as_json:
         emit(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
         return
     from gameday.cli.drawing import SafeConsole, joined, styled, table
+    from gameday.cli.words import sentence, spoken
 
     told = table()
-    told.add_column("experiment", no_wrap=True)
-    told.add_column("length", no_wrap=True, justify="right")
-    told.add_column("short", no_wrap=True, justify="right")
-    told.add_column("drill", no_wrap=True)
-    told.add_column("what happens: title, faults, playbook")
+    told.add_column(sentence("list.experiment"), no_wrap=True)
+    told.add_column(sentence("list.length"), no_wrap=True, justify="right")
+    told.add_column(sentence("list.short"), no_wrap=True, justify="right")
+    told.add_column(sentence("list.drill"), no_wrap=True)
+    told.add_column(sentence("list.what"))
     for row in rows:
         faults = styled("".join(f"\n{fault}" for fault in row.faults), "red")
         book = styled(f"\n{row.playbook}.md" if row.playbook else "", "green")
-        what = joined(row.title, faults, book)
-        drill = (row.drill or "–").replace(", ", "\n")
-        told.add_row(one_line(row.name), row.length, row.short or "–", drill, what)
+        what = joined(translated(row.title, spoken()), faults, book)
+        lengths = (_words_of(each) for each in (row.length, row.short or "–"))
+        told.add_row(one_line(row.name), *lengths, _drill_words(row.drill), what)
     SafeConsole().print(told)
     _list_days()
+
+
+def _words_of(length: str) -> str:
+    from gameday.cli.words import spoken
+    from gameday.core.messages import duration_text
+
+    return duration_text(length, spoken())
+
+
+def _drill_words(drill: str | None) -> str:
+    """`easy, 15 min` as two lines in the language of the screen."""
+    from gameday.cli.words import sentence
+
+    if drill is None:
+        return "–"
+    difficulty, _, minutes = drill.partition(", ")
+    length = sentence("list.minutes", n=minutes.removesuffix(" min"))
+    return f"{sentence(f'list.{difficulty}')}\n{length}"
 
 
 def _list_days() -> None:
     """Print the game days below the experiments."""
     from gameday.cli.drawing import SafeConsole, table
+    from gameday.cli.words import sentence
     from gameday.spec.day_files import all_days, load_day
 
     shown = table()
-    shown.add_column("game day", no_wrap=True)
-    shown.add_column("agenda")
+    shown.add_column(sentence("list.day"), no_wrap=True)
+    shown.add_column(sentence("list.agenda"))
     days = all_days()
     for path in days:
         try:

@@ -19,6 +19,7 @@ import click
 from gameday.cli.completion import complete_run
 from gameday.cli.options import allow_target, runs_option
 from gameday.cli.terminal import echo, one_line, warn
+from gameday.cli.words import sentence
 from gameday.core.errors import GamedayError, StuckFaultError, UsageError
 from gameday.core.files.private import state_dir
 from gameday.core.network import event_loop
@@ -159,7 +160,7 @@ def _of_one(folder: Path, mine: Mine, permitted: Permissions) -> Looked:
     looked = Looked(folder.name)
     read = provenance.read(folder, mine.key, mine.state, permitted.box)
     if controller_lives(read.journal):
-        echo(f"run {folder.name} is under way: left alone (gameday stop ends it)", err=True)
+        echo(sentence("heal.under_way", run=folder.name), err=True)
         return looked
     for note in read.notes:
         warn(f"{folder.name}/{note}")
@@ -328,7 +329,7 @@ def environment() -> dict[str, str]:
 def _show(looked: Sequence[Looked], runs_dir: Path) -> None:
     from gameday.cli.drawing import SafeConsole, table
 
-    told = table("run", "what", "gone", "why")
+    told = table(*(sentence(f"heal.{name}") for name in ("run", "what", "gone", "why")))
     for each in looked:
         for one in each.healed:
             word = "answered" if one.answered else _GONE[one.gone]
@@ -340,10 +341,6 @@ def _show(looked: Sequence[Looked], runs_dir: Path) -> None:
             echo(f"run {each.run}: {text}", err=True)
     quiet = sum(each.quiet for each in looked)
     if quiet:
-        echo(
-            f"{quiet} runs are not signed by you on this machine; they say themselves that nothing"
-            " is left, and were not looked at",
-            err=True,
-        )
+        echo(sentence("heal.foreign", n=quiet), err=True)
     if not told.row_count and not any(each.open for each in looked):
-        echo(f"nothing was left behind by {len(looked) - quiet} runs in {runs_dir}")
+        echo(sentence("heal.nothing", n=len(looked) - quiet, runs=str(runs_dir)))

@@ -13,6 +13,7 @@ from rich.console import Group
 from gameday.cli.drawing import SafeConsole, joined, styled
 from gameday.cli.screen import BAR_CELLS, traffic_line
 from gameday.cli.terminal import block
+from gameday.cli.words import in_words, sentence
 from gameday.traffic.forecast import traffic_end_s
 from gameday.traffic.k6.summary_text import Marks, summary_lines, time_text
 
@@ -36,9 +37,12 @@ class LoadScreen:
         self._end_s = traffic_end_s(load.experiment)
         self._live: Live | None = None
         self._said_s = 0.0
-        self._head = (
-            f"traffic to {load.system.base_url}: {', '.join(load.experiment.traffic)}, "
-            f"{self._end_s:g} s, {load.workers} worker{'s' * (load.workers > 1)}"
+        self._head = sentence(
+            "load.head_one" if load.workers == 1 else "load.head",
+            url=load.system.base_url,
+            scenarios=", ".join(load.experiment.traffic),
+            length_s=self._end_s,
+            n=load.workers,
         )
 
     def __enter__(self) -> Self:
@@ -64,7 +68,7 @@ class LoadScreen:
         share = min(t_s / self._end_s, 1.0) if self._end_s else 1.0
         filled = math.floor(share * BAR_CELLS)
         gone, rest = styled("━" * filled, "green"), styled("─" * (BAR_CELLS - filled), "dim")
-        return joined(gone, rest, f" {t_s:.0f} of {self._end_s:g} s")
+        return joined(gone, rest, f" {sentence('load.bar', at_s=t_s, end_s=self._end_s)}")
 
 
 def end_summary(verdict: "LoadResult", encoding: str | None) -> Iterator[str]:
@@ -72,7 +76,7 @@ def end_summary(verdict: "LoadResult", encoding: str | None) -> Iterator[str]:
     marks = Marks.for_encoding(encoding)
     yield ""
     yield from summary_lines(_metrics(verdict), verdict.held, marks)
-    yield "    GENERATOR"
+    yield f"    {sentence('load.generator')}"
     yield from (f"    {line}" for line in _generator(verdict, marks))
     yield ""
     yield _last(verdict)
@@ -92,58 +96,57 @@ def _metrics(verdict: "LoadResult") -> dict[str, Mapping[str, float]]:
 def _generator(verdict: "LoadResult", marks: Marks) -> Iterator[str]:
     """Lines that k6 does not have: they say if the traffic was what was asked for."""
     status, books = verdict.generator, verdict.summary
-    yield (
-        f"{status.status}: speaks up to {status.speaks_up_to_per_s:.6g}/s; dispatch lag "
-        f"p95={time_text(status.lag_p95_ms, marks)} p99={time_text(status.lag_p99_ms, marks)}"
+    yield sentence(
+        "load.status",
+        status=status.status,
+        per_s=f"{status.speaks_up_to_per_s:.6g}",
+        p95=time_text(status.lag_p95_ms, marks),
+        p99=time_text(status.lag_p99_ms, marks),
     )
-    yield from (f"  {reason}" for reason in status.reasons)
-    yield (
-        f"scheduled {books.scheduled} = started {books.started} + dropped {books.dropped} "
-        f"+ never started {books.never_started}"
-    )
-    yield (
-        f"started {books.started} = completed {books.completed} + failed {books.failed} "
-        f"+ interrupted {books.interrupted}"
-    )
+    yield from (f"  {reason}" for reason in map(in_words, status.reasons))
+    counts = {name: getattr(books, name) for name in _COUNTS}
+    yield sentence("load.scheduled", **counts)
+    yield sentence("load.started", **counts)
     if verdict.failures:
-        told = ", ".join(f"{why} {count}" for why, count in verdict.failures.items())
-        yield f"failed or dropped: {told}"
+        listed = ", ".join(f"{why} {count}" for why, count in verdict.failures.items())
+        yield sentence("load.failures", listed=listed)
     duration = books.metrics.get(INTENDED, {})
     censored = int(duration.get("censored", 0))
     if censored:
-        yield (
-            f"{censored} requests were open in the end: they count as the longest, and a figure "
-            f"among them is the least it can be ({marks.at_least})"
-        )
+        yield sentence("load.censored", n=censored, at_least=marks.at_least)
     if books.closed:
-        yield (
-            f"closed model ({', '.join(books.closed)}): latency is from the send, nothing was due "
-            "before; virtual users wait for answers, so a stall hides what was not asked meanwhile"
-        )
+        yield sentence("load.closed", scenarios=", ".join(books.closed))
+
+
+_COUNTS: Final = (
+    "scheduled",
+    "started",
+    "dropped",
+    "never_started",
+    "completed",
+    "failed",
+    "interrupted",
+)
 
 
 def _last(verdict: "LoadResult") -> str:
     """The line that says how it ended, and what follows."""
     sent = verdict.sent
-    early = {
-        "interrupted": f"interrupted ({sent.why}): the figures are of what was sent",
-        "threshold": f"ended early by {sent.why}",
-        "worker": f"a traffic worker died: {sent.why}",
-        "completed": "",
-    }
-    said = [text for text in (early[sent.ended], _judgement(verdict)) if text]
-    return "; ".join(said) or "done"
+    early = "" if sent.ended == "completed" else sentence(f"load.{sent.ended}", why=sent.why or "")
+    said = [text for text in (early, _judgement(verdict)) if text]
+    return "; ".join(said) or sentence("load.done")
 
 
 def _judgement(verdict: "LoadResult") -> str:
     crossed = [one for one in verdict.held if one.kept is False]
     unsure = [one for one in verdict.held if one.kept is None]
+    held = len(verdict.held)
     if crossed:
-        return f"crossed: {len(crossed)} of {len(verdict.held)} thresholds"
+        return sentence("load.crossed", n=len(crossed), all=held)
     if verdict.generator.status == "limited":
-        return "unknown: the generator was limited, so this says nothing of the system beyond it"
+        return sentence("load.limited")
     if not verdict.summary.completed:
-        return "unknown: not one request was answered as expected"
+        return sentence("load.nothing")
     if unsure:
-        return f"unknown: of {len(unsure)} of {len(verdict.held)} thresholds nobody can tell"
-    return f"kept: {len(verdict.held)} thresholds" if verdict.held else ""
+        return sentence("load.unsure", n=len(unsure), all=held)
+    return sentence("load.kept", n=held) if held else ""

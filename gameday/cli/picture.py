@@ -4,7 +4,8 @@
 sections where both tell the same.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import timedelta
 
 from rich.padding import Padding
 from rich.table import Table
@@ -12,8 +13,8 @@ from rich.table import Table
 from gameday.cli.drawing import SafeConsole, joined, styled
 from gameday.cli.drawing import table as new_table
 from gameday.cli.terminal import block
-from gameday.cli.words import say, spoken
-from gameday.core.units import format_duration, seconds
+from gameday.cli.words import duration, in_words, say, sentence, spoken
+from gameday.core.units import seconds
 from gameday.plan.blast_radius import touches
 from gameday.spec.experiment import (
     AnyScenario,
@@ -80,7 +81,7 @@ class Page:
             after = WIDTH - before - during
             around = self.plain("·")
             bar = joined(around * before, styled(self.plain("█") * during, "red"), around * after)
-            table.add_row(f"  {fault.id}", bar, f"{begin_s:g} to {stop_s:g} of {end_s:g} s")
+            table.add_row(f"  {fault.id}", bar, _span(begin_s, stop_s, end_s))
         self._heading(say("plan_timeline"))
         self._console.print(table)
 
@@ -105,19 +106,30 @@ def draw(inputs: Inputs) -> None:
     page = Page()
     page.head(experiment)
     touched = touches(experiment, inputs.system.system)
+    changes = ((each.fault, in_words(each.change.message())) for each in touched)
     for title, lines in (
-        ("traffic", traffic(experiment)),
-        ("steady state", (f"{each.name}: {each.expr}" for each in experiment.objectives)),
-        ("blast radius", (f"{each.fault}: {each.what}" for each in touched)),
-        ("expected", _expected(experiment)),
+        (say("plan_traffic"), traffic(experiment)),
         (
-            "stops early when",
-            (f"{guard.expr}, for {format_duration(guard.for_)}" for guard in experiment.abort_if),
+            sentence("show.steady_state"),
+            (f"{each.name}: {each.expr}" for each in experiment.objectives),
         ),
-        ("playbook", _playbook(inputs)),
+        (say("plan_blast"), (f"{fault}: {change}" for fault, change in changes)),
+        (say("plan_expected"), _expected(experiment)),
+        (say("plan_stops"), guards(experiment)),
+        (sentence("show.playbook"), _playbook(inputs)),
     ):
         page.section(title, lines)
     page.timeline(experiment)
+
+
+def guards(experiment: Experiment) -> Iterator[str]:
+    """What ends a run early."""
+    for guard in experiment.abort_if:
+        yield sentence("show.guard", expr=guard.expr, held=duration(guard.for_))
+
+
+def _span(begin_s: float, stop_s: float, end_s: float) -> str:
+    return sentence("show.span", begin_s=begin_s, stop_s=stop_s, end_s=end_s)
 
 
 def traffic(experiment: Experiment) -> Iterator[str]:
@@ -125,76 +137,88 @@ def traffic(experiment: Experiment) -> Iterator[str]:
     for name, scenario in experiment.traffic.items():
         yield f"{name}: {', '.join((_level(scenario), *_details(scenario)))}"
     campaign = experiment.campaign
-    users = f"users 0 to {campaign.users - 1}"
-    what = f" for {campaign.coupon}" if "coupon" in campaign.model_fields_set else ""
-    yield f"{_amount(experiment)}{what}, {users}"
+    named = "coupon" in campaign.model_fields_set
+    what = sentence("show.coupon", coupon=campaign.coupon) if named else ""
+    yield sentence("show.amount", amount=_amount(experiment), what=what, last=campaign.users - 1)
     if campaign.stock is not None:
-        yield f"{campaign.stock} coupons: {_sell_out(experiment)}"
+        yield sentence("show.stock", stock=campaign.stock, sell_out=_sell_out(experiment))
 
 
 def _amount(experiment: Experiment) -> str:
     """The number of requests; virtual users ask as often as they are answered."""
-    starts = f"{expected_starts(experiment):.0f} requests"
+    starts = sentence("show.requests", n=round(expected_starts(experiment)))
     asking = closed(experiment)
     if not asking:
         return starts
-    free = f"as many requests as virtual users get answered ({', '.join(asking)})"
-    return free if len(asking) == len(experiment.traffic) else f"{starts}, and {free},"
+    free = sentence("show.free_requests", scenarios=", ".join(asking))
+    if len(asking) == len(experiment.traffic):
+        return free
+    return sentence("show.some_free_requests", starts=starts, free=free)
 
 
 def _sell_out(experiment: Experiment) -> str:
     if closed(experiment):
-        return "when they are gone depends on how fast virtual users are answered"
+        return sentence("show.sold_out_unknown")
     sold_out = sell_out_s(experiment)
-    return "not all of them go" if sold_out is None else f"gone at about {sold_out:.0f} s"
+    if sold_out is None:
+        return sentence("show.never_sold_out")
+    return sentence("show.sold_out", at_s=round(sold_out))
 
 
 def _level(scenario: AnyScenario) -> str:
     """The rate, or the number of virtual users, and how it goes."""
     match scenario:
         case ConstantArrivalRate():
-            return f"{scenario.rate} for {format_duration(scenario.duration)}"
+            return _constant(str(scenario.rate), scenario.duration)
         case ConstantVus():
-            return f"{_vus(scenario.vus)} for {format_duration(scenario.duration)}"
+            return _constant(_vus(scenario.vus), scenario.duration)
         case RampingArrivalRate():
             first = str(scenario.startRate)
         case _:
             first = _vus(scenario.startVUs)
     stages = (
-        f"to {stage.target} in {format_duration(stage.duration)}" for stage in scenario.stages
+        sentence("show.stage", target=str(stage.target), length=duration(stage.duration))
+        for stage in scenario.stages
     )
     return ", ".join((first, *stages))
 
 
+def _constant(level: str, length: timedelta) -> str:
+    return sentence("show.constant", level=level, length=duration(length))
+
+
 def _vus(count: int) -> str:
-    return f"{count} VU{'' if count == 1 else 's'}"
+    return sentence("show.vu" if count == 1 else "show.vus", n=count)
 
 
 def _details(scenario: AnyScenario) -> Iterator[str]:
     """Everything about a scenario that is not the default."""
     if scenario.startTime:
-        yield f"from {format_duration(scenario.startTime)}"
+        yield sentence("show.start_time", at=duration(scenario.startTime))
     if isinstance(scenario, ByRate) and scenario.preAllocatedVUs is not None:
         first = scenario.preAllocatedVUs
         most = first if scenario.maxVUs is None else scenario.maxVUs
-        yield f"with {_vus(first)}" if most == first else f"with {first} to {_vus(most)}"
+        if most == first:
+            yield sentence("show.with_vus", vus=_vus(first))
+        else:
+            yield sentence("show.with_some_vus", first=first, vus=_vus(most))
     if scenario.sleep:
-        yield f"each sleeps {format_duration(scenario.sleep)} after an answer"
+        yield sentence("show.sleep", length=duration(scenario.sleep))
     yield from _asking(scenario.population)
     if scenario.retries is not None:
-        yield f"asks again after a timeout, at most {scenario.retries.at_most} times"
+        yield sentence("show.retries", n=scenario.retries.at_most)
 
 
 def _asking(population: Population) -> Iterator[str]:
     match population:
         case "once":
-            yield "each user at most once"
+            yield sentence("show.once")
         case Zipf():
-            yield f"users by Zipf's law ({population.zipf:g})"
+            yield sentence("show.zipf", zipf=population.zipf)
         case Bots():
-            yield f"{population.bots} users make {population.share:.0%} of them"
+            yield sentence("show.bots", bots=population.bots, share=population.share)
         case Same():
-            yield f"each user {population.same} times at once"
+            yield sentence("show.same", n=population.same)
         case "uniform":
             pass
 
@@ -202,28 +226,42 @@ def _asking(population: Population) -> Iterator[str]:
 def _expected(experiment: Experiment) -> Iterator[str]:
     expect = experiment.expect
     checks = expect.checks
-    yield f"checks: {checks if isinstance(checks, str) else ', '.join(checks)}"
+    named = sentence("show.checks_all") if isinstance(checks, str) else ", ".join(checks)
+    yield sentence("show.checks", checks=named)
     for metric, texts in expect.threshold_texts.items():
         yield f"{metric}: {', '.join(texts)}"
     for alert in expect.alerts:
-        resolves = alert.resolves_within
-        after = f", resolves within {format_duration(resolves)}" if resolves is not None else ""
-        yield f"{alert.alert} fires within {format_duration(alert.fires_within)}{after}"
+        name = {"alert": alert.alert}
+        yield _within("show.alert", "resolves", alert.fires_within, alert.resolves_within, name)
     others = expect.other_alerts
-    yield f"other alerts: {others if isinstance(others, str) else ', '.join(others) + ' allowed'}"
+    if isinstance(others, str):
+        yield sentence(f"show.other_alerts_{others}")
+    else:
+        yield sentence("show.other_alerts", names=", ".join(others))
     if expect.recovers_within is not None:
-        yield f"recovers within {format_duration(expect.recovers_within)}"
-    for reaction in expect.reactions:
-        back = reaction.back_within
-        after = "" if back is None else f", is over {format_duration(back)} after the fault"
-        yield f"{reaction.name} within {format_duration(reaction.within)}{after}"
+        yield sentence("show.recovers", within=duration(expect.recovers_within))
+    for each in expect.reactions:
+        yield _within("show.reaction", "back", each.within, each.back_within, {"name": each.name})
+
+
+def _within(
+    id_: str, over: str, within: timedelta, back: timedelta | None, named: Mapping[str, str]
+) -> str:
+    """What must come within a time, and be over within another, where that is asked for."""
+    values = {**named, "within": duration(within)}
+    if back is None:
+        return sentence(id_, **values)
+    return sentence(f"{id_}_{over}", **values, back=duration(back))
 
 
 def _playbook(inputs: Inputs) -> Iterator[str]:
     if inputs.playbook is None:
         return
     playbook = inputs.playbook.playbook
-    yield f"{playbook.head.name}, on {' or '.join(playbook.head.alerts)}"
+    on = sentence("show.or").join(playbook.head.alerts)
+    yield sentence("show.playbook_on", name=playbook.head.name, alerts=on)
     for step in playbook.steps:
-        undo = f", undone by {step.block.undo}" if step.block.undo else ""
-        yield f"{step.number}. {step.block.do or 'a person'}{undo}: {step.text}"
+        does = step.block.do or sentence("show.person")
+        if step.block.undo:
+            does = sentence("show.undone_by", does=does, undo=step.block.undo)
+        yield f"{step.number}. {does}: {translated(step.text, spoken())}"

@@ -13,15 +13,16 @@ from gameday.cli.completion import complete_day
 from gameday.cli.drawing import joined, styled
 from gameday.cli.drawing import table as new_table
 from gameday.cli.options import WhereOptions, on_stack, where
-from gameday.cli.picture import Page, traffic
+from gameday.cli.picture import Page, guards, traffic
 from gameday.cli.terminal import emit
-from gameday.cli.words import say
+from gameday.cli.words import in_words, say, sentence
 from gameday.core.clock import SystemClock
 from gameday.core.locks import is_locked
+from gameday.core.messages import Message
 from gameday.core.network import event_loop
 from gameday.core.stack_registry import STACKS, new_stack
 from gameday.plan import generator, machine
-from gameday.plan.blast_radius import Blast, Touch, blast
+from gameday.plan.blast_radius import BY_PERSON, Blast, Touch, blast
 from gameday.plan.finding import Finding, Status, as_error, failures, from_error
 from gameday.plan.offline_checks import RunConditions, before
 from gameday.plan.running_stack import standing
@@ -32,7 +33,6 @@ from gameday.spec.system import System
 from gameday.stacks.placeholders import asked_for
 from gameday.traffic.capacity import calibration
 
-WORDS: dict[Status, str] = {"ok": "ok", "warn": "warning", "fail": "problem"}
 COLOURS: dict[Status, str] = {"ok": "green", "warn": "yellow", "fail": "bold red"}
 MB = 1_000_000
 
@@ -51,17 +51,22 @@ class Plan:
 
     def as_json(self) -> object:
         touches = [{**asdict(t), "change": t.change.as_json()} for t in self.blast.touches]
+        acts = [_without_messages(asdict(act)) for act in self.blast.acts]
         return {
             "stack": self.question.stack,
             "fit": self.exit_code == 0,
             "exit_code": self.exit_code,
             "evidence": self.evidence,
             "lease_s": LEASE_S,
-            "plan": {**asdict(self.blast), "touches": touches},
+            "plan": {**asdict(self.blast), "touches": touches, "acts": acts},
             "override": self.override,
-            "findings": [asdict(each) for each in self.findings],
+            "findings": [each.as_json() for each in self.findings],
             **({"alertmanager": self.paste} if self.paste else {}),
         }
+
+
+def _without_messages(act: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in act.items() if not name.endswith("_it")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +173,7 @@ def _lock(system: System) -> Iterator[Finding]:
     if is_locked(path):
         yield from_error("target", locks.in_use(path))
     else:
-        yield Finding("target", "ok", "no run uses it")
+        yield Finding("target", "ok", Message("finding.target_free"))
 
 
 def _show(inputs: Inputs, made: Plan) -> None:
@@ -181,7 +186,7 @@ def _show(inputs: Inputs, made: Plan) -> None:
     page.section(say("plan_traffic"), [*traffic(experiment), at_most])
     page.timeline(experiment)
     page.section(say("plan_expected"), _expected(made.blast))
-    page.section(say("plan_stops"), made.blast.guards)
+    page.section(say("plan_stops"), guards(experiment))
     page.section(say("plan_length"), _length(made))
     if made.override:
         page.section(say("plan_override"), made.override.splitlines())
@@ -206,41 +211,45 @@ def _touched(told: Blast) -> Iterator[str]:
         groups.setdefault(each.fault, []).append(each)
     for fault, touches in groups.items():
         first = touches[0]
-        length_s = first.until_s - first.at_s
-        when = f"from {first.at_s:g} to {first.until_s:g} s ({length_s:g} s)"
-        yield f"{fault}: {first.kind}, {when}"
+        when = {"from_s": first.at_s, "to_s": first.until_s, "length_s": first.until_s - first.at_s}
+        yield sentence("plan.fault", fault=fault, kind=first.kind, **when)
         for each in touches:
-            yield f"\t{each.what}"
-            yield f"\tundone by: {each.undone_by}"
-    if groups:
-        yield f"should the run be killed, its reaper takes every fault out {LEASE_S:g} s later"
-    else:
-        yield "nothing is broken: only the traffic below"
+            yield f"\t{in_words(each.change.message())}"
+            yield f"\t{sentence('plan.undone_by', undo=each.change.undone_by())}"
+    yield sentence("plan.reaper", lease_s=LEASE_S) if groups else sentence("plan.nothing_broken")
 
 
 def _acts(told: Blast) -> Iterator[str]:
     for each in told.acts:
-        undo = f"undone by {each.undone_by}" if each.undone_by else "nothing takes it back"
-        yield f"{each.step}. {each.does}" + ("" if each.does == "a person acts" else f", {undo}")
+        if each.does == BY_PERSON:
+            yield f"{each.step}. {sentence('plan.by_person')}"
+            continue
+        values = {"step": each.step, "does": _act(each.does_it), "undo": _act(each.undone_by_it)}
+        yield sentence("plan.act" if each.undone_by else "plan.act_for_good", **values)
+
+
+def _act(act: Message | None) -> str:
+    return "" if act is None else in_words(act)
 
 
 def _expected(told: Blast) -> Iterator[str]:
     for each in told.alerts:
+        by = {"alert": each.alert, "fires_by_s": each.fires_by_s}
         resolves = each.resolves_by_s
-        after = f", is resolved by {resolves:g} s" if resolves is not None else ""
-        yield f"{each.alert} fires by {each.fires_by_s:g} s{after}"
+        if resolves is None:
+            yield sentence("plan.alert", **by)
+        else:
+            yield sentence("plan.alert_resolves", **by, resolves_by_s=resolves)
     if told.recovers_by_s is not None:
-        yield f"every objective holds again by {told.recovers_by_s:g} s at the latest"
+        yield sentence("plan.recovers", by_s=told.recovers_by_s)
 
 
 def _length(made: Plan) -> Iterator[str]:
     told = made.blast
-    start = "the start of the stack, " if made.question.starts else ""
-    yield (
-        f"{told.length_s:g} s of traffic; with {start}close, drain and audit "
-        f"at least {told.whole_s:.0f} s"
-    )
-    yield f"evidence: {made.evidence}, about {max(0.1, told.evidence_bytes / MB):.1f} MB"
+    id_ = "plan.length_starting" if made.question.starts else "plan.length"
+    yield sentence(id_, length_s=told.length_s, whole_s=told.whole_s)
+    size_mb = max(0.1, told.evidence_bytes / MB)
+    yield sentence("plan.evidence", folder=made.evidence, size_mb=size_mb)
 
 
 def _table(page: Page, findings: list[Finding]) -> Table:
@@ -250,8 +259,9 @@ def _table(page: Page, findings: list[Finding]) -> Table:
     table.add_column(overflow="fold")
     ranks: list[Status] = ["ok", "warn", "fail"]
     for each in sorted(findings, key=lambda finding: ranks.index(finding.status)):
-        cure = f"\n→ {each.cure}" if each.cure and each.status != "ok" else ""
-        mark = joined("  ", styled(WORDS[each.status], COLOURS[each.status]))
-        told = page.plain(each.found + cure)
-        table.add_row(mark, joined(styled(f"{each.name}:", "bold"), f" {told}"))
+        cure = f"\n→ {in_words(each.remedy)}" if each.cure and each.status != "ok" else ""
+        mark = joined("  ", styled(sentence(f"plan.{each.status}"), COLOURS[each.status]))
+        told = page.plain(in_words(each.what) + cure)
+        name = in_words(each.title)
+        table.add_row(mark, joined(styled(f"{name}:", "bold"), f" {told}"))
     return table

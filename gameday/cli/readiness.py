@@ -163,7 +163,8 @@ def _show_playbooks(report: "Readiness", console: "SafeConsole") -> None:
     heads = _Row(*(say(f"ready_{name}") for name in ("book", "state", "person", "bot")))
     rows = [row._replace(state=_state_word(row.state), kind=row.state) for row in rows]
     widths = [max(cell_len(row[n]) for row in [heads, *rows]) for n in range(1, 4)]
-    most = max(16, console.width - sum(widths) - 2 * len(widths))
+    # rich keeps room for the padding of both edges, which it does not print
+    most = max(16, console.width - sum(widths) - 2 * len(widths) - 2)
     told = table(*heads)
     for row in rows:
         fits = cell_len(row.name) <= most  # a Hangul syllable is two cells wide

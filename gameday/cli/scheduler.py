@@ -16,7 +16,7 @@ import click
 from gameday.cli.drawing import SafeConsole, styled, table
 from gameday.cli.options import DURATION, allow_target
 from gameday.cli.terminal import echo, emit, one_line, print_error, warn
-from gameday.cli.words import megabytes, spoken
+from gameday.cli.words import exit_meaning, megabytes, spoken, weekday
 from gameday.core.clock import NS, boot_id, boottime_ns, wall_time_ns
 from gameday.core.errors import ExitCode, GamedayError, UnknownError, UsageError
 from gameday.core.messages import Message
@@ -220,7 +220,8 @@ def _print_next(
             [_translated(each) for each in (one.note, why) if each],
         )
         start = one.start.astimezone(asked.zone)
-        lines.add_row(f"{start:%a %Y-%m-%d %H:%M %Z}", word, one_line("; ".join(notes)))
+        when = f"{weekday(start)} {start:%Y-%m-%d %H:%M %Z}"
+        lines.add_row(when, word, one_line("; ".join(notes)))
     SafeConsole().print(lines)
 
 
@@ -273,12 +274,12 @@ def _print_past(zone: tzinfo, rows: "list[OccurrenceRow]") -> None:
         why = _translated(row.why) if row.exit_code is None else _code(row.exit_code)
         if is_waiting:
             why = _translated(Message("schedule.in_use"))
-        lines.add_row(f"{at:%a %Y-%m-%d %H:%M %Z}", word, one_line(why))
+        lines.add_row(f"{weekday(at)} {at:%Y-%m-%d %H:%M %Z}", word, one_line(why))
     SafeConsole().print(lines)
 
 
 def _code(code: int) -> str:
-    meaning = next((each.meaning for each in ExitCode if each == code), "")
+    meaning = exit_meaning(code)
     return f"{code}: {meaning}" if meaning else str(code)
 
 

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from gameday.cli.drawing import SafeConsole, joined, styled
 from gameday.cli.terminal import block
-from gameday.cli.words import line, say, spoken, word
+from gameday.cli.words import line, phase_word, say, spoken, word
 from gameday.core.clock import NS, SystemClock
 from gameday.core.files.tail import Tail
 from gameday.core.messages import Value
@@ -145,7 +145,7 @@ def _phase(story: Story, event: events.Phase, t_ns: int) -> str:
         return say("ending_early")
     if limit_s is not None:
         return say("phase_limit", phase=event.phase, limit_s=limit_s)
-    return "" if event.service is not None else event.phase
+    return "" if event.service is not None else phase_word(event.phase)
 
 
 def _act(story: Story, event: events.Event) -> str:
@@ -245,7 +245,7 @@ def draw(story: Story, now_ns: int | None = None) -> RenderableType:
     if story.deadline_ns is not None:
         now_ns = story.t_ns if now_ns is None else now_ns
         limit = say("phase_left", left_s=max(0, story.deadline_ns - now_ns) / NS)
-    head.add_row(styled(story.clock(story.t_ns), "bold"), styled(story.phase + limit))
+    head.add_row(styled(story.clock(story.t_ns), "bold"), styled(phase_word(story.phase) + limit))
     if story.t0_ns and story.end_s:
         head.add_row("", _bar(story))
     if story.traffic is not None:

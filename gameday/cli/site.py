@@ -7,6 +7,7 @@ import click
 
 from gameday.cli.options import runs_option
 from gameday.cli.terminal import echo, warn
+from gameday.cli.words import sentence
 from gameday.core import settings
 from gameday.core.clock import wall_time_ns
 from gameday.core.errors import GamedayError, UsageError
@@ -42,9 +43,10 @@ def site(folder: Path, runs_dir: Path, system_file: str | None) -> None:
     readiness = _readiness(run_dirs, system_file)
     say, days = Messages(settings.language()), read_days(runs_dir)
     built = build_site(folder, found, say, readiness=readiness, days=days)
-    echo(f"{folder / 'index.html'}: {built.runs} runs, {built.made} of them written anew")
+    index = str(folder / "index.html")
+    echo(sentence("site_built.done", path=index, runs=built.runs, made=built.made))
     for run, why in found.left_out.items():
-        echo(f"left out: {run}: {why}", err=True)
+        echo(sentence("trend.left_out", run=run, why=why), err=True)
 
 
 def _must_be_apart(folder: Path, runs_dir: Path) -> None:

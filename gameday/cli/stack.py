@@ -15,6 +15,7 @@ import click
 from gameday.cli.options import ProjectOptions, own_project, own_project_options
 from gameday.cli.screen import progress_line
 from gameday.cli.terminal import echo, warn
+from gameday.cli.words import sentence
 from gameday.core.clock import NS, SystemClock
 from gameday.core.errors import ExitCode, UsageError
 from gameday.core.network import event_loop
@@ -72,7 +73,7 @@ def up(**options: Any) -> None:
     loaded, project = load_system(find_system(asked.system)), own_project(asked)
     clock = SystemClock()
     begun_ns = clock.now_ns()
-    echo(f"starting {loaded.system.name} …", err=True)
+    echo(sentence("stack.starting", name=loaded.system.name), err=True)
     if replicas > 1 and not STACKS[stack].in_containers:
         raise UsageError(f"the {stack} stack has one replica", help="--stack compose can have more")
     if project is not None:
@@ -115,9 +116,9 @@ def down() -> None:
     with free:
         kept = event_loop.run(take_down())
     if kept is None:
-        echo("no stack is kept running")
+        echo(sentence("stack.none"))
     else:
-        echo(f"{kept.name} is down")
+        echo(sentence("stack.down", name=kept.name))
 
 
 def print_addresses(running: Running, took_s: float, named: str | None = None) -> None:
@@ -135,14 +136,15 @@ def print_addresses(running: Running, took_s: float, named: str | None = None) -
     for name, url in running.direct.items():
         place = urlsplit(url).netloc.rpartition("@")[2]
         rows.append((name, f"{place}  {running.binaries[name]}"))
-    echo(f"{system.name} is up after {took_s:.1f} s")
+    echo(sentence("stack.up", name=system.name, took_s=took_s))
     for name, text in rows:
         echo(f"  {name:<12} {text}")
     token = "" if running.token_file is None else "  (and the token for changes on toxiproxy)"
     echo(f"  {'passwords':<12} {_short(stack_file())}{token}")
     which = "" if running.project is None else " --stack compose"
     which += "" if named is None else f" --system {shlex.quote(named)}"
-    echo(f"next: gameday run EXPERIMENT --reuse{which}; in the end: gameday down")
+    run, down = f"gameday run EXPERIMENT --reuse{which}", "gameday down"
+    echo(sentence("stack.next", run=run, down=down))
 
 
 def _short(path: Path) -> str:
@@ -165,7 +167,7 @@ async def _interruptible(work: Coroutine[None, None, T]) -> T:
     try:
         return await task
     except asyncio.CancelledError:
-        echo("stopped; nothing is left running", err=True)
+        echo(sentence("stack.stopped"), err=True)
         raise SystemExit(ExitCode.ABORTED) from None
 
 

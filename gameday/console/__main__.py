@@ -38,6 +38,7 @@ def settings_of(order: LaunchOrder) -> ConsoleSettings:
         tokens={role: token for role, token in tokens.items() if token},
         box=Box.of(order.box) if order.box else None,
         lingers=order.lingers,
+        language=order.language,
     )
 
 

@@ -123,7 +123,14 @@ class Console:
     """One session's console: its feed, its sessions, and the way to the run."""
 
     def __init__(
-        self, feed: Feed, sessions: Sessions, control: ControlLine, port: int, *, secure: bool
+        self,
+        feed: Feed,
+        sessions: Sessions,
+        control: ControlLine,
+        port: int,
+        *,
+        secure: bool,
+        language: str | None = None,
     ) -> None:
         self.feed = feed
         self.sessions = sessions
@@ -140,7 +147,7 @@ class Console:
         self.left_ns = self.clock.now_ns()
         self._orders: deque[int] = deque()
         self.tries: dict[tuple[str, ConsoleRole | None], deque[int]] = {}
-        self._assets = assets()
+        self._assets = assets(language)
 
     def app(self, hosts: frozenset[str]) -> ASGIApp:
         """The whole application, behind its gate."""

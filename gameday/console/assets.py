@@ -22,8 +22,11 @@ INDEX: Final = "index.html"
 LANGUAGES: Final = "locale/languages.json"
 
 
-def assets() -> Mapping[str, bytes]:
-    """Every file of the page by its path, and the list of the languages that there are."""
+def assets(language: str | None = None) -> Mapping[str, bytes]:
+    """Every file of the page by its path, and the languages: those that there are, the chosen one.
+
+    `language` was chosen for the server: it comes before what a browser asks for.
+    """
     found = {
         str(path.relative_to(PAGE)): path.read_bytes()
         for path in sorted(PAGE.rglob("*"))
@@ -35,7 +38,8 @@ def assets() -> Mapping[str, bytes]:
         if path.suffix in TYPES
     }
     languages = sorted(path.stem for path in (PAGE / "locale").glob("*.json"))
-    return {**found, LANGUAGES: json.dumps(languages).encode()}
+    told = {"known": languages, "chosen": language}
+    return {**found, LANGUAGES: json.dumps(told).encode()}
 
 
 def type_of(name: str) -> str:

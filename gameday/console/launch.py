@@ -18,6 +18,7 @@ from typing import Final
 from gameday.console.access import ConsoleRole, new_token
 from gameday.console.server import ConsoleLinks
 from gameday.console.settings import ListenSettings
+from gameday.core import settings
 from gameday.core.clock import NS, SystemClock
 from gameday.core.errors import StackError
 from gameday.core.json_objects import plain, read_object
@@ -42,6 +43,7 @@ class LaunchOrder:
     observer: str = ""
     box: str = ""
     lingers: bool = True
+    language: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ def launch(
         cert=listen.cert,
         key=listen.key,
         box=box.text if box is not None else "",
+        language=settings.chosen_language(),
         facilitator=tokens.get(ConsoleRole.FACILITATOR, ""),
         trainee=tokens.get(ConsoleRole.TRAINEE, ""),
         observer=tokens.get(ConsoleRole.OBSERVER, ""),

@@ -38,7 +38,8 @@ class ConsoleLinks:
 class ConsoleSettings:
     """One console: the run that it shows, its tokens by role, and the drill's box.
 
-    `lingers` says that it ends by itself some time after the run and the last page.
+    `lingers` says that it ends by itself some time after the run and the last page. `language` is
+    the one that the page is in until a person switches; None: that of the browser.
     """
 
     run_dir: Path
@@ -46,6 +47,7 @@ class ConsoleSettings:
     tokens: Mapping[ConsoleRole, str]
     box: Box | None = None
     lingers: bool = True
+    language: str | None = None
 
 
 class ConsoleServer:
@@ -64,6 +66,7 @@ class ConsoleServer:
             ControlLine(settings.run_dir, settings.box),
             port,
             secure=self._tls is not None,
+            language=settings.language,
         )
         self.links = _links(settings, port, self._tls)
         self.console.links = {

@@ -6,7 +6,8 @@ by name, as `str.format` does. A value may be a message itself, or a list, joine
 A value may be followed by a Korean particle, written last in its braces in the form that it has
 after a consonant: `{name:이}` is "Redis가", `{after_s:.1f이}` a number and its particle
 (`particles.py`). `{status!w}` is a status or verdict as a word of the language, where a value
-brings it as the code has it.
+brings it as the code has it; `{age!d}` a duration, `1m30s`, as the language writes it;
+`{phase!p}` the phase of a run by its name, `{statuses!n}` numbers of statuses, `1 done`.
 """
 
 import re
@@ -109,7 +110,16 @@ class _Filler(Formatter):
 
     def convert_field(self, value: Any, conversion: Any) -> Any:
         if conversion == "w":
-            return _STATUS.sub(self._word, str(value))
+            text = str(value).strip("`")
+            whole = templates(self._language).get(f"word.{text.lower()}")
+            return whole.strip("*") if whole is not None else _STATUS.sub(self._word, text)
+        if conversion == "n":
+            return _COUNTED.sub(self._counted, str(value))
+        if conversion == "p":
+            name = str(value).strip("`")
+            return templates(self._language).get(f"phase.{name}", str(value))
+        if conversion == "d":
+            return duration_text(str(value), self._language)
         return super().convert_field(value, conversion)
 
     def format_field(self, value: Any, format_spec: str) -> str:
@@ -117,12 +127,30 @@ class _Filler(Formatter):
         shown = format(value, form)
         return shown + particle(shown, suffix) if suffix else shown
 
-    def _word(self, found: re.Match[str]) -> str:
-        known = templates(self._language).get(f"word.{found[0].lower()}", found[0])
+    def _counted(self, found: re.Match[str]) -> str:
+        words = templates(self._language)
+        return fill(words["count.status"], {"n": found[1], "status": self._word(found, 2)})
+
+    def _word(self, found: re.Match[str], group: int = 0) -> str:
+        known = templates(self._language).get(f"word.{found[group].lower()}", found[group])
         return known.strip("*")
 
 
+def duration_text(text: str, language: str = "en") -> str:
+    """Every duration in a text as the language writes it: `1m30s` is "1분 30초" in Korean."""
+    words = templates(language)
+
+    def told(found: re.Match[str]) -> str:
+        parts = _SPAN_PART.findall(found[0])
+        return words["span.join"].join(fill(words[f"span.{unit}"], {"n": n}) for n, unit in parts)
+
+    return _SPAN.sub(told, text)
+
+
+_SPAN_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|d|h|m|s)", re.ASCII)
+_SPAN: Final = re.compile(rf"(?<![\w.])(?:{_SPAN_PART.pattern})+(?!\w)", re.ASCII)
 _STATUS: Final = re.compile(r"[A-Za-z_]+")
+_COUNTED: Final = re.compile(r"(\d+) ([a-z_]+)")
 _filler = cache(_Filler)
 
 

@@ -6,6 +6,7 @@ sentence is kept anywhere else, so that the plan cannot differ from what is done
 
 from dataclasses import dataclass, replace
 
+from gameday.core.messages import Message
 from gameday.core.units import format_duration, seconds
 from gameday.plan.rules.deadlines import fault_of, recovers_s
 from gameday.plan.traffic_size import evidence_bytes, peak_per_s
@@ -33,12 +34,17 @@ class Touch:
 
 @dataclass(frozen=True, slots=True)
 class Act:
-    """One step of the playbook: its action, and what takes it back ("" where nothing does)."""
+    """One step of the playbook: its action, and what takes it back ("" where nothing does).
+
+    `does_it` and `undone_by_it` say both in any language; None where a person acts, or nothing.
+    """
 
     step: int
     text: str
     does: str
     undone_by: str
+    does_it: Message | None = None
+    undone_by_it: Message | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,7 @@ class Blast:
     evidence_bytes: int
 
 
+BY_PERSON = "a person acts"
 START_S = 5.0
 """About what the embedded stack takes to be up."""
 
@@ -126,8 +133,8 @@ def touches(experiment: Experiment, system: System) -> tuple[Touch, ...]:
             on=fault.on,
             at_s=seconds(fault.at),
             until_s=seconds(fault.at + fault.duration),
-            what=change.describe(),
-            undone_by=change.undone_by(),
+            what=change.message().text(),
+            undone_by=change.undone_by().text(),
             change=change,
         )
         for fault in sorted(experiment.method, key=lambda fault: fault.at)
@@ -143,19 +150,28 @@ def _at_its_proxy(change: Change, system: System) -> Change:
 
 
 def _act(step: Step, system: System) -> Act:
-    does = "a person acts" if step.block.do is None else _request(step.block.do, system)
-    undo = "" if step.block.undo is None else _request(step.block.undo, system)
-    return Act(step.number, step.text, does, undo)
+    does, undo = (_request(each, system) for each in (step.block.do, step.block.undo))
+    return Act(
+        step.number,
+        step.text,
+        does.text() if does else BY_PERSON,
+        undo.text() if undo else "",
+        does,
+        undo,
+    )
 
 
-def _request(action: str, system: System) -> str:
+def _request(action: str | None, system: System) -> Message | None:
     """An action by its name, with the request it is where the system file has it."""
+    if action is None:
+        return None
     if action in system.scale:
         count = system.scale[action]
-        some = f"{count} replica{'' if count == 1 else 's'}"
-        return f"{action} (the service gets {some}, where the stack can)"
+        return Message("plan.scale_one" if count == 1 else "plan.scale", action=action, n=count)
     found = system.actions.get(action)
-    return action if found is None else f"{action} ({found.method} {found.path})"
+    if found is None:
+        return Message("plan.action", action=action)
+    return Message("plan.request", action=action, method=found.method, path=found.path)
 
 
 def _deadline(experiment: Experiment, alert: ExpectedAlert) -> Deadline:

@@ -10,22 +10,44 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gameday.core.errors import GamedayError, StackError, UnknownError, UsageError
+from gameday.core.messages import Message, templates
 
 Status = Literal["ok", "warn", "fail"]
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One check before a run: subject, status, text, and the cure ("" if none is needed).
+    """One check before a run: subject, status, what was found, and the cure ("" if none is needed).
 
-    `usage` marks a failure that is not the stack's: a file, an option, or another run.
+    `usage` marks a failure that is not the stack's: a file, an option, or another run. What is
+    well is a message; what is not may be an error's own words, which are English.
     """
 
     name: str
     status: Status
-    found: str
-    cure: str = ""
+    what: Message | str
+    remedy: Message | str = ""
     usage: bool = False
+
+    @property
+    def found(self) -> str:
+        """The text in English."""
+        return str(self.what)
+
+    @property
+    def cure(self) -> str:
+        """The cure in English."""
+        return str(self.remedy)
+
+    @property
+    def title(self) -> Message | str:
+        """The subject in words; the name itself where it is a place in a file, or a setting."""
+        id_ = f"finding.name.{self.name.replace(' ', '_').strip('-')}"
+        return Message(id_) if id_ in templates() else self.name
+
+    def as_json(self) -> dict[str, object]:
+        named = {name: getattr(self, name) for name in ("name", "status", "found", "cure")}
+        return {**named, "usage": self.usage}
 
 
 def failures(findings: Iterable[Finding]) -> list[Finding]:

@@ -8,6 +8,7 @@ schedule is measured again, and that counts.
 from collections.abc import Iterator
 from typing import Final
 
+from gameday.core.messages import Message
 from gameday.plan.finding import Finding
 from gameday.spec.experiment import Experiment
 from gameday.spec.inputs import Inputs
@@ -63,31 +64,31 @@ def _finding(inputs: Inputs, short: Shortfall, *, force: bool) -> Finding:
 
 def _fine(asked: Demand, machine: Machine, short: set[str]) -> Iterator[Finding]:
     """Findings about the resources that are sufficient."""
-    text = f"{asked.open_most} if nothing is answered in time"
-    if asked.open_most == MOST_OPEN:
-        text += f"; {MOST_OPEN} is the most, starts beyond it are dropped as system-saturated"
-    yield Finding("open requests", "ok", text)
+    at_most = asked.open_most == MOST_OPEN
+    id_ = "finding.open_requests_most" if at_most else "finding.open_requests"
+    yield Finding("open requests", "ok", Message(id_, n=asked.open_most))
     if "open files" not in short:
-        limit = "no limit" if machine.files is None else f"up to {machine.files}"
+        no_limit = Message("finding.no_limit")
+        limit = no_limit if machine.files is None else Message("finding.up_to", n=machine.files)
         needed = asked.open_most + SPARE_FILES
-        yield Finding("open files", "ok", f"{limit}, {needed} are needed at most")
+        yield Finding("open files", "ok", Message("finding.needed", limit=limit, n=needed))
     if "own ports" not in short and machine.ports is not None:
-        text = f"{machine.ports} ports for connections to one address, {asked.open_most} are needed"
-        yield Finding("own ports", "ok", f"{text} at most")
+        text = Message("finding.own_ports", ports=machine.ports, n=asked.open_most)
+        yield Finding("own ports", "ok", text)
 
 
 def _rate(experiment: Experiment, asked: Demand, machine: Machine, *, shared: bool) -> Finding:
     """The highest rate beside what the workers that it takes keep, measured here or elsewhere."""
-    kept, by_whom = machine.kept_per_s, "this machine was measured to keep"
+    kept, by_whom = machine.kept_per_s, Message("finding.kept_here")
     if kept is None:
         workers = min(workers_for(asked), workers_at_hand(asked, shared=shared))
         kept = workers * ASSUMED_PER_S
-        by_whom = "one worker keeps" if workers == 1 else f"{workers} workers keep"
-        by_whom += ", where nothing was measured, about"
-    text = f"at most {asked.peak_per_s:g} requests a second; {by_whom} {kept:.0f}"
+        one = Message("finding.kept_by_one")
+        by_whom = one if workers == 1 else Message("finding.kept_by", n=workers)
     asking = closed(experiment)
-    if asking:
-        text += f"; the virtual users of {', '.join(asking)} ask as fast as they are answered"
+    also = Message("finding.rate_closed", scenarios=", ".join(asking)) if asking else ""
+    peak = {"peak_per_s": asked.peak_per_s, "kept_per_s": kept}
+    text = Message("finding.rate", **peak, by_whom=by_whom, also=also)
     if asked.peak_per_s <= REFUSED_ABOVE * kept:
         return Finding("generator", "ok", text)
     cure = "expect a limited generator: `gameday doctor --calibrate` measures what is kept here"

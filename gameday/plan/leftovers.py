@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gameday.core.errors import GamedayError
 from gameday.core.files.private import state_dir
+from gameday.core.messages import Message
 from gameday.core.secrets.signing import SigningKey, read_key
 from gameday.evidence import journal, provenance
 from gameday.evidence.events import StackReady
@@ -59,7 +60,7 @@ async def leftovers(
     if found:
         return found
     looked = f"{min(len(journals), NEWEST)} of {len(journals)} runs in {runs_dir}"
-    return [Finding("earlier runs", "ok", f"nothing was left behind ({looked} looked at)")]
+    return [Finding("earlier runs", "ok", Message("finding.nothing_left", n=looked))]
 
 
 def _stamp(path: Path) -> str:

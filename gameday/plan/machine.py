@@ -21,6 +21,7 @@ import psutil
 from gameday.core.clock import SystemClock, boottime_ns
 from gameday.core.errors import GamedayError
 from gameday.core.files.private import state_dir
+from gameday.core.messages import Message
 from gameday.injection import engine
 from gameday.plan.finding import Finding, Status, from_error
 from gameday.spec.system import System
@@ -116,7 +117,7 @@ def temporary_folder(*, of_stores: bool = True) -> list[Finding]:
     free_mb = shutil.disk_usage(folder).free // _MB
     status = _enough(free_mb, DISK_MIN_MB, DISK_AIM_MB)
     cure = "" if status == "ok" else f"make room ({DISK_AIM_MB} MB), or set TMPDIR"
-    room = Finding("disk", status, f"{free_mb} MB free in {folder}", cure)
+    room = Finding("disk", status, Message("finding.disk", mb=free_mb, folder=str(folder)), cure)
     return [room, _executable(folder), *(_open_to_nobody(folder) if of_stores else [])]
 
 
@@ -136,7 +137,7 @@ def _executable(folder: Path) -> Finding:
             # Only root's PostgreSQL is copied there; everybody else's runs in place.
             status: Status = "fail" if os.geteuid() == 0 else "warn"
             return Finding("temp programs", status, str(error), elsewhere)
-    return Finding("temp programs", "ok", "a program runs there")
+    return Finding("temp programs", "ok", Message("finding.program_runs"))
 
 
 def _open_to_nobody(folder: Path) -> list[Finding]:
@@ -149,7 +150,7 @@ def _open_to_nobody(folder: Path) -> list[Finding]:
         return [Finding("root", "fail", "no user `nobody` for PostgreSQL to run as", cure)]
     shut = [str(each) for each in (folder, *folder.parents) if not each.stat().st_mode & 0o001]
     if not shut:
-        return [Finding("root", "ok", f"PostgreSQL runs as nobody, who can pass {folder}")]
+        return [Finding("root", "ok", Message("finding.root", folder=str(folder)))]
     cure = "set TMPDIR to a folder that everybody can pass, or run as an ordinary user"
     return [Finding("root", "fail", f"nobody cannot pass {shut[0]}", cure)]
 
@@ -160,15 +161,16 @@ def ports() -> list[Finding]:
         found = free_ports(PORTS)
     except OSError as error:
         return [Finding("ports", "fail", f"cannot bind to 127.0.0.1: {error}", "ip link set lo up")]
-    return [Finding("ports", "ok", f"{len(found)} free ports bound on 127.0.0.1")]
+    return [Finding("ports", "ok", Message("finding.ports", n=len(found)))]
 
 
 def open_files() -> list[Finding]:
     """The limit on open files: processes raise the soft one to the hard one."""
     hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     if hard == resource.RLIM_INFINITY or hard >= FILES_AIM:
-        text = "no limit" if hard == resource.RLIM_INFINITY else f"up to {hard}"
-        return [Finding("open files", "ok", text)]
+        if hard == resource.RLIM_INFINITY:
+            return [Finding("open files", "ok", Message("finding.no_limit"))]
+        return [Finding("open files", "ok", Message("finding.up_to", n=hard))]
     status = _enough(hard, FILES_MIN, FILES_AIM)
     cure = f"raise the hard limit (ulimit -Hn) to {FILES_AIM}: 10,000 requests may be open"
     return [Finding("open files", status, f"only {hard}", cure)]
@@ -181,8 +183,9 @@ def clock() -> list[Finding]:
         return [Finding("clock", "warn", "CLOCK_MONOTONIC; a suspend is not seen", cure)]
     suspended_s = (boottime_ns() - SystemClock().now_ns()) / 1e9
     path = Path("/sys/devices/system/clocksource/clocksource0/current_clocksource")
-    source = path.read_text().strip() if path.exists() else "unknown source"
-    text = f"CLOCK_MONOTONIC from {source}; suspended for {max(0.0, suspended_s):.0f} s since boot"
+    known = path.read_text().strip() if path.exists() else ""
+    source = known or Message("finding.clock_unknown")
+    text = Message("finding.clock", source=source, suspended_s=max(0.0, suspended_s))
     return [Finding("clock", "ok", text)]
 
 
@@ -190,12 +193,12 @@ def steal() -> list[Finding]:
     """The share of processor time that other machines of the same host take away (steal)."""
     before = _processor_ticks()
     if before is None:
-        return [Finding("steal", "ok", "this system does not count it")]
+        return [Finding("steal", "ok", Message("finding.steal_not_counted"))]
     SystemClock().pause(STEAL_SAMPLE_S)
     after = _processor_ticks() or before
     total = sum(after) - sum(before)
     percent = 100 * (after[7] - before[7]) / total if total else 0.0
-    text = f"{percent:.0f} % over {STEAL_SAMPLE_S:g} s"
+    text = Message("finding.steal", percent=percent, sample_s=STEAL_SAMPLE_S)
     if percent <= STEAL_MAX_PERCENT:
         return [Finding("steal", "ok", text)]
     cure = "expect limited generators; use a quieter machine for performance statements"
@@ -214,18 +217,16 @@ def processors() -> list[Finding]:
     """The number of processors for this process, and the load that they have already."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity is not None else os.cpu_count() or 1
-    one = "a single core: the service and the traffic disturb each other"
+    one = Message("finding.one_core")
     found = [
-        Finding("cores", "ok", str(cores))
-        if cores > 1
-        else Finding("cores", "warn", "1", f"{one}; give it two")
+        Finding("cores", "ok", str(cores)) if cores > 1 else Finding("cores", "warn", "1", one)
     ]
     load = os.getloadavg()[0]
-    text = f"{load:.1f} over the last minute"
+    text = Message("finding.load", load=load)
     if load <= LOAD_MAX_A_CORE * cores:
         return [*found, Finding("load", "ok", text)]
-    cure = "wait until it is quieter: the traffic may not keep its schedule"
-    return [*found, Finding("load", "warn", f"{text}, on {cores} cores", cure)]
+    text = Message("finding.load_on", load=load, cores=cores)
+    return [*found, Finding("load", "warn", text, Message("finding.wait"))]
 
 
 def memory() -> list[Finding]:
@@ -233,7 +234,7 @@ def memory() -> list[Finding]:
     free_mb = psutil.virtual_memory().available // _MB
     status = _enough(free_mb, MEMORY_MIN_MB, MEMORY_AIM_MB)
     cure = "" if status == "ok" else f"free some: a run needs about {MEMORY_AIM_MB} MB"
-    return [Finding("memory", status, f"{free_mb} MB available", cure)]
+    return [Finding("memory", status, Message("finding.memory", mb=free_mb), cure)]
 
 
 def state_folder() -> list[Finding]:
@@ -262,9 +263,10 @@ def kept_stack() -> list[Finding]:
         cure = "make it readable to you, or export XDG_STATE_HOME=DIR"
         return [Finding(name, "fail", f"what is kept cannot be read: {error}", cure)]
     if kept is None:
-        return [Finding(name, "ok", "none")]
+        return [Finding(name, "ok", Message("finding.none"))]
     ended = kept.parts(run=False)
     if ended or kept.state == "starting":
         what = f"{', '.join(ended)} no longer run" if ended else "never got ready"
         return [Finding(name, "warn", f"{kept.name}: {what} ({stack_file()})", "gameday down")]
-    return [Finding(name, "ok", f"{kept.name} at {kept.base_url}, since {kept.started_at}")]
+    since = Message("finding.kept", name=kept.name, url=kept.base_url, since=str(kept.started_at))
+    return [Finding(name, "ok", since)]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from gameday.core.clock import NS, wall_time_ns
 from gameday.core.errors import GamedayError, StackError
+from gameday.core.messages import Message
 from gameday.core.network.allow_list import Allowed
 from gameday.core.network.listen import Listen
 from gameday.core.stack_registry import STACKS, StackEntry
@@ -92,10 +93,9 @@ def _files(inputs: Inputs) -> Iterator[Finding]:
         yield Finding(str(each.place), "warn", each.text, "gameday validate shows it too")
     alerts = [rule.alert for file in files for rule in file.alerts]
     book = inputs.playbook
-    parts = ["experiment", "system"]
-    parts += [f"playbook {book.playbook.head.name}"] if book is not None else []
-    parts += [f"{len(alerts)} alert rules"] if files else []
-    yield Finding("files", "ok", f"{', '.join(parts)}: valid")
+    of_book = "" if book is None else Message("finding.of_book", name=book.playbook.head.name)
+    of_rules = Message("finding.of_rules", n=len(alerts)) if files else ""
+    yield Finding("files", "ok", Message("finding.files", book=of_book, rules=of_rules))
 
 
 def _possible(inputs: Inputs, question: RunConditions) -> Iterator[Finding]:
@@ -200,7 +200,7 @@ def _addresses(loaded: LoadedSystem, question: RunConditions) -> Iterator[Findin
     except GamedayError as error:
         yield from_error("addresses", error)
         return
-    yield Finding("addresses", "ok", "on this machine, or allowed by name")
+    yield Finding("addresses", "ok", Message("finding.addresses"))
 
 
 def _routing(inputs: Inputs, question: RunConditions) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from gameday.core.errors import GamedayError, one_of_them
+from gameday.core.messages import Message
 from gameday.injection import engine
 from gameday.injection.engine import Container, EngineError
 from gameday.plan.finding import Finding, from_error
@@ -53,10 +54,10 @@ def _shared(project: OwnProject) -> Iterator[Finding]:
     shares = list(project.shares())
     reading = [each for each in shares if not each.mount.writable]
     if reading:
-        text = ", ".join(
+        shared = ", ".join(
             f"{each.what} at {each.mount.target} of {each.service}" for each in reading
         )
-        yield Finding("shared data", "ok", f"read-only: {text}")
+        yield Finding("shared data", "ok", Message("finding.read_only", shared=shared))
     yield from (_written(each, project) for each in shares if each.mount.writable)
     for name in project.external_networks():
         text = f"the network {name} is external: the copy answers to the same names in it"

@@ -12,6 +12,7 @@ from typing import Final
 
 from gameday.core.clock import NS, Clock
 from gameday.core.errors import GamedayError, Place
+from gameday.core.messages import Message
 from gameday.core.units import format_duration, seconds
 from gameday.injection.drivers.request import authorization
 from gameday.plan.finding import Finding, from_error
@@ -87,8 +88,13 @@ async def _look(inputs: Inputs, system: System, client: Prometheus, clock: Clock
         *_down(targets),
     ]
     count = sum(len(group.rules) for group in groups)
-    text = f"version {version}, scrapes every {scrape_s:g} s, {count} rules, "
-    text += f"its clock is known to {blur_ns / NS * 1000:.1f} ms"
+    text = Message(
+        "finding.prometheus",
+        version=str(version),
+        scrape_s=scrape_s,
+        n=count,
+        blur_ms=blur_ns / NS * 1000,
+    )
     return Measured([*findings, Finding(NAME, "ok", text)], scrape_s)
 
 

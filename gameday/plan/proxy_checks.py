@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 
 from gameday.core.clock import Clock
 from gameday.core.errors import GamedayError, UsageError
+from gameday.core.messages import Message
 from gameday.core.network.allow_list import Allowed
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers import Drivers
@@ -125,7 +126,7 @@ async def prepared(experiment: Experiment, context: InjectionContext) -> list[Fi
             except GamedayError as error:
                 found.append(from_error(f"fault {fault.id}", error))
             else:
-                found.append(Finding(f"fault {fault.id}", "ok", "what it strikes is there"))
+                found.append(Finding(f"fault {fault.id}", "ok", Message("finding.there")))
     return found
 
 
@@ -149,7 +150,7 @@ def _state(
     server: Toxiproxy, system: System, services: list[str], proxies: Mapping[str, ProxyState]
 ) -> list[Finding]:
     """Findings about the proxies on the server: missing, disabled, or with toxics on them."""
-    found = [Finding(f"toxiproxy {server.url}", "ok", f"{len(proxies)} proxies")]
+    found = [Finding(f"toxiproxy {server.url}", "ok", Message("finding.proxies", n=len(proxies)))]
     for service in services:
         name = system.proxies[service]
         if name not in proxies:
@@ -203,8 +204,9 @@ async def _probe(proxy_name: str, proxy: ProxyState, way: _Way) -> tuple[Spot, F
     spot = replace(await look(address, clock, upstream), relayed=known is not None)
     name, shown = _name(proxy_name), f"{address[0]}:{address[1]}"
     if spot.protocol != "unknown" and spot.before_ms is not None:
-        text = f"carries {spot.protocol} at {shown}, {spot.before_ms:.1f} ms"
-        return spot, Finding(name, "ok", text)
+        protocol, before_ms = spot.protocol, spot.before_ms
+        seen = Message("finding.carries", protocol=protocol, at=shown, before_ms=before_ms)
+        return spot, Finding(name, "ok", seen)
     if (await ask(address, PING, clock))[0].answer == "refused":
         cure = "is the address the one that can be reached from here?"
         return spot, Finding(name, "fail", f"nothing listens at {shown}", cure)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from gameday.core.clock import Clock, wall_time_ns
 from gameday.core.errors import GamedayError
+from gameday.core.messages import Message
 from gameday.core.network.http import OK, HttpClient, HttpError
 from gameday.core.network.urls import at
 from gameday.injection.drivers.request import Sender
@@ -62,7 +63,7 @@ async def service(system: System) -> list[Finding]:
         return [Finding("service", "fail", text, "is it running, and is `base_url` right?")]
     if system.start is not None and status != OK:
         return [Finding("service", "fail", f"{url} answers {status}", "look at its log")]
-    return [Finding("service", "ok", f"{url} answers {status}")]
+    return [Finding("service", "ok", Message("finding.answers_status", what=url, status=status))]
 
 
 async def audit(system: System, sender: Sender, *, exists: bool) -> list[Finding]:
@@ -73,11 +74,11 @@ async def audit(system: System, sender: Sender, *, exists: bool) -> list[Finding
     try:
         if exists:
             await ask(system, sender)
-            return [Finding("audit", "ok", f"{request.path} answers")]
+            return [Finding("audit", "ok", Message("finding.answers", what=request.path))]
         answer = await sender.send(request)
     except GamedayError as error:
         return [_unreadable(error)]
-    text = f"{request.path} answers ({answer.status}: no campaign yet)"
+    text = Message("finding.no_campaign_yet", path=request.path, status=answer.status)
     return [Finding("audit", "ok", text)]
 
 
@@ -109,7 +110,8 @@ async def campaign(
         text = f"the experiment says stock {stock}, the system says {there}"
         cure = "leave `campaign.stock` out to take the system's"
         return CampaignFound(stock, [Finding("campaign", "fail", text, cure, usage=True)])
-    return CampaignFound(there, [Finding("campaign", "ok", f"{coupon} is fresh, stock {there}")])
+    fresh = Message("finding.fresh", coupon=coupon, stock=there)
+    return CampaignFound(there, [Finding("campaign", "ok", fresh)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +141,11 @@ async def metrics(
     known = {name for names in told for name in names} | TRAFFIC_METRICS | {"up"}
     found = list(_unknown(wanted, known))
     if not system.metrics:
-        return [*found, Finding("metrics", "ok", "the system names none: only the traffic is read")]
+        return [*found, Finding("metrics", "ok", Message("finding.no_metrics"))]
     count = sum(len(names) for names in told)
-    text = f"{len(system.metrics)} targets answer, {count} names, {len(read)} are read"
-    return [*found, Finding("metrics", "ok", text.replace("1 targets answer", "1 target answers"))]
+    id_ = "finding.target" if len(system.metrics) == 1 else "finding.targets"
+    text = Message(id_, n=len(system.metrics), names=count, read=len(read))
+    return [*found, Finding("metrics", "ok", text)]
 
 
 def _down(down: Mapping[str, str], wanted: _Wanted) -> Iterator[Finding]:
@@ -219,4 +222,4 @@ def _holding(alerts: Sequence[AlertLine], expected: frozenset[str]) -> Iterator[
         yield Finding("alerts", "warn", text, cure)
     if not set(names) & expected:
         seconds = (LOOKS - 1) * LOOK_EVERY_S
-        yield Finding("alerts", "ok", f"none of this drill's holds (watched for {seconds:g} s)")
+        yield Finding("alerts", "ok", Message("finding.alerts_quiet", seconds=seconds))

@@ -9,6 +9,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+from gameday.core.messages import Message
 from gameday.plan.finding import Finding
 from gameday.spec.experiment import Experiment
 from gameday.spec.inputs import Inputs
@@ -59,17 +60,17 @@ def _stock(inputs: Inputs) -> Finding:
     where = str(inputs.experiment.document.place("campaign", "stock"))
     stock, starts = experiment.campaign.stock, expected_starts(experiment)
     if stock is None:
-        return Finding("stock", "ok", "taken from the system's audit before the traffic")
+        return Finding("stock", "ok", Message("finding.stock_asked"))
     if stock == 0:
-        text = f"{where}: 0 coupons: nothing can be issued, so nothing is exercised"
-        return Finding("stock", "warn", text, "raise the stock")
+        none = f"{where}: 0 coupons: nothing can be issued, so nothing is exercised"
+        return Finding("stock", "warn", none, "raise the stock")
     sold_out = sell_out_s(experiment)
     if closed(experiment):
-        text = f"{stock} coupons; virtual users take them as fast as they are answered"
+        text = Message("finding.stock_closed", stock=stock)
     elif sold_out is None:
-        text = f"{stock} coupons are enough for {starts:.0f} requests: no sell-out is expected"
+        text = Message("finding.stock_enough", stock=stock, starts=starts)
     else:
-        text = f"{stock} coupons, expected to be gone at {sold_out:.0f} s"
+        text = Message("finding.stock_gone", stock=stock, at_s=sold_out)
     return Finding("stock", "ok", text)
 
 
@@ -81,9 +82,8 @@ def _users(inputs: Inputs) -> Finding:
     users = campaign.users
     different = distinct_users(experiment, math.inf)
     repeats = max(0.0, 1 - different / starts) if starts else 0.0
-    text = (
-        f"{users} users, {starts / users:.2g} requests each: about {different:.0f} different ones "
-        f"ask, {repeats:.0%} of the requests are repeats"
+    text = Message(
+        "finding.users", users=users, each=starts / users, different=different, repeats=repeats
     )
     if campaign.stock is not None and math.isinf(starts_for(users, campaign.stock)):
         few = f"{where}: {users} users cannot take {campaign.stock} coupons, one each"
@@ -105,7 +105,8 @@ def _disk(experiment: Experiment, runs_dir: Path) -> Finding:
         cure = "name another folder: --runs DIR"
         return Finding("evidence", "fail", f"{where}: {folder} cannot be written", cure, usage=True)
     needed, free = evidence_bytes(experiment), shutil.disk_usage(folder).free
-    text = f"about {max(1, round(needed / _MB))} MB in {runs_dir}, {free // _MB} MB are free"
+    needed_mb = max(1, round(needed / _MB))
+    text = Message("finding.evidence", mb=needed_mb, folder=str(runs_dir), free_mb=free // _MB)
     if free < needed:
         return Finding("evidence", "fail", text, "make room, or name another folder: --runs DIR")
     if free < needed * DISK_SPARE:

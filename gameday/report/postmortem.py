@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from gameday.core import files, settings
+from gameday.core.language import ENGLISH
 from gameday.report.certificates import write_certificates
 from gameday.report.charts.charts import draw
 from gameday.report.draft_file import DRAFT, front_matter
@@ -66,7 +67,7 @@ def write_report(run_dir: Path, language: str | None = None) -> Path:
     charts = run_dir / "charts"
     charts.mkdir(exist_ok=True)
     for name, svg in draw(material, say).items():
-        files.replace(charts / f"{name}.svg", [svg.encode()])
+        files.replace(charts / _file(name, say.language), [svg.encode()])
     write_certificates(material, say)
     return write_draft(run_dir, compose(material, say))
 
@@ -84,7 +85,12 @@ def compose(material: Material, say: Messages) -> str:
 
 
 def _picture(name: str, say: Messages) -> Markup:
-    return Markup(f"![{say(f'chart.{name}_alt')}](charts/{name}.svg)")
+    return Markup(f"![{say(f'chart.{name}_alt')}](charts/{_file(name, say.language)})")
+
+
+def _file(name: str, language: str) -> str:
+    """A chart of a language by its own name: those of two languages lie side by side."""
+    return f"{name}.svg" if language == ENGLISH else f"{name}.{language}.svg"
 
 
 def write_draft(folder: Path, body: str, name: str = DRAFT) -> Path:

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from gameday.core.errors import ExitCode
 from gameday.judge.result import CheckLine, Result
 from gameday.report.markdown import Markup, code, table
 from gameday.report.messages import Messages
@@ -44,8 +43,9 @@ def _parts(result: Result, title: str, say: Messages) -> Iterator[Markup]:
         verdict=say.word(result.verdict),
     )
     yield say.value(title)
-    meaning = [each.meaning for each in ExitCode if each == result.exit_code]
-    yield say("github.exit", code=result.exit_code, meaning=meaning[0] if meaning else None)
+    known = f"exit.{result.exit_code}"
+    meaning = say(known) if known in say.by_id else None
+    yield say("github.exit", code=result.exit_code, meaning=meaning)
     wrong = [each for each in result.checks if each.verdict != "valid"]
     yield say("github.valid", valid=len(result.checks) - len(wrong), all=len(result.checks))
     if wrong:

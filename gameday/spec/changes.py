@@ -3,7 +3,7 @@
 A `Change` says what is to be altered ("a latency toxic on proxy redis"); an `Undo` says how to
 take one alteration back. There is one class a kind, and the driver of that kind in
 `injection/drivers/` knows how to do it. JSON they are only in a file: `as_json` is what the plan
-and the journal keep. `describe` and `undone_by` are what the plan says; `needs` and `probed` what
+and the journal keep. `message` and `undone_by` are what the plan says; `needs` and `probed` what
 a run must have and do for it.
 """
 
@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, field
 from typing import ClassVar, Literal
 
 from gameday.core.json_objects import Json
+from gameday.core.messages import Message, templates
 
 Strike = Literal["kill", "pause", "restart"]
 Stream = Literal["downstream", "upstream"]
@@ -28,21 +29,25 @@ class Change:
     kind: ClassVar[str]
     needs: ClassVar[str] = ""
     probed: ClassVar[bool] = False
-    _undone_by: ClassVar[str] = ""
+    _said: ClassVar[str] = ""  # the id of its sentences in `[change]` and `[change.undo]`
     _named: ClassVar[Sequence[str]] = ("kind",)  # what a record says of the class
 
     def as_json(self) -> Json:
         named = {name: getattr(self, name) for name in self._named}
-        return {**named, **{name: one for name, one in asdict(self).items() if name != "text"}}
+        return {**named, **asdict(self)}
 
-    def describe(self) -> str:
+    def message(self) -> Message:
         """A sentence about it; by its data where its class has none, so that none is left out."""
+        if self._said:
+            return Message(f"change.{self._said}", **asdict(self))
         listed = ", ".join(f"{name} {value}" for name, value in asdict(self).items())
-        return f"{self.kind}: {listed}"
+        return Message("change.other", kind=self.kind, listed=listed)
 
-    def undone_by(self) -> str:
+    def undone_by(self) -> Message:
         """A phrase about what takes it back, or that nothing gives back what was lost."""
-        return self._undone_by or f"the undo of kind {self.kind} in the journal"
+        if self._said:
+            return Message(f"change.undo.{self._said}")
+        return Message("change.undo.other", kind=self.kind)
 
     @property
     def latency_s(self) -> float | None:
@@ -74,21 +79,40 @@ class ToxicChange(NetworkChange):
     """A toxic on `proxy`; attributes in Toxiproxy's own units (ms, µs for a slicer, kB/s).
 
     `downstream` are the answers, `upstream` the requests; `toxicity` the share of connections.
-    `text` says the attributes in words, and is no part of the record.
     """
 
     kind: ClassVar[str] = "toxic"
-    _undone_by: ClassVar[str] = "that one toxic removed, by its name"
+    _said: ClassVar[str] = "toxic"
     type: str
     stream: Stream
     toxicity: float
     attributes: Mapping[str, int]
-    text: str = field(default="", compare=False)
 
-    def describe(self) -> str:
-        some = "" if self.toxicity == 1 else f", on {self.toxicity:.0%} of the connections"
-        way = {"downstream": "answers only", "upstream": "requests only"}[self.stream]
-        return f"a {self.type} toxic {self.text} on proxy {self.proxy}, {way}{some}"
+    def message(self) -> Message:
+        some = Message("change.toxic_share", share=self.toxicity) if self.toxicity < 1 else ""
+        way = Message(f"change.toxic_{self.stream}")
+        what = self._what()
+        return Message(
+            "change.toxic", type=self.type, what=what, proxy=self.proxy, way=way, some=some
+        )
+
+    def _what(self) -> Message:
+        """The attributes in words."""
+        given = self.attributes
+        match self.type:
+            case "latency" if given.get("jitter"):
+                name = "latency_jitter"
+            case "timeout" if not given.get("timeout"):
+                name = "timeout_never"
+            case "slicer" if given.get("delay"):
+                name = "slicer_apart"
+            case _:
+                name = self.type
+        known = f"change.toxic_{name}"
+        if known in templates():
+            return Message(known, **given)
+        listed = ", ".join(f"{name} {value}" for name, value in given.items())
+        return Message("change.toxic_other", listed=listed)
 
     @property
     def latency_s(self) -> float | None:
@@ -101,11 +125,8 @@ class ProxyDown(NetworkChange):
     """`proxy` refuses connections and drops the ones it has."""
 
     kind: ClassVar[str] = "proxy"
-    _undone_by: ClassVar[str] = "the proxy enabled again"
+    _said: ClassVar[str] = "proxy_down"
     enabled: bool = field(default=False, init=False)
-
-    def describe(self) -> str:
-        return f"proxy {self.proxy} is disabled: connections are refused, open ones closed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,10 +137,10 @@ class ProxyFlap(ProxyDown):
     up_ms: int
     jitter_ms: int
 
-    def describe(self) -> str:
-        some = f" (each ± {self.jitter_ms} ms)" if self.jitter_ms else ""
-        turns = f"{self.down_ms} ms disabled and {self.up_ms} ms enabled in turns{some}"
-        return f"proxy {self.proxy} is {turns}: connections are refused, open ones closed"
+    def message(self) -> Message:
+        some = Message("change.flap_jitter", jitter_ms=self.jitter_ms) if self.jitter_ms else ""
+        down_ms, up_ms = self.down_ms, self.up_ms
+        return Message("change.flap", proxy=self.proxy, down_ms=down_ms, up_ms=up_ms, some=some)
 
     @property
     def share_of_time(self) -> float:
@@ -135,14 +156,10 @@ class ExtraTraffic(Change):
     """A scenario of its own, on top of the others, at a constant rate."""
 
     kind: ClassVar[str] = "traffic"
-    _undone_by: ClassVar[str] = "the scenario ended; it ends with its worker as well"
+    _said: ClassVar[str] = "traffic"
     scenario: str
     rate_per_s: float
     duration_s: float
-
-    def describe(self) -> str:
-        rate, length = self.rate_per_s, self.duration_s
-        return f"{rate:g} more requests a second for {length:g} s (scenario {self.scenario})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,15 +183,14 @@ class EvictKeys(RedisChange):
     """A `share` of the keys that match `keys` is deleted: once (0), or every so often."""
 
     do: ClassVar[str] = "evict"
-    _undone_by: ClassVar[str] = "nothing: it only ends, and the system must recover what was lost"
+    _said: ClassVar[str] = "evict"
     keys: str
     share: float
     every_ms: int
 
-    def describe(self) -> str:
-        which = f"{self.share:.0%} of the keys that match {self.keys!r}"
-        lost = f"Redis loses {which}, {_often(self.every_ms)}"
-        return f"{lost}; cannot be undone: the system must recover by itself"
+    def message(self) -> Message:
+        often = _often(self.every_ms)
+        return Message("change.evict", share=self.share, keys=repr(self.keys), often=often)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,14 +198,14 @@ class ExpireKeys(RedisChange):
     """A `share` of the keys that match `keys` runs out after `ttl_ms`."""
 
     do: ClassVar[str] = "expire"
-    _undone_by: ClassVar[str] = "keys that still live are spared; the others are lost"
+    _said: ClassVar[str] = "expire"
     keys: str
     share: float
     ttl_ms: int
 
-    def describe(self) -> str:
-        which = f"{self.share:.0%} of the keys that match {self.keys!r}"
-        return f"{which} in Redis get {self.ttl_ms} ms to live"
+    def message(self) -> Message:
+        keys = repr(self.keys)
+        return Message("change.expire", share=self.share, keys=keys, ttl_ms=self.ttl_ms)
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,11 +213,8 @@ class BlockRedis(RedisChange):
     """A script keeps Redis busy for `busy_ms`, again and again."""
 
     do: ClassVar[str] = "block"
-    _undone_by: ClassVar[str] = "no script is sent any more; the last one ends by itself within 1 s"
+    _said: ClassVar[str] = "block"
     busy_ms: int
-
-    def describe(self) -> str:
-        return f"a script keeps Redis busy for {self.busy_ms} ms, again and again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,10 +222,7 @@ class FillMemory(RedisChange):
     """Redis has no memory left to write to."""
 
     do: ClassVar[str] = "memory"
-    _undone_by: ClassVar[str] = "maxmemory and its policy set back to what they were"
-
-    def describe(self) -> str:
-        return "Redis has no memory left to write to (maxmemory, without eviction)"
+    _said: ClassVar[str] = "memory"
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,11 +238,8 @@ class LockTable(SqlChange):
     """A session locks `table` against everybody."""
 
     do: ClassVar[str] = "lock"
-    _undone_by: ClassVar[str] = "the session that holds the lock ended"
+    _said: ClassVar[str] = "lock"
     table: str
-
-    def describe(self) -> str:
-        return f"PostgreSQL: table {self.table} is locked against everybody"
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,13 +247,10 @@ class SlowWrites(SqlChange):
     """Each statement that writes to `table` sleeps first, for as long as the fault lasts."""
 
     do: ClassVar[str] = "slow"
-    _undone_by: ClassVar[str] = "the trigger and its function dropped"
+    _said: ClassVar[str] = "slow"
     table: str
     delay_ms: int
     lasts_ms: int
-
-    def describe(self) -> str:
-        return f"PostgreSQL: each write to {self.table} sleeps {self.delay_ms} ms first"
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,12 +258,9 @@ class IndexDropped(SqlChange):
     """`index` is missing; `concurrently`: dropped and made again without keeping writers out."""
 
     do: ClassVar[str] = "index"
-    _undone_by: ClassVar[str] = "the index made again by its own definition"
+    _said: ClassVar[str] = "index"
     index: str
     concurrently: bool
-
-    def describe(self) -> str:
-        return f"PostgreSQL: index {self.index} is dropped"
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,13 +268,12 @@ class TakeConnections(SqlChange):
     """Every connection that is left is taken; `end_others` ends those that others have."""
 
     do: ClassVar[str] = "connections"
-    _undone_by: ClassVar[str] = "the sessions that hold them ended"
+    _said: ClassVar[str] = "connections"
     end_others: bool
     application: str | None = field(default=None, init=False)
 
-    def describe(self) -> str:
-        others = ", those of others ended first" if self.end_others else ""
-        return f"PostgreSQL: every connection that is left is taken{others}"
+    def message(self) -> Message:
+        return Message("change.connections_ending" if self.end_others else "change.connections")
 
 
 @dataclass(frozen=True, slots=True)
@@ -281,13 +281,13 @@ class EndSessions(SqlChange):
     """The sessions of `application`, None: of everybody else, end: once (0), or every so often."""
 
     do: ClassVar[str] = "kill"
-    _undone_by: ClassVar[str] = "nothing: it only ends, whoever was cut off connects again"
+    _said: ClassVar[str] = "kill"
     every_ms: int
     application: str | None
 
-    def describe(self) -> str:
-        whose = self.application or "everybody else"
-        return f"PostgreSQL: the sessions of {whose} are ended, {_often(self.every_ms)}"
+    def message(self) -> Message:
+        whose = self.application or Message("change.kill_everybody")
+        return Message("change.kill", whose=whose, often=_often(self.every_ms))
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,14 +302,13 @@ class ServiceChange(Change):
     do: Strike
     forget: bool = False
 
-    def describe(self) -> str:
-        done = {"kill": "killed", "pause": "stopped (SIGSTOP)", "restart": "asked to end"}[self.do]
-        empty = ", and forgets what it holds" if self.forget else ""
-        return f"the process of {self.part} is {done}{empty}"
+    def message(self) -> Message:
+        empty = Message("change.service_forgets") if self.forget else ""
+        return Message(f"change.service_{self.do}", part=self.part, empty=empty)
 
-    def undone_by(self) -> str:
-        empty = ", empty: what it held does not come back" if self.forget else ""
-        return f"{_STARTED_BY[self.do]}{empty}"
+    def undone_by(self) -> Message:
+        empty = Message("change.undo.service_empty") if self.forget else ""
+        return Message(f"change.undo.service_{self.do}", empty=empty)
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,16 +323,14 @@ class LimitChange(ContainerChange):
     """Each container gets no more than so many `cpus`, or so much memory."""
 
     kind: ClassVar[str] = "limit"
-    _undone_by: ClassVar[str] = "the limits of before; one that was ended by it is started again"
+    _said: ClassVar[str] = "limit"
     cpus: float | None = None
     memory_bytes: int | None = None
 
-    def describe(self) -> str:
+    def message(self) -> Message:
         if self.memory_bytes is not None:
-            most = f"{self.memory_bytes / 2**20:g} MB of memory, and no swap"
-        else:
-            most = f"{self.cpus:g} CPUs"
-        return f"each container of {self.part} gets at most {most}"
+            return Message("change.limit_memory", part=self.part, mb=self.memory_bytes / 2**20)
+        return Message("change.limit_cpu", part=self.part, cpus=self.cpus)
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,19 +338,11 @@ class PartitionChange(ContainerChange):
     """The containers leave every network that they share with those of `peer`."""
 
     kind: ClassVar[str] = "partition"
-    _undone_by: ClassVar[str] = "they join them again, with the names and addresses of before"
+    _said: ClassVar[str] = "partition"
     peer: str
 
-    def describe(self) -> str:
-        return f"the containers of {self.part} leave the networks that they share with {self.peer}"
 
-
-_STARTED_BY = {
-    "kill": "it is started again",
-    "pause": "it goes on (SIGCONT)",
-    "restart": "it is started again, at once",
-}
-
-
-def _often(every_ms: int) -> str:
-    return f"every {every_ms} ms" if every_ms else "once"
+def _often(every_ms: int) -> Message:
+    if every_ms:
+        return Message("change.every", every_ms=every_ms)
+    return Message("change.once")

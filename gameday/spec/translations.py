@@ -15,9 +15,10 @@ from typing import Final
 from gameday.core.errors import FileError, GamedayError
 from gameday.core.language import ENGLISH, languages
 from gameday.core.messages import templates
-from gameday.spec.inputs import LoadedPlaybook, load_playbook
+from gameday.spec.inputs import FileWarning, LoadedPlaybook, load_playbook
 from gameday.spec.playbook import Playbook
 from gameday.spec.shipped import all_playbooks
+from gameday.spec.yaml import shown_path
 
 _OF_FILES: Final = ("experiment.", "rule.", "drill.")
 
@@ -72,8 +73,11 @@ def same_machine_parts(one: Playbook, other: Playbook) -> bool:
     return one.head == other.head and blocks[0] == blocks[1]
 
 
-def of_translations(loaded: LoadedPlaybook) -> Iterator[FileError]:
-    """The translations of a playbook whose machine parts are others than its own."""
+def of_translations(loaded: LoadedPlaybook) -> Iterator[FileWarning]:
+    """Translations that are not shown: unreadable, or with other machine parts than the playbook.
+
+    They are warnings: whoever edits the English file is told all that is wrong with that first.
+    """
     for language in languages():
         path = translation_file(loaded.path, language)
         if language == ENGLISH or not path.is_file():
@@ -81,11 +85,17 @@ def of_translations(loaded: LoadedPlaybook) -> Iterator[FileError]:
         try:
             other = load_playbook(path)
         except FileError as error:
-            yield error
-            continue
-        if not same_machine_parts(loaded.playbook, other.playbook):
-            yield other.front.error(
-                (),
-                f"its front matter or a step's block is not that of {loaded.path.name}",
-                help="translate words alone; copy the front matter and the yaml blocks",
+            place = error.place
+            text = (
+                f"{error.message.removeprefix(f'{place}: ')}; {loaded.path.name} is shown instead"
             )
+            yield FileWarning(place, text)
+            continue
+        if same_machine_parts(loaded.playbook, other.playbook):
+            continue
+        name = shown_path(loaded.path)
+        yield FileWarning(
+            other.front.error((), "").place,
+            f"its front matter or a step's block is not that of {name}, which is shown instead:"
+            " copy the front matter and the yaml blocks, translate words alone",
+        )

@@ -70,6 +70,13 @@ def test_replay_shows_the_run_and_its_contract(run_dir: Path) -> None:
 
 
 @pytest.mark.slow
+def test_replay_speaks_korean(run_dir: Path) -> None:
+    argv = ["--lang", "ko", "alerts", "replay", run_dir.name, "--runs", str(run_dir.parent)]
+    told = CliRunner().invoke(main, argv).stdout
+    assert told.splitlines()[0].split() == ["알림", "대기", "발생", "해소", "실제", "실행"]
+    assert "s " not in told.splitlines()[1]
+
+
 def test_an_edited_rule_that_would_not_have_fired_is_told(run_dir: Path, tmp_path: Path) -> None:
     slower = edited(run_dir, tmp_path, "for: 1s", "for: 40s")
     told = invoke("replay", run_dir, "--rules", slower)

@@ -49,9 +49,9 @@ def test_no_text_is_left_over() -> None:
 
 
 def test_a_language_is_one_file() -> None:
-    assert json.loads(assets()[LANGUAGES]) == sorted(
-        p.stem for p in (PAGE / "locale").glob("*.json")
-    )
+    known = sorted(p.stem for p in (PAGE / "locale").glob("*.json"))
+    assert json.loads(assets()[LANGUAGES]) == {"known": known, "chosen": None}
+    assert json.loads(assets("ko")[LANGUAGES])["chosen"] == "ko"
     for path in (PAGE / "locale").glob("*.json"):
         own = json.loads(path.read_text())
         assert set(own) == set(TEXTS), path.name

@@ -11,7 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gameday.core.messages import Message, fill, is_message, known, templates
+from gameday.core.messages import (
+    Message,
+    duration_text,
+    fill,
+    is_message,
+    known,
+    templates,
+)
 from gameday.core.particles import FORMS, particle
 from gameday.report.markdown import Markup
 from gameday.report.messages import Messages
@@ -153,12 +160,12 @@ def test_a_template_says_where_a_particle_stands() -> None:
     assert say("ended.other", ended=7) == "7로 끝났다"
     inner = Message("count.users", n=3)
     promised = Message("check.no_over_issuance.promised", users=inner, stock=2000, beyond=1)
-    assert promised.text("ko") == "재고는 2,000개인데 사용자 3명이 보유 안내를 받음: 1건 초과"
+    assert promised.text("ko") == "재고는 2,000장인데 사용자 3명이 보유 응답을 받음: 1명 초과"
 
 
 def test_a_status_is_read_as_a_word_of_the_language() -> None:
     told = Message("check.playbook.steps", steps=Message("count.steps", n=2), statuses="1 done")
-    assert told.text("ko") == "2단계: 1 완료"
+    assert told.text("ko") == "플레이북 단계 2개: 완료 1개"
     assert told.text() == "2 steps: 1 done"
     unknown = Message("check.fault_injected.verdict", fault="f", injected="of tomorrow")
     assert unknown.text("ko") == "f 주입: of tomorrow"
@@ -167,3 +174,32 @@ def test_a_status_is_read_as_a_word_of_the_language() -> None:
 def test_a_korean_text_misses_a_value_as_an_english_one_does() -> None:
     with pytest.raises(KeyError):
         Message("event.order_ack").text("ko")
+
+
+@pytest.mark.parametrize(
+    ("text", "korean"),
+    [
+        ("90d", "90일"),
+        ("1m30s", "1분 30초"),
+        ("2h", "2시간"),
+        ("300ms", "300ms"),
+        ("over 1h5m late", "over 1시간 5분 late"),
+        ("10msx a5s", "10msx a5s"),
+        ("", ""),
+    ],
+)
+def test_a_duration_is_written_as_the_language_has_it(text: str, korean: str) -> None:
+    assert duration_text(text) == text
+    assert duration_text(text, "ko") == korean
+
+
+def test_a_duration_takes_its_particle() -> None:
+    assert fill("{age!d:이} 지남", {"age": "90d"}, "ko") == "90일이 지남"
+    assert fill("{age!d:이} 지남", {"age": "5m"}, "ko") == "5분이 지남"
+    assert fill("{age!d:을} 기다림", {"age": "1m3s"}, "ko") == "1분 3초를 기다림"
+
+
+def test_a_phase_is_named_in_the_language() -> None:
+    assert fill("{phase!p}", {"phase": "drain"}, "ko") == "처리 중인 요청 대기"
+    assert fill("{phase!p}", {"phase": "`drain`"}, "ko") == "처리 중인 요청 대기"
+    assert fill("{phase!p}", {"phase": "of later"}, "ko") == "of later"

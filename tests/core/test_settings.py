@@ -121,3 +121,29 @@ def test_a_forged_record_of_settings_is_no_bug(bad: object) -> None:
 def test_an_option_decides_for_its_own_command_line_alone() -> None:
     CliRunner().invoke(main, ["run", "no-such-experiment", "--system", "other.yaml"])
     assert settings.current()["system"] is None
+
+
+@pytest.mark.parametrize(
+    ("environment", "chosen"),
+    [
+        ({"GAMEDAY_LANG": "ko"}, "ko"),
+        ({"LANG": "ko_KR.UTF-8"}, None),
+        ({"GAMEDAY_LANG": "en", "LANG": "ko_KR.UTF-8"}, "en"),
+        ({}, None),
+    ],
+    ids=str,
+)
+def test_a_locale_chooses_no_language_for_others(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], chosen: str | None
+) -> None:
+    for name in ("GAMEDAY_LANG", "LC_ALL", "LC_MESSAGES", "LANG"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    settings.begin()
+    try:
+        assert settings.chosen_language() == chosen
+        settings.choose("lang", "ko", "--lang")
+        assert settings.chosen_language() == "ko"
+    finally:
+        settings.end()

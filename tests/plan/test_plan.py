@@ -105,8 +105,8 @@ class MoonChange(Change):
 
 def test_a_kind_without_a_sentence_is_told_by_its_data_and_never_left_out() -> None:
     change = MoonChange("full")
-    assert change.describe() == "moon: phase full"
-    assert "moon" in change.undone_by()
+    assert str(change.message()) == "moon: phase full"
+    assert "moon" in str(change.undone_by())
 
 
 LATENCY = {"fault": "network.latency", "latency": "1ms"}
@@ -127,7 +127,7 @@ FAULT: TypeAdapter[Fault] = TypeAdapter(AnyFault)
 def test_what_matters_of_a_toxic_is_said(keys: dict[str, object], words: str) -> None:
     fault = FAULT.validate_python({"target": "redis", "at": "5s", "duration": "5s", **keys})
     (change,) = fault.changes()
-    assert words in change.describe()
+    assert words in str(change.message())
 
 
 def test_a_fault_names_the_proxy_as_toxiproxy_does(tmp_path: Path) -> None:

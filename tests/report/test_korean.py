@@ -87,9 +87,19 @@ def texts_of_files(run_dir: Path) -> list[str]:
 def test_the_words_in_the_charts_are_korean(tmp_path: Path) -> None:
     run_dir = write_run(tmp_path / "run")
     write_report(run_dir, "ko")
-    shown = (run_dir / "charts" / "latency.svg").read_text()
+    shown = (run_dir / "charts" / "latency.ko.svg").read_text()
     assert "응답 시간 백분위" in shown
     assert "Latency percentiles" not in shown
+
+
+def test_the_charts_of_two_languages_lie_side_by_side(tmp_path: Path) -> None:
+    run_dir = write_run(tmp_path / "run")
+    for language, name in (("en", "latency.svg"), ("ko", "latency.ko.svg")):
+        draft = write_report(run_dir, language).read_text()
+        assert f"(charts/{name})" in draft
+    shown = {path.name: path.read_text() for path in (run_dir / "charts").iterdir()}
+    assert "Latency percentiles" in shown["latency.svg"]
+    assert "응답 시간 백분위" in shown["latency.ko.svg"]
 
 
 def test_units_are_written_as_koreans_write_them() -> None:

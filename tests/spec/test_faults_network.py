@@ -131,8 +131,8 @@ def test_a_flap_is_told_as_it_will_be() -> None:
     (change,) = fault("flap", down="1s", up="0.4s", jitter="50ms").changes()
     assert change == ProxyFlap("redis", 1000, 400, 50)
     assert change.as_json()["kind"] == "proxy"
-    assert "1000 ms disabled and 400 ms enabled in turns" in change.describe()
-    assert change.undone_by() == "the proxy enabled again"
+    assert "1000 ms disabled and 400 ms enabled in turns" in change.message().text()
+    assert str(change.undone_by()) == "the proxy enabled again"
 
 
 def test_one_proxy_is_not_switched_by_two_faults_at_once(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Translations of what is shipped: words alone are translated, what gameday reads is the same."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -51,7 +52,7 @@ def test_a_step_is_read_in_the_language() -> None:
 @pytest.mark.parametrize(
     ("before", "after"), [("within: 10s", "within: 11s"), ("severity: page", "severity: warning")]
 )
-def test_a_translation_of_another_playbook_is_refused_and_not_shown(
+def test_a_translation_of_another_playbook_is_warned_of_and_not_shown(
     tmp_path: Path, before: str, after: str
 ) -> None:
     for path in (ROOT / "playbooks").glob("redis-slow*.md"):
@@ -63,8 +64,28 @@ def test_a_translation_of_another_playbook_is_refused_and_not_shown(
     korean = translation_file(path, "ko")
     korean.write_text(korean.read_text().replace(before, after, 1))
     assert playbook_in(path, loaded.playbook, "ko") is loaded.playbook
-    with pytest.raises(FileError, match=r"redis-slow\.ko\.md.*is not that of redis-slow\.md"):
-        validate_playbook(loaded, system)
+    (told,) = validate_playbook(loaded, system)
+    assert re.search(r"redis-slow\.ko\.md:\d+.*is not that of \S*redis-slow\.md", str(told))
+
+
+def test_a_translation_that_lags_behind_hides_no_error_of_the_playbook(tmp_path: Path) -> None:
+    for path in (ROOT / "playbooks").glob("redis-slow*.md"):
+        (tmp_path / path.name).write_text(path.read_text())
+    system = load_system(find_system(str(ROOT / "system_under_test" / "system.yaml")))
+    path = tmp_path / "redis-slow.md"
+    path.write_text(path.read_text().replace("do: use-postgres", "do: use-mysql", 1))
+    with pytest.raises(FileError, match=r"redis-slow\.md:\d+.*use-mysql"):
+        validate_playbook(load_playbook(path), system)
+
+
+def test_a_translation_that_cannot_be_read_is_warned_of(tmp_path: Path) -> None:
+    path = tmp_path / "redis-slow.md"
+    path.write_text((ROOT / "playbooks" / "redis-slow.md").read_text())
+    translation_file(path, "ko").write_text("---\nname: [\n---\n")
+    system = load_system(find_system(str(ROOT / "system_under_test" / "system.yaml")))
+    (told,) = validate_playbook(load_playbook(path), system)
+    assert "redis-slow.ko.md" in str(told)
+    assert "redis-slow.md is shown instead" in str(told)
 
 
 def test_a_translation_that_cannot_be_read_is_not_shown(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from gameday.core.errors import UsageError
 from gameday.core.json_objects import Json
-from gameday.core.language import of_locale
+from gameday.core.language import LOCALE_VARIABLES, of_locale
 from gameday.core.settings.keys import KEYS, OWN_CURE, OWN_ONLY, PREFIX, WHY_OWN, SettingKey, Value
 
 PROJECT_FILE: Final = "gameday.toml"
@@ -169,6 +169,13 @@ choose, current = _deciding.choose, _deciding.now
 def language() -> str:
     """The language in which people read what this process says. Decided here, and nowhere else."""
     return str(current()["lang"])
+
+
+def chosen_language() -> str | None:
+    """The language that somebody chose for gameday; None where only the locale says one."""
+    found = current().values["lang"]
+    by_locale = found.origin == "default" or found.where in LOCALE_VARIABLES
+    return None if by_locale else str(found.value)
 
 
 def json_schema() -> Json:

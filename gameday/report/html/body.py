@@ -20,7 +20,7 @@ from gameday.report.messages import Messages
 
 _CODE: Final = re.compile(r"<code>([^<>]{0,20000})</code>")
 _PARTED: Final = "<!-- -->"
-_CHART: Final = re.compile(r"charts/([a-z]+)\.svg\Z")
+_CHART: Final = re.compile(r"charts/([a-z]+)(?:\.[a-z]+)?\.svg\Z")
 _FILE: Final = re.compile(r"(?![./])[\w.-]+(/(?![./])[\w.-]+)*\Z")
 _SECONDS: Final = re.compile(r"-?\d{1,12}\.\d{3}\Z")
 _TODO: Final = "TODO(person):"

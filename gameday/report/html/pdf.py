@@ -5,15 +5,17 @@ of its own, nothing of the environment but where to find files, and a minute.
 """
 
 import os
+import re
 import shutil
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, NoReturn
 
-from gameday.core import files
+from gameday.core import files, settings
 from gameday.core.errors import UsageError
 from gameday.report.html.page import page
 
@@ -33,12 +35,47 @@ _BROUGHT: Final = (
 )
 _PASSED_ON: Final = ("PATH", "LANG", "LC_ALL", "FONTCONFIG_PATH", "FONTCONFIG_FILE")
 WAIT_S: Final = 60.0
+_FONTS_S: Final = 20.0
+_FONT_FOLDERS: Final = ("/usr/share/fonts", "/usr/local/share/fonts")
+_HANGUL_FONT: Final = re.compile(
+    r"CJK|KR\b|Nanum|Un(?:Batang|Dotum)|Baekmuk|D2Coding|Pretendard|wqy|DroidSansFallback"
+)
 _LARGEST_BYTES: Final = 64 * files.MIB
 
 
 def pdf(run_dir: Path) -> bytes:
     """The page as PDF. Raises UsageError where nothing can print it."""
+    if settings.language() == "ko" and not has_hangul(os.environ):
+        raise UsageError(
+            "there is no font with Hangul here: a Korean PDF would show boxes instead of letters",
+            help="install one, such as fonts-noto-cjk or fonts-nanum (Debian, Ubuntu),"
+            " google-noto-sans-cjk-fonts (Fedora) or font-noto-cjk (Alpine);"
+            " or print it in English: --lang en",
+        )
     return printed(page(run_dir), os.environ)
+
+
+def has_hangul(environment: Mapping[str, str], platform: str = sys.platform) -> bool:
+    """True if a font with Hangul is there: fontconfig says so, else the usual folders do."""
+    if platform in ("darwin", "win32"):
+        return True  # the system brings one
+    program = shutil.which("fc-list", path=environment.get("PATH", ""))
+    if program is not None:
+        try:
+            listed = subprocess.run(
+                [program, ":lang=ko", "family"],
+                env={**{n: environment[n] for n in _PASSED_ON if n in environment}, "HOME": "/"},
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                check=False,
+                timeout=_FONTS_S,
+            )
+        except (OSError, subprocess.TimeoutExpired):
+            return True  # nobody can tell: rather a page that a person looks at
+        return bool(listed.stdout.strip()) or listed.returncode != 0
+    return any(
+        _HANGUL_FONT.search(path.name) for each in _FONT_FOLDERS for path in Path(each).rglob("*")
+    )
 
 
 def printed(html: bytes, environment: Mapping[str, str], wait_s: float = WAIT_S) -> bytes:

@@ -22,7 +22,7 @@ _CODE: Final = re.compile(r"<code>([^<>]*)</code>")
 _FRONT: Final = re.compile(r"\A---\n.*?\n---\n", re.DOTALL)
 # Letters for private use stand for the tags of our own code spans while Markdown is read.
 _OPEN, _CLOSE = "\ue000", "\ue001"
-_CHART: Final = re.compile(r"charts/([a-z0-9-]+\.svg)\Z")
+_CHART: Final = re.compile(r"charts/([a-z0-9-]+)(?:\.[a-z]+)?\.svg\Z")
 
 
 def draft_of(path: Path, charts: Collection[str]) -> Html | None:
@@ -76,8 +76,9 @@ def _own(tokens: Sequence[Token], charts: Collection[str]) -> Iterator[Token]:
 
 def _picture(token: Token, charts: Collection[str]) -> Token:
     found = _CHART.match(str(token.attrGet("src") or ""))
-    if found is not None and found[1] in charts:
-        token.attrSet("src", found[1])
+    name = f"{found[1]}.svg" if found is not None else ""  # those of the site are in its language
+    if name in charts:
+        token.attrSet("src", name)
         token.attrSet("loading", "lazy")
         return token
     return _text(token.content)

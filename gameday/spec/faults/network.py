@@ -48,9 +48,9 @@ class ToxicFault(NetworkFault):
         examples=[0.5],
     )
 
-    def toxic(self, type_: str, text: str, **attributes: int) -> list[Change]:
-        """The toxic that this fault is; `text` says its attributes in the plan."""
-        return [ToxicChange(self.target, type_, self.direction, self.toxicity, attributes, text)]
+    def toxic(self, type_: str, **attributes: int) -> list[Change]:
+        """The toxic that this fault is."""
+        return [ToxicChange(self.target, type_, self.direction, self.toxicity, attributes)]
 
 
 class Latency(ToxicFault):
@@ -65,9 +65,7 @@ class Latency(ToxicFault):
     )
 
     def changes(self) -> list[Change]:
-        latency, jitter = ms(self.latency), ms(self.jitter)
-        text = f"of {latency} ms" + (f" ± {jitter} ms" if jitter else "")
-        return self.toxic("latency", text, latency=latency, jitter=jitter)
+        return self.toxic("latency", latency=ms(self.latency), jitter=ms(self.jitter))
 
 
 class Timeout(ToxicFault):
@@ -83,9 +81,7 @@ class Timeout(ToxicFault):
     )
 
     def changes(self) -> list[Change]:
-        after = ms(self.timeout)
-        ending = f"closed after {after} ms" if after else "never closed"
-        return self.toxic("timeout", f"(nothing passes, connections {ending})", timeout=after)
+        return self.toxic("timeout", timeout=ms(self.timeout))
 
 
 class Bandwidth(ToxicFault):
@@ -99,8 +95,7 @@ class Bandwidth(ToxicFault):
     )
 
     def changes(self) -> list[Change]:
-        rate = self.rate_kb_per_s
-        return self.toxic("bandwidth", f"of {rate} kB/s a connection", rate=rate)
+        return self.toxic("bandwidth", rate=self.rate_kb_per_s)
 
 
 class ResetPeer(ToxicFault):
@@ -116,8 +111,7 @@ class ResetPeer(ToxicFault):
     )
 
     def changes(self) -> list[Change]:
-        after = ms(self.timeout)
-        return self.toxic("reset_peer", f"(connections reset after {after} ms)", timeout=after)
+        return self.toxic("reset_peer", timeout=ms(self.timeout))
 
 
 class SlowClose(ToxicFault):
@@ -136,7 +130,7 @@ class SlowClose(ToxicFault):
         return delay
 
     def changes(self) -> list[Change]:
-        return self.toxic("slow_close", f"of {ms(self.delay)} ms", delay=ms(self.delay))
+        return self.toxic("slow_close", delay=ms(self.delay))
 
 
 class Slicer(ToxicFault):
@@ -162,9 +156,7 @@ class Slicer(ToxicFault):
     def changes(self) -> list[Change]:
         size, varies = self.average_bytes, self.variation_bytes
         delay = round(self.delay.total_seconds() * 1_000_000)
-        pause = f", {delay} µs apart" if delay else ""
-        text = f"(pieces of {size} ± {varies} bytes{pause})"
-        return self.toxic("slicer", text, average_size=size, size_variation=varies, delay=delay)
+        return self.toxic("slicer", average_size=size, size_variation=varies, delay=delay)
 
 
 class LimitData(ToxicFault):
@@ -178,8 +170,7 @@ class LimitData(ToxicFault):
     )
 
     def changes(self) -> list[Change]:
-        text = f"(connections close after {self.bytes} bytes)"
-        return self.toxic("limit_data", text, bytes=self.bytes)
+        return self.toxic("limit_data", bytes=self.bytes)
 
 
 class Down(NetworkFault):

@@ -3,11 +3,12 @@
 const STORED = "gameday-language";
 let texts = {};
 
-// What was chosen here counts, then what the browser asks for; English where there is neither.
+// What was chosen here counts, then what was chosen for the server, then what the browser asks
+// for; English where there is none of them.
 export async function loadTexts() {
-  const languages = await (await fetch("/static/locale/languages.json")).json();
+  const { known: languages, chosen: asked } = await (await fetch("/static/locale/languages.json")).json();
   const wanted = (navigator.languages || ["en"]).map((each) => each.toLowerCase().split("-")[0]);
-  const chosen = [stored(), ...wanted].find((each) => languages.includes(each)) || "en";
+  const chosen = [stored(), asked, ...wanted].find((each) => languages.includes(each)) || "en";
   const english = await (await fetch("/static/locale/en.json")).json();
   const own = chosen === "en" ? {} : await (await fetch(`/static/locale/${chosen}.json`)).json();
   texts = { ...english, ...own };
