@@ -72,7 +72,7 @@ class Sources:
         facts = leaves([head, said, self._effective, generator])
         damage = self._m.journal_damage
         return split(
-            [*facts, *self._dates(head), damage, float(len(self._m.records)), *self.of_drill()]
+            [*facts, *self._dates(head), damage, float(len(self._m.records)), *self.of_drill[0]]
         )
 
     @cached_property
@@ -325,10 +325,16 @@ class Sources:
                     yield from map(float, (at.year, at.month, at.day))
                     yield at.strftime("%H:%M")
 
-    def of_drill(self) -> Iterator[Leaf]:
+    @cached_property
+    def of_drill(self) -> tuple[list[float], list[str]]:
         """The score, which the course of a drill and its baselines give."""
-        if self._m.drill is not None:
-            yield from leaves(_plain(self._m.drill.score))
+        return split([] if self._m.drill is None else leaves(_plain(self._m.drill.score)))
+
+    def of_score(self, references: Sequence[str]) -> list[float]:
+        """The parts of the score that have just these references."""
+        parts = () if self._m.drill is None else self._m.drill.score.parts
+        found = [_plain(each) for each in parts if references and set(each.refs) == {*references}]
+        return split(leaves(found))[0]
 
     def _roles(self) -> list[str]:
         return [] if self._m.drill is None else list(self._m.drill.roles.values())
@@ -394,9 +400,13 @@ class Support:
         for known in filter(None, map(sources.of, self.references)):
             numbers = [*numbers, *known[0]]
             texts = [*texts, *known[1]]
-        self._numbers = [*numbers, *sources.growth(self.references)]
+        self._numbers = [
+            *numbers,
+            *sources.growth(self.references),
+            *sources.of_score(self.references),
+        ]
         self._texts = texts
-        self._delays = [*sources.delays(self.references), *split(sources.of_drill())[0]]
+        self._delays = [*sources.delays(self.references), *sources.of_drill[0]]
         self._row = block.row
 
     def is_dead(self, word: str) -> bool:
