@@ -64,7 +64,7 @@ class Messages:
     def figure(self, value: object) -> Markup:
         """A measured number with the digits that matter; anything else as text."""
         if isinstance(value, (int, float)) and not isinstance(value, bool):
-            return Markup(f"{round(value, 3):,.10g}")
+            return Markup(f"{round(value, 3) + 0.0:,.10g}")  # no "-0"
         return self.value(None) if value is None else text(str(value))
 
     def placeholders(self, message: str) -> frozenset[str]:

@@ -85,6 +85,7 @@ class Sources:
             for each in leaves([self._result, self._effective, data, kinds, self._roles()])
             if isinstance(each, str)
         ]
+        texts += self.of_drill[1]
         alerts = {name for each in self._m.evaluations for name in _names(each)}
         return "\n".join([*texts, *alerts, *self._files, *PERCENTILES])
 

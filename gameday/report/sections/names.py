@@ -3,8 +3,10 @@
 from collections.abc import Iterable
 from typing import Final
 
-from gameday.judge.result import FaultLine
+from gameday.judge.result import CheckLine, FaultLine
+from gameday.report import format
 from gameday.report.markdown import Markup, code
+from gameday.report.messages import Messages
 
 CLOCKS: Final = ("detected", "acknowledged", "mitigated", "recovered")
 
@@ -12,6 +14,48 @@ CLOCKS: Final = ("detected", "acknowledged", "mitigated", "recovered")
 def names(found: Iterable[str]) -> Markup:
     """Names as code, with commas."""
     return Markup(", ".join(code(name) for name in found))
+
+
+def held(check: str, say: Messages) -> Markup:
+    """What a check found to be so, as the beginning of a sentence."""
+    return _sentence("held", check, say)
+
+
+def broke(check: str, say: Messages) -> Markup:
+    """What a check found to be wrong, as the beginning of a sentence."""
+    return _sentence("broke", check, say)
+
+
+def clause(kind: str, check: str, say: Messages) -> Markup:
+    """The sentence of a check inside of another one: of `held`, `broke` or `whether`."""
+    known = f"{kind}.{check}" in say.by_id
+    return say(f"{kind}.{check}") if known else code(check)
+
+
+def also_broke(checks: Iterable[CheckLine], say: Messages) -> Markup:
+    """Further checks that failed of one cause, each as a sentence with its reference."""
+    shown = [
+        say(
+            "people.also_each",
+            check=clause("broke", check.name, say),
+            ref=format.of_result(f"checks.{check.name}"),
+        )
+        for check in checks
+    ]
+    return Markup("; ".join(shown))
+
+
+def untold(checks: Iterable[str], say: Messages) -> Markup:
+    """Everything that a run cannot tell: whether this, whether that, and whether the other."""
+    each = [say("summary.unknown_each", check=clause("whether", name, say)) for name in checks]
+    if len(each) < 2:
+        return Markup("".join(each))
+    return say("summary.and", first=Markup(", ".join(each[:-1])), last=each[-1])
+
+
+def _sentence(kind: str, check: str, say: Messages) -> Markup:
+    shown = clause(kind, check, say)
+    return Markup(shown[:1].upper() + shown[1:])
 
 
 def describe_fault(fault: FaultLine) -> Markup:

@@ -16,7 +16,7 @@ from gameday.report.markdown import Markup, bullets, code
 from gameday.report.messages import Messages, Value
 from gameday.report.people import MOST_COUNTED, Wrong
 from gameday.report.sections.impact import failed_between
-from gameday.report.sections.names import names
+from gameday.report.sections.names import also_broke, broke
 from gameday.report.sections.response import asked_of
 
 NAMED: Final = 5  # users in a sentence; the table of the certificate has ten, its file has all
@@ -47,10 +47,9 @@ def _wrongs(m: Material, say: Messages) -> Iterator[Markup]:
         if wrong is None:
             continue
         said = [_wrong(m, wrong, say)]
-        also = [check.name for check in failure.checks[1:] if check.name != "alerts"]
+        also = [check for check in failure.checks[1:] if check.name != "alerts"]
         if also:
-            ref = Markup(" ".join(format.of_result(f"checks.{name}") for name in also))
-            said.append(say("people.also", checks=names(also), ref=ref))
+            said.append(say("people.also", checks=also_broke(also, say)))
         for alert in failure.alerts:
             fired = format.clock(alert.fired_at)
             ref = format.of_result(f"alerts[{list(m.result.alerts).index(alert)}]")
@@ -77,7 +76,8 @@ def _wrong(m: Material, wrong: Wrong, say: Messages) -> Markup:
     else:
         check = m.check(wrong.check)
         summary = say.line(check.message, check.summary) if check else ""
-        told = [say("people.other", check=code(wrong.check), summary=summary, ref=ref)]
+        broken = broke(wrong.check, say)
+        told = [say("people.other", broke=broken, summary=summary, ref=ref)]
     return Markup(" ".join([*told, *_who(m, wrong, say)]))
 
 
@@ -130,21 +130,19 @@ def _served(m: Material, say: Messages) -> Iterator[Markup]:
     end_s = float(t_s[-1]) if lasted_s is None else start_s + lasted_s
     failed, source = failed_between(m, start_s, end_s)
     slow = _slow_between(m, start_s, end_s)
-    shown = {
-        "start": format.clock(start_s),
-        "end": format.clock(end_s),
-        "failed": _failed(failed, say),
-        "slow": slow,
-        "edge": format.length(_SLOW_S),
-        "ref": source,
-    }
-    yield say("people.served_on" if lasted_s is None else "people.served", **shown)
-
-
-def _failed(number: int, say: Messages) -> Markup:
-    if number > 1:
-        return say("people.failed_some", n=number)
-    return say("people.failed_one" if number == 1 else "people.failed_none")
+    edge = format.length(_SLOW_S)
+    shown = {"start": format.clock(start_s), "end": format.clock(end_s), "ref": source}
+    on = "_on" if lasted_s is None else ""
+    if not failed and slow == 0:
+        yield say(f"people.breached{on}", edge=edge, **shown)
+        return
+    if not failed:
+        what = say("people.served_slow", slow=slow, edge=edge)
+    elif slow == 0:
+        what = say("people.served_failed", failed=failed)
+    else:
+        what = say("people.served_slow_failed", slow=slow, edge=edge, failed=failed)
+    yield say(f"people.served{on}", what=what, **shown)
 
 
 def _slow_between(m: Material, start_s: float, end_s: float) -> int | None:
@@ -161,9 +159,9 @@ def _slow_between(m: Material, start_s: float, end_s: float) -> int | None:
 def _fault(m: Material, fault: FaultLine, say: Messages) -> Markup:
     """A fault, since when it was there, and what of the system it reached."""
     ref = format.of_records(*m.of_fault(fault.id, FaultDosed))
+    asked, named = asked_of(m, fault, _SAID_APART), code(fault.fault)
     shown = {
-        "fault": code(fault.fault),
-        "asked": asked_of(m, fault, _SAID_APART),
+        "fault": say("origin.with", fault=named, asked=asked) if asked != "–" else named,
         "start": format.clock(fault.injected_at),
         "end": format.clock(fault.removed_at),
     }
@@ -173,11 +171,15 @@ def _fault(m: Material, fault: FaultLine, say: Messages) -> Markup:
     else:
         said = [say("origin.fault_on", target=code(on), **shown)]
     seen = fault.dose.witnesses if isinstance(fault.dose, Dose) else ()
-    reached = [_witness(each, say) for each in seen if each.why]
+    showing = [each for each in seen if each.why and each.ok]  # what did not move shows nothing
+    reached = Markup("; ".join(_witness(each, say) for each in showing))
     if fault.injected == "yes" and reached:
-        said.append(say("origin.reached", reached=Markup("; ".join(reached)), ref=ref))
+        said.append(say("origin.reached", reached=reached, ref=ref))
     elif fault.injected != "yes":
-        said.append(say("origin.unsure", injected=say.word(fault.injected), ref=ref))
+        doubt = next(iter(m.of_fault(fault.id, FaultDosed)), None)
+        why = say.line(getattr(doubt.event, "message", None), doubt.event.why) if doubt else ""
+        message = "origin.absent" if fault.injected == "no" else "origin.unsure"
+        said.append(say(message, why=why or say.value(None), ref=ref))
     return Markup(" ".join(said))
 
 
