@@ -25,6 +25,7 @@ from gameday.report.charts.series import Curve
 from gameday.report.inputs import Material
 from gameday.report.lint.blocks import DraftBlock
 from gameday.report.lint.numbers import TIME_UNITS, ShownNumber, leaves, numbers_in, split
+from gameday.report.people import affected_users
 from gameday.report.sections.people import NAMED
 
 Leaf = float | str
@@ -167,6 +168,15 @@ class Sources:
         totals = [self._totals(i) for i in where]
         return [abs(x - y) for a, b in combinations(totals, 2) for x, y in zip(a, b, strict=True)]
 
+    def surplus(self, references: Sequence[str]) -> list[float]:
+        """The rows of an audit beyond the stock, where both are referred to."""
+        stock = self._effective.get("stock") if isinstance(self._effective, dict) else None
+        if "inputs/effective.json" not in references or not isinstance(stock, int):
+            return []
+        records = (self._records.get(int(each[1:])) for each in references if each[0] == "#")
+        rows = [record.data.get("rows") for record in records if record is not None]
+        return [float(max(0, each - stock)) for each in rows if isinstance(each, int)]
+
     @cached_property
     def _turns(self) -> list[float]:
         """The instants that reports count from: of the faults, the damage and the alerts."""
@@ -229,6 +239,8 @@ class Sources:
         """A line of a file of the run, or all of a small one of JSON."""
         if name not in self._files:
             return None
+        if name.startswith("history/"):
+            return [*self._affected(), name]
         if not line:
             return [*leaves(self._json(name)), name]
         raw = files.read_bytes(self._m.run_dir / name, _LARGEST_BYTES).split(b"\n")
@@ -238,6 +250,17 @@ class Sources:
         with suppress(ValueError, RecursionError):
             return [*leaves(json.loads(text)), f"{name}:{line}"]
         return [text, f"{name}:{line}"]
+
+    def _affected(self) -> Iterator[float]:
+        """How many people were affected, whom only the history knows."""
+        clocks, t_s = self._m.result.clocks, self._m.curves.t_s
+        if clocks.damage_at is None or not len(t_s):
+            return
+        after_s = clocks.recovered_after_s
+        end_s = float(t_s[-1]) if after_s is None else clocks.damage_at + after_s
+        people = affected_users(self._m.run_dir, self._m.t0_ns, clocks.damage_at, end_s)
+        if people is not None:
+            yield float(people)
 
     def _of_record(self, record: Record) -> Iterator[Leaf]:
         yield from leaves(record.data)
@@ -405,6 +428,7 @@ class Support:
             *numbers,
             *sources.growth(self.references),
             *sources.of_score(self.references),
+            *sources.surplus(self.references),
         ]
         self._texts = texts
         self._delays = [*sources.delays(self.references), *sources.of_drill[0]]

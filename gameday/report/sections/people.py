@@ -14,13 +14,13 @@ from gameday.report.certificates import file_of, has_file
 from gameday.report.inputs import Material
 from gameday.report.markdown import Markup, bullets, code
 from gameday.report.messages import Messages, Value
-from gameday.report.people import MOST_COUNTED, Wrong
+from gameday.report.people import LATE_S, MOST_COUNTED, Wrong, affected_users, histories_of
 from gameday.report.sections.impact import failed_between
 from gameday.report.sections.names import also_broke, broke
 from gameday.report.sections.response import asked_of
 
 NAMED: Final = 5  # users in a sentence; the table of the certificate has ten, its file has all
-_SLOW_S: Final = 0.2
+
 _SAID_APART: Final = frozenset({"at", "duration", "direction", "toxicity"})
 
 
@@ -130,7 +130,7 @@ def _served(m: Material, say: Messages) -> Iterator[Markup]:
     end_s = float(t_s[-1]) if lasted_s is None else start_s + lasted_s
     failed, source = failed_between(m, start_s, end_s)
     slow = _slow_between(m, start_s, end_s)
-    edge = format.length(_SLOW_S)
+    edge = format.length(LATE_S)
     shown = {"start": format.clock(start_s), "end": format.clock(end_s), "ref": source}
     on = "_on" if lasted_s is None else ""
     if not failed and slow == 0:
@@ -142,14 +142,26 @@ def _served(m: Material, say: Messages) -> Iterator[Markup]:
         what = say("people.served_failed", failed=failed)
     else:
         what = say("people.served_slow_failed", slow=slow, edge=edge, failed=failed)
-    yield say(f"people.served{on}", what=what, **shown)
+    told = [say(f"people.served{on}", what=what, **shown), *_affected(m, start_s, end_s, say)]
+    yield Markup(" ".join(told))
+
+
+def _affected(m: Material, start_s: float, end_s: float, say: Messages) -> Iterator[Markup]:
+    """How many people these requests were of."""
+    people = affected_users(m.run_dir, m.t0_ns, start_s, end_s)
+    if people:
+        files = histories_of(m.run_dir)
+        ref = Markup(" ".join(code(path.relative_to(m.run_dir).as_posix()) for path in files))
+        yield say(
+            "people.affected_one" if people == 1 else "people.affected", people=people, ref=ref
+        )
 
 
 def _slow_between(m: Material, start_s: float, end_s: float) -> int | None:
     buckets = m.curves.buckets
-    if _SLOW_S not in buckets or np.inf not in buckets:
+    if LATE_S not in buckets or np.inf not in buckets:
         return None
-    late = buckets[np.inf] - buckets[_SLOW_S]
+    late = buckets[np.inf] - buckets[LATE_S]
     first, last = (
         max(0, int(np.searchsorted(m.curves.t_s, at, "right")) - 1) for at in (start_s, end_s)
     )
