@@ -17,7 +17,7 @@ from gameday.report.inputs import Material
 from gameday.report.markdown import Markup, code
 from gameday.report.messages import Messages
 from gameday.report.sections.lessons import alert_evidence, bad_steps, step_evidence
-from gameday.report.sections.names import clause, untold
+from gameday.report.sections.names import broken, untold
 
 _INDENT: Final = "  "
 
@@ -76,9 +76,9 @@ def _of_failure(failure: Failure, say: Messages) -> Action:
     """One item for all checks that failed of one cause."""
     first = failure.first.name
     known = f"actions.fix_{first}" in say.by_id
-    broken = clause("broke", first, say)
-    what = say(f"actions.fix_{first}") if known else say("actions.check", broke=broken)
-    also = [clause("broke", check.name, say) for check in failure.checks[1:]]
+    cause = broken(first, say)
+    what = say(f"actions.fix_{first}") if known else say("actions.check", broke=cause)
+    also = [broken(check.name, say) for check in failure.checks[1:]]
     also += [say("actions.together_alert", alert=code(a.alert)) for a in failure.alerts]
     if also:
         what = say("actions.together", what=what, also=Markup("; ".join(also)))

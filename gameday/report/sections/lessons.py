@@ -18,7 +18,7 @@ from gameday.report.markdown import Markup, bullets, code
 from gameday.report.messages import Messages
 from gameday.report.sections.detection import delays
 from gameday.report.sections.impact import last_sample, outcome_count
-from gameday.report.sections.names import broke, clause, held, names
+from gameday.report.sections.names import broke, broken, held, names
 from gameday.report.sections.response import dose, step_records
 
 _LONG_PENDING: Final = 0.5  # more than half of the detection was the rule's own `for:`
@@ -110,7 +110,7 @@ def _other_factors(m: Material, say: Messages) -> Iterator[Prompt]:
 
 
 def _how_come(check: str, say: Messages) -> Markup:
-    return say("factors.check", broke=clause("broke", check, say))
+    return say("factors.check", broke=broken(check, say))
 
 
 def _traffic_factors(m: Material, say: Messages) -> Iterator[Prompt]:

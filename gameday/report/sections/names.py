@@ -18,18 +18,23 @@ def names(found: Iterable[str]) -> Markup:
 
 def held(check: str, say: Messages) -> Markup:
     """What a check found to be so, as the beginning of a sentence."""
-    return _sentence("held", check, say)
+    known = f"held.{check}" in say.by_id
+    return _begun(say(f"held.{check}")) if known else code(check)
 
 
 def broke(check: str, say: Messages) -> Markup:
     """What a check found to be wrong, as the beginning of a sentence."""
-    return _sentence("broke", check, say)
+    return _begun(broken(check, say)) if f"broke.{check}" in say.by_id else code(check)
 
 
-def clause(kind: str, check: str, say: Messages) -> Markup:
-    """The sentence of a check inside of another one: of `held`, `broke` or `whether`."""
-    known = f"{kind}.{check}" in say.by_id
-    return say(f"{kind}.{check}") if known else code(check)
+def broken(check: str, say: Messages) -> Markup:
+    """What a check found to be wrong, inside of a sentence."""
+    return say(f"broke.{check}") if f"broke.{check}" in say.by_id else code(check)
+
+
+def whether(check: str, say: Messages) -> Markup:
+    """What a check asks, behind "whether"."""
+    return say(f"whether.{check}") if f"whether.{check}" in say.by_id else code(check)
 
 
 def also_broke(checks: Iterable[CheckLine], say: Messages) -> Markup:
@@ -37,7 +42,7 @@ def also_broke(checks: Iterable[CheckLine], say: Messages) -> Markup:
     shown = [
         say(
             "people.also_each",
-            check=clause("broke", check.name, say),
+            check=broken(check.name, say),
             ref=format.of_result(f"checks.{check.name}"),
         )
         for check in checks
@@ -47,14 +52,13 @@ def also_broke(checks: Iterable[CheckLine], say: Messages) -> Markup:
 
 def untold(checks: Iterable[str], say: Messages) -> Markup:
     """Everything that a run cannot tell: whether this, whether that, and whether the other."""
-    each = [say("summary.unknown_each", check=clause("whether", name, say)) for name in checks]
+    each = [say("summary.unknown_each", check=whether(name, say)) for name in checks]
     if len(each) < 2:
         return Markup("".join(each))
     return say("summary.and", first=Markup(", ".join(each[:-1])), last=each[-1])
 
 
-def _sentence(kind: str, check: str, say: Messages) -> Markup:
-    shown = clause(kind, check, say)
+def _begun(shown: Markup) -> Markup:
     return Markup(shown[:1].upper() + shown[1:])
 
 

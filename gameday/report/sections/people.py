@@ -190,8 +190,11 @@ def _fault(m: Material, fault: FaultLine, say: Messages) -> Markup:
     elif fault.injected != "yes":
         doubt = next(iter(m.of_fault(fault.id, FaultDosed)), None)
         why = say.line(getattr(doubt.event, "message", None), doubt.event.why) if doubt else ""
-        message = "origin.absent" if fault.injected == "no" else "origin.unsure"
-        said.append(say(message, why=why or say.value(None), ref=ref))
+        shown_why = {"why": why or say.value(None), "ref": ref}
+        absent = fault.injected == "no"
+        said.append(
+            say("origin.absent", **shown_why) if absent else say("origin.unsure", **shown_why)
+        )
     return Markup(" ".join(said))
 
 

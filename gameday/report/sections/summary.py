@@ -114,8 +114,11 @@ def _damage(m: Material, say: Messages) -> list[Markup]:
         if after_s is None:
             told.append(say(f"summary.not_{name}", ref=ref))
         else:
-            message = f"summary.{name}_early" if after_s < 0 else f"summary.{name}"
-            told.append(say(message, after=format.length(abs(after_s)), ref=ref))
+            after = format.length(abs(after_s))
+            if after_s < 0:
+                told.append(say(f"summary.{name}_early", after=after, ref=ref))
+            else:
+                told.append(say(f"summary.{name}", after=after, ref=ref))
     return told
 
 

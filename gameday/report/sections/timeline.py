@@ -117,7 +117,11 @@ def sentence(record: Record, say: Messages) -> Markup:
     if isinstance(record.event, OrderGiven) and "text" not in wanted:
         english = record.event.text or ""
     why = say.line(getattr(record.event, "message", None), english)
-    return say("timeline.why", what=what, why=why) if why else what
+    if not why:
+        return what
+    if isinstance(record.event, OrderGiven | OrderAnswered):
+        return say("timeline.why", what=what, why=why)
+    return say("timeline.because", what=what, why=why)
 
 
 def _says_it_all(event: Event) -> bool:
@@ -129,8 +133,8 @@ def _says_it_all(event: Event) -> bool:
 
 def witness(name: str, say: Messages) -> Markup:
     """What looked at a fault, in words."""
-    known = f"witness.{name.lower()}"
-    return say(known) if known in say.by_id else code(name)
+    known = f"witness.{name.lower()}" in say.by_id
+    return say(f"witness.{name.lower()}") if known else code(name)
 
 
 def quantity(value: Any, unit: str, say: Messages) -> Markup:
