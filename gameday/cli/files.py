@@ -31,7 +31,10 @@ if TYPE_CHECKING:
         LoadedSystem,
     )
 
-KINDS = ("experiment", "drill", "day", "system", "playbook", "settings", "readiness")
+KINDS = (
+    *("experiment", "drill", "day", "system", "playbook", "settings"),
+    *("readiness", "report", "action-items"),
+)
 
 
 @dataclass(slots=True)
@@ -395,7 +398,8 @@ def schema(kind: str | None, folder: Path | None) -> None:
 
     Editors check and complete YAML with it. A drill is what `drill:` of an experiment holds beside
     the experiment's own keys. A playbook has two parts: its front matter, and the block of a step.
-    `readiness` is what `gameday readiness --json` prints.
+    `readiness` is what `gameday readiness --json` prints, `report` what `gameday report --format
+    json` writes, and `action-items` what `gameday action-items --json` prints.
     """
     if folder is None:
         emit(_schema_text(kind or "experiment"))
@@ -421,6 +425,10 @@ def _schema(kind: str) -> object:
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     if kind == "settings":
         return {**dialect, **settings.json_schema()}
+    if kind == "report" or kind == "action-items":
+        from gameday.report.result_json import json_schema
+
+        return {**dialect, **json_schema(kind)}
     if kind == "readiness":
         from pydantic import TypeAdapter
 

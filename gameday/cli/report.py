@@ -69,7 +69,6 @@ def report(
     number has no source.
     """
     from gameday.cli.days import find_day_dir, report_day
-    from gameday.injection.heal import is_under_way
 
     _fits(form, output, lint=lint, changes=status is not None or owner is not None)
     day = find_day_dir(ref, runs_dir)
@@ -79,12 +78,9 @@ def report(
         report_day(day, form, output, status=status, owner=owner)
         return
     run_dir = find_run(ref, runs_dir)
-    if is_under_way(run_dir):
-        raise UsageError(
-            f"run {run_dir.name} is under way: it writes its own report when it ends",
-            help="gameday stop ends it",
-        )
-    _judged(run_dir)
+    if not lint or not (run_dir / RESULT).is_file():
+        _must_have_ended(run_dir)
+    _judged(run_dir, keep_baselines=not lint)
     if lint:
         _lint(run_dir, form)
     elif status is not None or owner is not None:
@@ -107,15 +103,28 @@ def _fits(form: str, output: str | None, *, lint: bool, changes: bool) -> None:
         )
 
 
-def _judged(run_dir: Path) -> None:
-    """Judge the run where nobody has."""
-    from gameday.drills.baselines import settle
-    from gameday.evidence.read import read as read_evidence
-    from gameday.judge.judge import judge
+def _must_have_ended(run_dir: Path) -> None:
+    """Raise UsageError for a run that is under way."""
+    from gameday.injection.heal import is_under_way
 
+    if is_under_way(run_dir):
+        raise UsageError(
+            f"run {run_dir.name} is under way: it writes its own report when it ends",
+            help="gameday stop ends it",
+        )
+
+
+def _judged(run_dir: Path, *, keep_baselines: bool) -> None:
+    """Judge the run where nobody has; of a drill, keep the baselines that its draft shows."""
     if not (run_dir / RESULT).is_file():
+        from gameday.evidence.read import read as read_evidence
+        from gameday.judge.judge import judge
+
         files.replace(run_dir / RESULT, [judge(read_evidence(run_dir)).to_bytes()])
-    settle(run_dir)
+    if keep_baselines:
+        from gameday.drills.baselines import settle
+
+        settle(run_dir)
 
 
 def _result(run_dir: Path) -> "Result":
@@ -205,9 +214,12 @@ def _show_head(path: Path, changes: Mapping[str, str], to_do: int) -> None:
 
 def _lint(run_dir: Path, form: str) -> None:
     """Tell of each number of the draft, or of the page, that the evidence does not have."""
+    import gc
+
     from gameday.report.draft_file import DRAFT
     from gameday.report.lint import lint
 
+    gc.disable()  # a third of the time, and the process ends with this: nothing is worth collecting
     if form not in {"md", "html"}:
         raise UsageError(f"--lint cannot read {form}", help="leave --format out, or say html")
     path = run_dir / (DRAFT if form == "md" else FILES[form])

@@ -35,8 +35,12 @@ LONGEST_RUN_NS = 8 * 86_400 * 10**9
 """A day longer than any duration may be."""
 
 
-def read(run_dir: Path) -> Evidence:
-    """Everything a run directory holds. Raises UsageError when it is not one."""
+def read(run_dir: Path, evaluated: Sequence[samples.Evaluation] | None = None) -> Evidence:
+    """Everything a run directory holds. Raises UsageError when it is not one.
+
+    `evaluated` are its evaluations where somebody has read them already: the samples of an hour
+    are the largest file there is.
+    """
     if not any((run_dir / name).exists() for name in ("journal.jsonl", "inputs", "history")):
         raise UsageError(f"{run_dir} is not a run", help="gameday runs lists them")
     journaled = _journal(run_dir / "journal.jsonl")
@@ -53,7 +57,7 @@ def read(run_dir: Path) -> Evidence:
     histories = _histories(run_dir / "history", problems, names)
     attempts = _table(histories, problems)
     whole = None if "history" in problems else attempts
-    evaluations = _evaluations(run_dir / "samples.jsonl", problems)
+    evaluations = _evaluations(run_dir / "samples.jsonl", problems, evaluated)
     line = _cut_by_a_kill(line, histories, evaluations)
     signs = _vitals(run_dir / "vitals.jsonl", problems)
     audit = None
@@ -183,11 +187,15 @@ def _table(histories: tuple[history.History, ...], problems: Problems) -> Attemp
         return table(())
 
 
-def _evaluations(path: Path, problems: Problems) -> tuple[samples.Evaluation, ...]:
+def _evaluations(
+    path: Path, problems: Problems, evaluated: Sequence[samples.Evaluation] | None
+) -> tuple[samples.Evaluation, ...]:
     """The evaluation lines in order; what comes after a damaged line is left out."""
     if not path.exists():
         problems.setdefault("samples", ABSENT)
         return ()
+    if evaluated is not None:
+        return tuple(evaluated)
     lines = samples.read(path, _noting(problems, "samples"))
     return tuple(line for line in lines if isinstance(line, samples.Evaluation))
 

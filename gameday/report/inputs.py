@@ -26,7 +26,7 @@ from gameday.judge.baselines import Baselines, read_baselines
 from gameday.judge.course import NOBODY, Course, course_of
 from gameday.judge.result import CheckLine, Result
 from gameday.judge.score import Score, score
-from gameday.report.charts.series import Curves, read_curves
+from gameday.report.charts.series import NAMES, Curves, read_curves
 from gameday.report.people import Wrong, wrongs_of
 from gameday.telemetry import samples
 from gameday.telemetry.samples import Evaluation, Scrape
@@ -96,9 +96,10 @@ def read_material(run_dir: Path) -> Material:
     own = with_own_names(journaled.records, names_of(journaled.records))
     journaled = replace(journaled, records=tuple(own))
     path = run_dir / "samples.jsonl"
-    lines = list(samples.read(path)) if path.exists() else []
+    lines = [*samples.read(path, wanted=NAMES)] if path.exists() else []
+    evaluations = [line for line in lines if isinstance(line, Evaluation)]
     t0_ns = traffic_begin_ns(journaled.records)
-    drill = _drill(run_dir, journaled.records)
+    drill = _drill(run_dir, journaled.records, evaluations)
     records: Sequence[Record] = journaled.records
     if drill is not None:
         records, result = _by_roles(records, drill.roles), _result_by_roles(result, drill.roles)
@@ -110,7 +111,7 @@ def read_material(run_dir: Path) -> Material:
         effective=read_effective(run_dir),
         records=records,
         journal_damage=journaled.damage,
-        evaluations=[line for line in lines if isinstance(line, Evaluation)],
+        evaluations=evaluations,
         curves=read_curves([line for line in lines if isinstance(line, Scrape)], origin_ns),
         t0_ns=origin_ns,
         has_traffic=t0_ns is not None,
@@ -119,11 +120,13 @@ def read_material(run_dir: Path) -> Material:
     )
 
 
-def _drill(run_dir: Path, records: Sequence[Record]) -> DrillMaterial | None:
+def _drill(
+    run_dir: Path, records: Sequence[Record], evaluations: Sequence[Evaluation]
+) -> DrillMaterial | None:
     """The course and the score of a drill; None where it is none."""
     if journal.first(records, DrillStarted) is None:
         return None
-    course = course_of(read(run_dir))
+    course = course_of(read(run_dir, evaluations))
     try:
         baselines: Baselines = read_baselines(run_dir)
     except UnknownError:

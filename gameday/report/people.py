@@ -13,7 +13,9 @@ from typing import Final, get_args
 
 import numpy as np
 
-from gameday.core.errors import UnknownError
+from gameday.core.clock import NS
+from gameday.core.errors import UnknownError, UsageError
+from gameday.core.json import DAMAGED
 from gameday.core.messages import Message
 from gameday.evidence import wrong_answers
 from gameday.evidence.attempts import Indices
@@ -21,6 +23,8 @@ from gameday.evidence.model import Evidence
 from gameday.evidence.read import read
 from gameday.judge.result import CheckLine, Result
 from gameday.spec.experiment import IssuanceCheck
+from gameday.traffic import history
+from gameday.traffic.history import Outcome
 
 SAFETY: Final[tuple[str, ...]] = get_args(IssuanceCheck)
 KINDS: Final[Mapping[tuple[str, str], str]] = {
@@ -190,3 +194,29 @@ def _named(lines: Sequence[object]) -> Sequence[WrongedUser]:
             )
         )
     return found
+
+
+LATE_S: Final = 0.2  # an answer later than that after it was due is one that a person waits for
+_FAILED: Final = (Outcome.REFUSED, Outcome.UNKNOWN, Outcome.DROPPED)
+
+
+def histories_of(run_dir: Path) -> Sequence[Path]:
+    """The files that name who asked."""
+    return sorted((run_dir / "history").glob("*.bin"))
+
+
+def affected_users(run_dir: Path, t0_ns: int, start_s: float, end_s: float) -> int | None:
+    """How many users were answered late, or not well, in a span of time; None if nobody can say."""
+    paths, users = histories_of(run_dir), []
+    for path in paths:
+        try:
+            records = history.read(path).records
+        except (OSError, UsageError, *DAMAGED):
+            return None
+        ended, due = records["ended_ns"].astype(np.int64), records["intended_ns"].astype(np.int64)
+        at_s = (np.where(ended > 0, ended, due) - t0_ns) / NS
+        late = (ended > 0) & (ended - due > LATE_S * NS)
+        failed = np.isin(records["outcome"], [int(each) for each in _FAILED])
+        inside = (at_s >= start_s) & (at_s <= end_s)
+        users.append(records["user"][inside & (late | failed)])
+    return len(np.unique(np.concatenate(users))) if paths else None

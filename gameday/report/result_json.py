@@ -3,7 +3,11 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from typing import Literal
 
+from pydantic import TypeAdapter
+
+from gameday.core.json_objects import Json
 from gameday.judge.result import Result
 from gameday.report.action_items import RunItem
 
@@ -31,6 +35,19 @@ class ItemLine:
     expect: Sequence[str]
     state: str
     by: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report(Result):
+    """What `gameday report --format json` writes: the result, and the action items of its draft."""
+
+    action_items: Sequence[ItemLine]
+
+
+def json_schema(kind: Literal["report", "action-items"]) -> Json:
+    """The JSON Schema of what is written: of a report, or of a list of action items."""
+    of = TypeAdapter(Report) if kind == "report" else TypeAdapter(list[ItemLine])
+    return of.json_schema()
 
 
 def item_line(each: RunItem) -> ItemLine:

@@ -23,10 +23,10 @@ Judging reads these lines and evaluates no PromQL.
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from gameday.core import files
 from gameday.core.json import read_lines
@@ -154,12 +154,18 @@ def evaluation_of(line: bytes) -> LiveEvaluation | None:
     return read_object(LiveEvaluation, fields) if "readings" in fields else None
 
 
-def read(path: Path, damaged: Callable[[str], None] | None = None) -> Iterator[Evaluation | Scrape]:
+def read(
+    path: Path,
+    damaged: Callable[[str], None] | None = None,
+    *,
+    wanted: Container[str] | None = None,
+) -> Iterator[Evaluation | Scrape]:
     """The lines of a samples file in order, up to the first that is torn or cannot be read.
 
-    `damaged` is told which line that is.
+    `damaged` is told which line that is. A scrape has the series of the names that are wanted: a
+    run of an hour has thousands of them at each second, and a report draws a few.
     """
-    series: dict[int, Mapping[str, str]] = {}
+    series = _Series(wanted)
     lines = read_lines(
         path,
         LONGEST_LINE,
@@ -171,14 +177,30 @@ def read(path: Path, damaged: Callable[[str], None] | None = None) -> Iterator[E
     return (line for line in lines if line is not None)
 
 
-def _decode(line: object, series: dict[int, Mapping[str, str]]) -> Evaluation | Scrape | None:
+@dataclass(frozen=True, slots=True)
+class _Series:
+    """Labels of the series that were seen, by id; None for one that nobody wants."""
+
+    wanted: Container[str] | None
+    labels: dict[int, Mapping[str, str] | None] = field(default_factory=dict)
+
+    def add(self, id_: int, labels: Mapping[str, str]) -> None:
+        wanted = self.wanted is None or labels.get("__name__") in self.wanted
+        self.labels[id_] = labels if wanted else None
+
+    def of(self, values: Sequence[Any]) -> list[tuple[Mapping[str, str], float]]:
+        """The values of the series that are wanted. Raises KeyError for one never seen."""
+        seen = self.labels
+        return [(of, float(value)) for id_, value in values if (of := seen[id_]) is not None]
+
+
+def _decode(line: object, series: _Series) -> Evaluation | Scrape | None:
     """One line; None where it names series, which are kept."""
     fields = json_object(line)
     if "series" in fields:
-        series.update({int(id_): _texts(labels) for id_, labels in fields["series"]})
+        for id_, labels in fields["series"]:
+            series.add(int(id_), _texts(labels))
         return None
     if "readings" in fields:
         return read_object(Evaluation, fields)
-    return Scrape(
-        _instant(fields["t"]), [(series[i], float(value)) for i, value in fields["values"]]
-    )
+    return Scrape(_instant(fields["t"]), series.of(fields["values"]))

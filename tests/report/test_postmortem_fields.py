@@ -30,13 +30,13 @@ FIELDS: Final[dict[str, str | None]] = {
     "action items: owner": None,
     "action items: bug": r"^  expect: \w+",  # what a ticket is for: how one sees that it is done
     "lessons: what went well": r"### What went well[\s\S]+?- `RedisSlow` fired",
-    "lessons: what went wrong": r"### What went wrong[\s\S]+?- `no_over_issuance`",
+    "lessons: what went wrong": r"### What went wrong[\s\S]+?- More coupons were issued than exist",
     "lessons: where we got lucky": r"### Where we got lucky[\s\S]+?- [^\n]+\d",
     "timeline": r"## Timeline[\s\S]+?\| 15\.012 \| 08:30:23 \|",
     "supporting information": r"## Supporting data[\s\S]+?`journal\.jsonl` \| [\d,]+ \|",
     # Atlassian, Incident Management Handbook
     "lead-up": r"\| 08:30:00 \| Run ",
-    "fault": r"`P`: 303\.5 ms",
+    "fault": r"probe: 303\.5 ms",
     "response": r"## Response[\s\S]+?took the incident at 24\.0 s",
     "recovery": r"## Recovery[\s\S]+?11\.0 s",
     "five whys": None,

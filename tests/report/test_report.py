@@ -520,7 +520,7 @@ def test_a_page_reads_from_the_summary_to_the_sums_of_the_files(page: str) -> No
     ]
     assert "| `IssuanceSlow` | 2.0 s | 1.0 s | 5.0 s | 8.0 s |" in page
     assert "| worst 95th percentile of a 5 s window, from the time due | 494 ms |" in page
-    assert "`P`: 303.5 ms of 300 ms asked, 12 samples" in page
+    assert "gameday's probe: 303.5 ms of 300 ms asked for, 12 samples" in page
     assert "| 24.010 | 08:30:32 | Step 2 begins, by bot: Take Redis out of the path. |" in page
     assert "needs a person" in page
     assert page.count("TODO(person)") >= 10

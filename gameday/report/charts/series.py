@@ -7,7 +7,7 @@ charts and the alert rules tell the same story.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -23,6 +23,7 @@ WINDOW_S: Final = 5.0  # the window that the shipped rules and objectives use, s
 _BUCKETS: Final = "k6_http_req_duration_seconds_bucket"
 _ANSWERS: Final = "k6_http_reqs_total"
 _DROPS: Final = "k6_dropped_iterations_total"
+NAMES: Final = frozenset({_BUCKETS, _ANSWERS, _DROPS})
 _LARGEST: Final = 2.0**53  # up to here a sum of counts is exact
 _LONGEST_S: Final = 1e9  # an upper edge beyond it is none of ours
 
@@ -35,6 +36,7 @@ class Curves:
     answers: Mapping[str, Curve]
     drops: Curve
     buckets: Mapping[float, Curve]
+    _percentiles: dict[float, Curve] = field(default_factory=dict, compare=False, repr=False)
 
     def per_s(self, counter: Curve) -> Curve:
         """Growth since the instant before, for each second; NaN at the first."""
@@ -44,6 +46,11 @@ class Curves:
 
     def percentile(self, q: float) -> Curve:
         """The q-quantile in seconds at each instant; NaN where nothing was answered."""
+        if q not in self._percentiles:  # several sections and charts ask for the same ones
+            self._percentiles[q] = self._percentile(q)
+        return self._percentiles[q]
+
+    def _percentile(self, q: float) -> Curve:
         if not self.buckets:
             return np.full(len(self.t_s), np.nan)
         back = np.searchsorted(self.t_s, self.t_s - WINDOW_S)
@@ -62,27 +69,40 @@ class Curves:
 
 def read_curves(scrapes: Sequence[Scrape], t0_ns: int) -> Curves:
     """The curves of a run whose t = 0 is `t0_ns`."""
-    answers: dict[str, Curve] = {}
-    buckets: dict[float, Curve] = {}
-    drops = np.zeros(len(scrapes))
+    found = _Columns(len(scrapes))
+    columns: dict[int, list[float] | None] = {}  # by the labels, which are one object a series
     for i, scrape in enumerate(scrapes):
         for labels, value in scrape.values:
-            name = labels.get("__name__")
             if not 0 <= value <= _LARGEST:  # NaN neither
                 continue
-            if name == _ANSWERS:
-                _add(answers, labels.get("outcome", ""), i, value, len(scrapes))
-            elif name == _BUCKETS:
-                edge = upper_edge(labels.get("le", ""))
-                if edge is not None and (edge == np.inf or 0 <= edge <= _LONGEST_S):
-                    _add(buckets, edge, i, value, len(scrapes))
-            elif name == _DROPS:
-                drops[i] += value
+            if id(labels) not in columns:
+                columns[id(labels)] = found.of(labels)
+            column = columns[id(labels)]
+            if column is not None:
+                column[i] += value
     t_s = np.array([(scrape.t_ns - t0_ns) / NS for scrape in scrapes])
-    return Curves(t_s, answers, drops, buckets)
+    answers = {name: np.array(column) for name, column in found.answers.items()}
+    buckets = {edge: np.array(column) for edge, column in found.buckets.items()}
+    return Curves(t_s, answers, np.array(found.drops), buckets)
 
 
-def _add(into: dict, key: object, i: int, value: float, length: int) -> None:  # type: ignore[type-arg]
-    if key not in into:
-        into[key] = np.zeros(length)
-    into[key][i] += value
+class _Columns:
+    """Sums at each instant, while they are added up; lists, as numpy is slow a number at a time."""
+
+    def __init__(self, length: int) -> None:
+        self._length = length
+        self.answers: dict[str, list[float]] = {}
+        self.buckets: dict[float, list[float]] = {}
+        self.drops = [0.0] * length
+
+    def of(self, labels: Mapping[str, str]) -> list[float] | None:
+        """The column that a series is added to; None where it is none of these."""
+        name = labels.get("__name__")
+        if name == _ANSWERS:
+            return self.answers.setdefault(labels.get("outcome", ""), [0.0] * self._length)
+        if name == _DROPS:
+            return self.drops
+        edge = upper_edge(labels.get("le", "")) if name == _BUCKETS else None
+        if edge is None or not (edge == np.inf or 0 <= edge <= _LONGEST_S):
+            return None
+        return self.buckets.setdefault(edge, [0.0] * self._length)

@@ -23,6 +23,7 @@ _PARTED: Final = "<!-- -->"
 _CHART: Final = re.compile(r"charts/([a-z]+)(?:\.[a-z]+)?\.svg\Z")
 _FILE: Final = re.compile(r"(?![./])[\w.-]+(/(?![./])[\w.-]+)*\Z")
 _SECONDS: Final = re.compile(r"-?\d{1,12}\.\d{3}\Z")
+_UNIT: Final = re.compile(r"(?<=\d) (?=(?:ms|s|%|h)(?![\w-]))")
 _TODO: Final = "TODO(person):"
 _BOX: Final = re.compile(r"\[([ xX])\]\s+")
 Figure = Callable[[str], str]
@@ -49,6 +50,7 @@ def render(markdown: str, figure: Figure, say: Messages) -> Body:
     _free_charts(tokens)
     _mark_to_do(tokens)
     _mark_instants(tokens, say)
+    _keep_units(tokens)
     scroll = html.escape(say.plain("html.table"))
     around = f'<div class="wide" tabindex="0" role="group" aria-label="{scroll}"><table>'
     rules: dict[str, Rule] = {
@@ -146,6 +148,14 @@ def _mark_instants(tokens: list[Token], say: Messages) -> None:
                 row.attrSet("data-t", token.content)
         elif token.type == "table_close":
             row, timed = None, False
+
+
+def _keep_units(tokens: list[Token]) -> None:
+    """Keep a number and its unit on one line."""
+    for token in tokens:
+        for child in token.children or ():
+            if child.type == "text":
+                child.content = _UNIT.sub("\u00a0", child.content)
 
 
 def _image(token: Token, figure: Figure) -> str:

@@ -68,7 +68,13 @@ def page(run_dir: Path, language: str | None = None) -> bytes:
     material = read_material(run_dir)
     say = Messages(settings.language() if language is None else language)
     with in_language(say.language):
-        return _Page(material, say).whole().encode("utf-8", "replace")
+        return _Page(material, say).whole(*_source(material, say)).encode("utf-8", "replace")
+
+
+def fresh_page(material: Material, say: Messages) -> str:
+    """The file as the evidence alone gives it, whatever people have made of the draft."""
+    with in_language(say.language):
+        return _Page(material, say).whole(*_parted(compose(material, say)))
 
 
 class _Page:
@@ -83,8 +89,8 @@ class _Page:
         """A sentence, escaped for HTML; its values are texts as they are."""
         return html.escape(self.say.plain(message, **values))
 
-    def whole(self) -> str:
-        status, text = _source(self.m, self.say)
+    def whole(self, status: str, text: str) -> str:
+        """The page around a draft's text, without its head, and the status that the head has."""
         body = render(text, self.figure, self.say)
         style = _file("vendor", f"{_UPLOT}.css") + _file("html", "page.css")
         scripts = [_file("vendor", f"{_UPLOT}.js"), _file("html", "page.js")]
@@ -314,7 +320,12 @@ def _source(m: Material, say: Messages) -> tuple[str, str]:
             text = files.read_bytes(path, LARGEST_BYTES).decode("utf-8", "replace")
         except OSError:
             text = ""
-    text = (text or compose(m, say)).replace("\r\n", "\n")
+    return _parted(text or compose(m, say))
+
+
+def _parted(text: str) -> tuple[str, str]:
+    """The status in a draft's head, and the draft without it."""
+    text = text.replace("\r\n", "\n")
     head = _HEAD.match(text)
     status = _STATUS.search(head[0]) if head else None
     inside = text[head.end() :] if head else text

@@ -17,7 +17,7 @@ from pathlib import Path
 from string import Formatter
 from typing import Final
 
-from gameday.core import files
+from gameday.core import files, settings
 from gameday.core.errors import UsageError
 from gameday.core.language import languages
 from gameday.core.messages import templates
@@ -30,6 +30,8 @@ from gameday.report.messages import Messages
 from gameday.report.postmortem import compose
 
 _MARKUP: Final = re.compile(r"[*`\\]|^(?:[>#]+ )+")
+_LANG: Final = re.compile(r'<html lang="([a-z]{2})"')
+_HEAD_CHARS: Final = 200
 Lines = Mapping[str, Counter[str]]
 _LARGEST: Final = max(LARGEST_BYTES, 8 * files.MIB)
 
@@ -62,12 +64,19 @@ def lint(run_dir: Path, path: Path) -> Linted:
     material = read_material(run_dir)
     sources = Sources(material)
     if path.suffix == ".html":
-        from gameday.report.html import page  # only where there is a page to look at
+        from gameday.report.html import fresh_page  # only where there is a page to look at
 
-        return lint_blocks(of_html(text), sources, by_words(of_html(page(run_dir).decode())))
+        fresh = fresh_page(material, Messages(_language_of(text)))
+        return lint_blocks(of_html(text), sources, by_words(of_html(fresh)))
     language = parse(text, files.shown_path(path)).head.language
     fresh = of_markdown(compose(material, Messages(language)))
     return lint_blocks(of_markdown(text), sources, by_words(fresh))
+
+
+def _language_of(page: str) -> str:
+    """The language that a page says it is in."""
+    found = _LANG.search(page[:_HEAD_CHARS])
+    return found[1] if found and found[1] in languages() else settings.language()
 
 
 def by_words(blocks: Iterable[DraftBlock]) -> Lines:
@@ -136,9 +145,10 @@ def _unsupported(number: ShownNumber, support: Support) -> str | None:
 def _of_sentences(text: str) -> frozenset[int]:
     """Places in the text of numbers that belong to sentences of gameday's own."""
     found: set[int] = set()
-    for pattern, needle in _patterns():
+    for whole, needle in _patterns():
         if needle not in text:
             continue
+        pattern = _compiled(whole)
         for match in pattern.finditer(text):
             for group in range(1, (pattern.groups or 0) + 1):
                 start, end = match.span(group)
@@ -147,10 +157,11 @@ def _of_sentences(text: str) -> frozenset[int]:
 
 
 @cache
-def _patterns() -> Sequence[tuple[re.Pattern[str], str]]:
+def _patterns() -> Sequence[tuple[str, str]]:
     """Every sentence that has a number of its own, as a pattern, and a piece that it must have.
 
-    The groups of the pattern are the sentence's own words.
+    The groups of the pattern are the sentence's own words. Few of them stand in one report, so
+    that a pattern is compiled when its piece was seen.
     """
     found = []
     for language in languages():
@@ -166,8 +177,13 @@ def _patterns() -> Sequence[tuple[re.Pattern[str], str]]:
                     key=len,
                 )
                 whole = "".join(map(_pattern, pieces))
-                found.append((re.compile(rf"(?<![\w.,]){whole}(?![\w])"), needle))
+                found.append((rf"(?<![\w.,]){whole}(?![\w])", needle))
     return found
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)
 
 
 def _pieces(template: str) -> Iterator[str | None]:

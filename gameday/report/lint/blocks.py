@@ -139,6 +139,7 @@ class _Reader(HTMLParser):
         self._code: int | None = None
         self._begun = False
         self._in_row = False
+        self._nth = 0
         self._above: Sequence[str] = ()
         self._line = 1
 
@@ -158,6 +159,7 @@ class _Reader(HTMLParser):
             self._shown.append(" ")
         elif tag not in _INLINE:
             self.end()
+        self._nth = 0 if tag == "tbody" else self._nth + (tag == "tr")
         self._in_row = self._in_row or tag == "tr"
 
     def handle_endtag(self, tag: str) -> None:
@@ -183,7 +185,7 @@ class _Reader(HTMLParser):
         if text:
             block = _block(text, self._line, self._codes)
             if self._in_row:
-                block = replace(block, above=self._above)
+                block = replace(block, above=self._above, row=self._nth)
             else:
                 self._above = block.codes
             self.blocks.append(block)

@@ -25,6 +25,7 @@ from gameday.report.charts.series import Curve
 from gameday.report.inputs import Material
 from gameday.report.lint.blocks import DraftBlock
 from gameday.report.lint.numbers import TIME_UNITS, ShownNumber, leaves, numbers_in, split
+from gameday.report.people import affected_users
 from gameday.report.sections.people import NAMED
 
 Leaf = float | str
@@ -72,7 +73,7 @@ class Sources:
         facts = leaves([head, said, self._effective, generator])
         damage = self._m.journal_damage
         return split(
-            [*facts, *self._dates(head), damage, float(len(self._m.records)), *self.of_drill()]
+            [*facts, *self._dates(head), damage, float(len(self._m.records)), *self.of_drill[0]]
         )
 
     @cached_property
@@ -85,6 +86,7 @@ class Sources:
             for each in leaves([self._result, self._effective, data, kinds, self._roles()])
             if isinstance(each, str)
         ]
+        texts += self.of_drill[1]
         alerts = {name for each in self._m.evaluations for name in _names(each)}
         return "\n".join([*texts, *alerts, *self._files, *PERCENTILES])
 
@@ -166,6 +168,15 @@ class Sources:
         totals = [self._totals(i) for i in where]
         return [abs(x - y) for a, b in combinations(totals, 2) for x, y in zip(a, b, strict=True)]
 
+    def surplus(self, references: Sequence[str]) -> list[float]:
+        """The rows of an audit beyond the stock, where both are referred to."""
+        stock = self._effective.get("stock") if isinstance(self._effective, dict) else None
+        if "inputs/effective.json" not in references or not isinstance(stock, int):
+            return []
+        records = (self._records.get(int(each[1:])) for each in references if each[0] == "#")
+        rows = [record.data.get("rows") for record in records if record is not None]
+        return [float(max(0, each - stock)) for each in rows if isinstance(each, int)]
+
     @cached_property
     def _turns(self) -> list[float]:
         """The instants that reports count from: of the faults, the damage and the alerts."""
@@ -228,6 +239,8 @@ class Sources:
         """A line of a file of the run, or all of a small one of JSON."""
         if name not in self._files:
             return None
+        if name.startswith("history/"):
+            return [*self._affected(), name]
         if not line:
             return [*leaves(self._json(name)), name]
         raw = files.read_bytes(self._m.run_dir / name, _LARGEST_BYTES).split(b"\n")
@@ -237,6 +250,17 @@ class Sources:
         with suppress(ValueError, RecursionError):
             return [*leaves(json.loads(text)), f"{name}:{line}"]
         return [text, f"{name}:{line}"]
+
+    def _affected(self) -> Iterator[float]:
+        """How many people were affected, whom only the history knows."""
+        clocks, t_s = self._m.result.clocks, self._m.curves.t_s
+        if clocks.damage_at is None or not len(t_s):
+            return
+        after_s = clocks.recovered_after_s
+        end_s = float(t_s[-1]) if after_s is None else clocks.damage_at + after_s
+        people = affected_users(self._m.run_dir, self._m.t0_ns, clocks.damage_at, end_s)
+        if people is not None:
+            yield float(people)
 
     def _of_record(self, record: Record) -> Iterator[Leaf]:
         yield from leaves(record.data)
@@ -325,10 +349,16 @@ class Sources:
                     yield from map(float, (at.year, at.month, at.day))
                     yield at.strftime("%H:%M")
 
-    def of_drill(self) -> Iterator[Leaf]:
+    @cached_property
+    def of_drill(self) -> tuple[list[float], list[str]]:
         """The score, which the course of a drill and its baselines give."""
-        if self._m.drill is not None:
-            yield from leaves(_plain(self._m.drill.score))
+        return split([] if self._m.drill is None else leaves(_plain(self._m.drill.score)))
+
+    def of_score(self, references: Sequence[str]) -> list[float]:
+        """The parts of the score that have just these references."""
+        parts = () if self._m.drill is None else self._m.drill.score.parts
+        found = [_plain(each) for each in parts if references and set(each.refs) == {*references}]
+        return split(leaves(found))[0]
 
     def _roles(self) -> list[str]:
         return [] if self._m.drill is None else list(self._m.drill.roles.values())
@@ -394,9 +424,14 @@ class Support:
         for known in filter(None, map(sources.of, self.references)):
             numbers = [*numbers, *known[0]]
             texts = [*texts, *known[1]]
-        self._numbers = [*numbers, *sources.growth(self.references)]
+        self._numbers = [
+            *numbers,
+            *sources.growth(self.references),
+            *sources.of_score(self.references),
+            *sources.surplus(self.references),
+        ]
         self._texts = texts
-        self._delays = [*sources.delays(self.references), *split(sources.of_drill())[0]]
+        self._delays = [*sources.delays(self.references), *sources.of_drill[0]]
         self._row = block.row
 
     def is_dead(self, word: str) -> bool:

@@ -17,7 +17,7 @@ from gameday.report.inputs import Material
 from gameday.report.markdown import Markup, code
 from gameday.report.messages import Messages
 from gameday.report.sections.lessons import alert_evidence, bad_steps, step_evidence
-from gameday.report.sections.names import names
+from gameday.report.sections.names import broken, untold
 
 _INDENT: Final = "  "
 
@@ -65,7 +65,7 @@ def proposed(m: Material, say: Messages) -> Iterator[Action]:
     unknown = _checks(m, "unknown")
     if unknown:
         yield Action(
-            what=say("actions.unknown", checks=names(check.name for check in unknown)),
+            what=say("actions.unknown", checks=untold([check.name for check in unknown], say)),
             evidence=Markup(", ".join(format.of_result(f"checks.{c.name}") for c in unknown)),
             type="process",
             expect=[check.name for check in unknown],
@@ -76,10 +76,12 @@ def _of_failure(failure: Failure, say: Messages) -> Action:
     """One item for all checks that failed of one cause."""
     first = failure.first.name
     known = f"actions.fix_{first}" in say.by_id
-    what = say(f"actions.fix_{first}") if known else say("actions.check", check=code(first))
-    also = [*(check.name for check in failure.checks[1:]), *(a.alert for a in failure.alerts)]
+    cause = broken(first, say)
+    what = say(f"actions.fix_{first}") if known else say("actions.check", broke=cause)
+    also = [broken(check.name, say) for check in failure.checks[1:]]
+    also += [say("actions.together_alert", alert=code(a.alert)) for a in failure.alerts]
     if also:
-        what = say("actions.together", what=what, also=names(also))
+        what = say("actions.together", what=what, also=Markup("; ".join(also)))
     evidence = Markup("; ".join(_summary(check, say) for check in failure.checks))
     expect = [check.name for check in failure.checks]
     return Action(what=what, evidence=evidence, type=_type(first), expect=expect)

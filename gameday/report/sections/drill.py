@@ -242,15 +242,16 @@ def _curves(m: Material, since_s: float, say: Messages) -> Iterator[_Signal]:
                 for value in [each.figures.get(f"{kind}:{name}")]
                 if value is not None and np.isfinite(value)
             ]
-            before = [value for at_s, value in series if at_s < since_s]
-            if not before or max(before) <= 0:
+            before = [(value, at_s) for at_s, value in series if at_s < since_s]
+            most, most_at_s = max(before, default=(0.0, 0.0))
+            if most <= 0:
                 continue
-            most = max(before)
             high = ((t, v) for t, v in series if t >= since_s and v > TWICE * most)
             for at_s, value in [first for first in [next(high, None)] if first is not None]:
                 shown = {"value": say.figure(value), "most": say.figure(most)}
                 what = say("debrief.curve", name=code(f"{kind} {name}"), **shown)
-                yield _Signal(at_s, what, format.of_sample(at_s))
+                refs = f"{format.of_sample(most_at_s)} {format.of_sample(at_s)}"
+                yield _Signal(at_s, what, Markup(refs))
 
 
 def _logs(m: Material, say: Messages) -> Iterator[_Signal]:
@@ -349,7 +350,7 @@ def _harms(score: Score, say: Messages) -> list[Markup]:
     rows = [
         [
             say(f"debrief.harm_{name}"),
-            say.value(round(line.harm, 1)),
+            Markup(f"{line.harm:,.2f}".rstrip("0").rstrip(".")),
             *(say.value(number) for number in (line.failed, line.slow, line.wrong)),
             text(line.how or line.made),
         ]

@@ -178,6 +178,8 @@ def _generator(m: Material, say: Messages) -> list[Markup]:
         return []
     reasons = say.value(", ".join(say.lines(generator.messages, generator.reasons)))
     why = Markup(f" ({reasons})" if reasons else "")
+    if generator.status == "kept" and not reasons:
+        return [say("impact.generator_kept")]
     found = [say("impact.generator", status=say.word(generator.status), why=why)]
     limited = generator.status == "limited"
     return [*found, say("impact.generator_limited")] if limited else found

@@ -18,7 +18,7 @@ from gameday.report.markdown import Markup, bullets, code
 from gameday.report.messages import Messages
 from gameday.report.sections.detection import delays
 from gameday.report.sections.impact import last_sample, outcome_count
-from gameday.report.sections.names import names
+from gameday.report.sections.names import broke, broken, held, names
 from gameday.report.sections.response import dose, step_records
 
 _LONG_PENDING: Final = 0.5  # more than half of the detection was the rule's own `for:`
@@ -92,7 +92,7 @@ def _other_factors(m: Material, say: Messages) -> Iterator[Prompt]:
         evidence = Markup("; ".join(_summary(check, say) for check in failure.checks))
         name = failure.first.name
         known = f"factors.why_{name}" in say.by_id
-        question = say(f"factors.why_{name}") if known else say("factors.check", check=code(name))
+        question = say(f"factors.why_{name}") if known else _how_come(name, say)
         yield question, evidence
     for step in bad_steps(m):
         question = say("factors.step", step=step.step, status=say.word(step.status))
@@ -107,6 +107,10 @@ def _other_factors(m: Material, say: Messages) -> Iterator[Prompt]:
         times = {"mitigated": format.length(mitigated), "recovered": format.length(recovered)}
         evidence = say("evidence.clocks", **times, ref=format.of_result("clocks"))
         yield say("factors.slow_end", lag=format.length(lag)), evidence
+
+
+def _how_come(check: str, say: Messages) -> Markup:
+    return say("factors.check", broke=broken(check, say))
 
 
 def _traffic_factors(m: Material, say: Messages) -> Iterator[Prompt]:
@@ -158,8 +162,12 @@ def _well(m: Material, say: Messages) -> Iterator[Markup]:
 
 
 def _valid(m: Material, say: Messages) -> Iterator[Markup]:
+    """The checks that held, but for those whose alerts and steps have been told one by one."""
+    told = {"alerts"} if any(a.expected and a.status == "hit" for a in m.result.alerts) else set()
+    told |= {"playbook"} if any(step.verified for step in m.result.playbook) else set()
     for check in _checks(m, "valid"):
-        yield _lesson("well", check, say)
+        if check.name not in told:
+            yield _lesson("well", check, say)
 
 
 def _wrong(m: Material, say: Messages) -> Iterator[Markup]:
@@ -204,12 +212,11 @@ def bad_steps(m: Material) -> list[StepLine]:
 
 
 def _lesson(part: str, check: CheckLine, say: Messages) -> Markup:
-    name, ref = check.name, format.of_result(f"checks.{check.name}")
     return say(
         f"lessons.{part}_check",
-        check=Markup(name),
+        what=(held if part == "well" else broke)(check.name, say),
         summary=say.line(check.message, check.summary),
-        ref=ref,
+        ref=format.of_result(f"checks.{check.name}"),
     )
 
 

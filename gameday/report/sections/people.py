@@ -14,13 +14,13 @@ from gameday.report.certificates import file_of, has_file
 from gameday.report.inputs import Material
 from gameday.report.markdown import Markup, bullets, code
 from gameday.report.messages import Messages, Value
-from gameday.report.people import MOST_COUNTED, Wrong
+from gameday.report.people import LATE_S, MOST_COUNTED, Wrong, affected_users, histories_of
 from gameday.report.sections.impact import failed_between
-from gameday.report.sections.names import names
+from gameday.report.sections.names import also_broke, broke
 from gameday.report.sections.response import asked_of
 
 NAMED: Final = 5  # users in a sentence; the table of the certificate has ten, its file has all
-_SLOW_S: Final = 0.2
+
 _SAID_APART: Final = frozenset({"at", "duration", "direction", "toxicity"})
 
 
@@ -47,10 +47,9 @@ def _wrongs(m: Material, say: Messages) -> Iterator[Markup]:
         if wrong is None:
             continue
         said = [_wrong(m, wrong, say)]
-        also = [check.name for check in failure.checks[1:] if check.name != "alerts"]
+        also = [check for check in failure.checks[1:] if check.name != "alerts"]
         if also:
-            ref = Markup(" ".join(format.of_result(f"checks.{name}") for name in also))
-            said.append(say("people.also", checks=names(also), ref=ref))
+            said.append(say("people.also", checks=also_broke(also, say)))
         for alert in failure.alerts:
             fired = format.clock(alert.fired_at)
             ref = format.of_result(f"alerts[{list(m.result.alerts).index(alert)}]")
@@ -77,7 +76,8 @@ def _wrong(m: Material, wrong: Wrong, say: Messages) -> Markup:
     else:
         check = m.check(wrong.check)
         summary = say.line(check.message, check.summary) if check else ""
-        told = [say("people.other", check=code(wrong.check), summary=summary, ref=ref)]
+        broken = broke(wrong.check, say)
+        told = [say("people.other", broke=broken, summary=summary, ref=ref)]
     return Markup(" ".join([*told, *_who(m, wrong, say)]))
 
 
@@ -130,28 +130,38 @@ def _served(m: Material, say: Messages) -> Iterator[Markup]:
     end_s = float(t_s[-1]) if lasted_s is None else start_s + lasted_s
     failed, source = failed_between(m, start_s, end_s)
     slow = _slow_between(m, start_s, end_s)
-    shown = {
-        "start": format.clock(start_s),
-        "end": format.clock(end_s),
-        "failed": _failed(failed, say),
-        "slow": slow,
-        "edge": format.length(_SLOW_S),
-        "ref": source,
-    }
-    yield say("people.served_on" if lasted_s is None else "people.served", **shown)
+    edge = format.length(LATE_S)
+    shown = {"start": format.clock(start_s), "end": format.clock(end_s), "ref": source}
+    on = "_on" if lasted_s is None else ""
+    if not failed and slow == 0:
+        yield say(f"people.breached{on}", edge=edge, **shown)
+        return
+    if not failed:
+        what = say("people.served_slow", slow=slow, edge=edge)
+    elif slow == 0:
+        what = say("people.served_failed", failed=failed)
+    else:
+        what = say("people.served_slow_failed", slow=slow, edge=edge, failed=failed)
+    told = [say(f"people.served{on}", what=what, **shown), *_affected(m, start_s, end_s, say)]
+    yield Markup(" ".join(told))
 
 
-def _failed(number: int, say: Messages) -> Markup:
-    if number > 1:
-        return say("people.failed_some", n=number)
-    return say("people.failed_one" if number == 1 else "people.failed_none")
+def _affected(m: Material, start_s: float, end_s: float, say: Messages) -> Iterator[Markup]:
+    """How many people these requests were of."""
+    people = affected_users(m.run_dir, m.t0_ns, start_s, end_s)
+    if people:
+        files = histories_of(m.run_dir)
+        ref = Markup(" ".join(code(path.relative_to(m.run_dir).as_posix()) for path in files))
+        yield say(
+            "people.affected_one" if people == 1 else "people.affected", people=people, ref=ref
+        )
 
 
 def _slow_between(m: Material, start_s: float, end_s: float) -> int | None:
     buckets = m.curves.buckets
-    if _SLOW_S not in buckets or np.inf not in buckets:
+    if LATE_S not in buckets or np.inf not in buckets:
         return None
-    late = buckets[np.inf] - buckets[_SLOW_S]
+    late = buckets[np.inf] - buckets[LATE_S]
     first, last = (
         max(0, int(np.searchsorted(m.curves.t_s, at, "right")) - 1) for at in (start_s, end_s)
     )
@@ -161,9 +171,9 @@ def _slow_between(m: Material, start_s: float, end_s: float) -> int | None:
 def _fault(m: Material, fault: FaultLine, say: Messages) -> Markup:
     """A fault, since when it was there, and what of the system it reached."""
     ref = format.of_records(*m.of_fault(fault.id, FaultDosed))
+    asked, named = asked_of(m, fault, _SAID_APART), code(fault.fault)
     shown = {
-        "fault": code(fault.fault),
-        "asked": asked_of(m, fault, _SAID_APART),
+        "fault": say("origin.with", fault=named, asked=asked) if asked != "–" else named,
         "start": format.clock(fault.injected_at),
         "end": format.clock(fault.removed_at),
     }
@@ -173,11 +183,18 @@ def _fault(m: Material, fault: FaultLine, say: Messages) -> Markup:
     else:
         said = [say("origin.fault_on", target=code(on), **shown)]
     seen = fault.dose.witnesses if isinstance(fault.dose, Dose) else ()
-    reached = [_witness(each, say) for each in seen if each.why]
+    showing = [each for each in seen if each.why and each.ok]  # what did not move shows nothing
+    reached = Markup("; ".join(_witness(each, say) for each in showing))
     if fault.injected == "yes" and reached:
-        said.append(say("origin.reached", reached=Markup("; ".join(reached)), ref=ref))
+        said.append(say("origin.reached", reached=reached, ref=ref))
     elif fault.injected != "yes":
-        said.append(say("origin.unsure", injected=say.word(fault.injected), ref=ref))
+        doubt = next(iter(m.of_fault(fault.id, FaultDosed)), None)
+        why = say.line(getattr(doubt.event, "message", None), doubt.event.why) if doubt else ""
+        shown_why = {"why": why or say.value(None), "ref": ref}
+        absent = fault.injected == "no"
+        said.append(
+            say("origin.absent", **shown_why) if absent else say("origin.unsure", **shown_why)
+        )
     return Markup(" ".join(said))
 
 

@@ -13,8 +13,8 @@ from gameday.report import format
 from gameday.report.inputs import Material
 from gameday.report.markdown import Markup, bullets, code, table, text
 from gameday.report.messages import Messages
-from gameday.report.sections.names import CLOCKS, describe_fault
-from gameday.report.sections.timeline import quantity, sentence
+from gameday.report.sections.names import CLOCKS, broke, describe_fault, held, whether
+from gameday.report.sections.timeline import quantity, sentence, witness
 
 MOST_ORDERS: Final = 200  # of people, and of all others; a program may give thousands
 _STEP: Final = ("step", "what", "by", "status", "started", "took", "verified", "ref")
@@ -190,13 +190,14 @@ def _removed(m: Material, fault: FaultLine, say: Messages) -> Markup:
 
 
 def _verdict(check: CheckLine, say: Messages) -> Markup:
-    verdict = say.word(check.verdict)
-    return say(
-        "recovery.check",
-        name=check.name,
-        verdict=verdict,
-        summary=say.line(check.message, check.summary),
-    )
+    shown = {
+        "summary": say.line(check.message, check.summary),
+        "ref": format.of_result(f"checks.{check.name}"),
+    }
+    if check.verdict == "unknown":
+        return say("recovery.unknown", what=whether(check.name, say), **shown)
+    what = (held if check.verdict == "valid" else broke)(check.name, say)
+    return say("recovery.check", what=what, **shown)
 
 
 def trigger(m: Material, say: Messages) -> list[Markup]:
@@ -248,7 +249,7 @@ def dose(fault: FaultLine, say: Messages) -> Markup:
 
 def _witness(seen: events.Observation, say: Messages) -> Markup:
     measured = quantity(seen.measured, seen.unit, say)
-    told = {"witness": code(seen.witness), "measured": measured, "n": say.figure(seen.n)}
+    told = {"witness": witness(seen.witness, say), "measured": measured, "n": say.figure(seen.n)}
     if seen.asked is None:
         return say("trigger.felt", **told)
     return say("trigger.witness", asked=quantity(seen.asked, seen.unit, say), **told)

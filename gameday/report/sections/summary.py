@@ -10,7 +10,7 @@ from gameday.report.inputs import Material
 from gameday.report.markdown import Markup, bullets, code
 from gameday.report.messages import Messages
 from gameday.report.people import SAFETY
-from gameday.report.sections.names import CLOCKS, names
+from gameday.report.sections.names import CLOCKS, broke, untold
 from gameday.report.sections.people import cause, people
 from gameday.spec.experiment import ISSUANCE
 
@@ -86,9 +86,9 @@ def summary(m: Material, say: Messages) -> list[Markup]:
     blocks += [Markup(" ".join(sentences))] if sentences else []
     blocks += cause(m, say)
     blocks += [Markup(" ".join(_damage(m, say)))] if not sentences and m.has_traffic else []
+    blocks += [Markup(" ".join(found))] if (found := _findings(m, say)) else []
     if m.effective and (hypothesis := m.effective.experiment.hypothesis):
         blocks.append(say("summary.hypothesis", hypothesis=hypothesis))
-    blocks += [Markup(" ".join(found))] if (found := _findings(m, say)) else []
     return [*blocks, say("summary.person"), say("title.references")]
 
 
@@ -110,12 +110,15 @@ def _damage(m: Material, say: Messages) -> list[Markup]:
         return [say("summary.no_damage", ref=ref)] if m.has_traffic else []
     told = [say("summary.damage", damage=format.clock(damage_at), ref=ref)]
     for name in CLOCKS:
-        after = format.length(m.result.clocks.after_s(name))
-        ref = format.of_result(f"clocks.{name}_after_s")
-        if after is None:
+        after_s, ref = m.result.clocks.after_s(name), format.of_result(f"clocks.{name}_after_s")
+        if after_s is None:
             told.append(say(f"summary.not_{name}", ref=ref))
         else:
-            told.append(say(f"summary.{name}", after=after, ref=ref))
+            after = format.length(abs(after_s))
+            if after_s < 0:
+                told.append(say(f"summary.{name}_early", after=after, ref=ref))
+            else:
+                told.append(say(f"summary.{name}", after=after, ref=ref))
     return told
 
 
@@ -126,7 +129,7 @@ def _findings(m: Material, say: Messages) -> list[Markup]:
     invalid = [c for c in checks if c.verdict == "invalid" and c.name not in said]
     unknown = [check.name for check in checks if check.verdict == "unknown"]
     found = [_invalid(check, say) for check in invalid]
-    found += [say("summary.unknown", checks=names(unknown), ref=ref)] if unknown else []
+    found += [say("summary.unknown", checks=untold(unknown, say), ref=ref)] if unknown else []
     sound = checks and not any(check.verdict == "invalid" for check in checks)
     return [*found, say("summary.sound", ref=ref)] if sound else found
 
@@ -140,4 +143,4 @@ def _checks_of(failure: Failure) -> list[str]:
 
 def _invalid(check: CheckLine, say: Messages) -> Markup:
     summary, ref = say.line(check.message, check.summary), format.of_result(f"checks.{check.name}")
-    return say("summary.invalid", check=code(check.name), summary=summary, ref=ref)
+    return say("summary.invalid", broke=broke(check.name, say), summary=summary, ref=ref)

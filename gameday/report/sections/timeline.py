@@ -10,6 +10,7 @@ from gameday.evidence.events import (
     ActionDone,
     ActionStarted,
     Event,
+    FaultDosed,
     FaultProbed,
     OrderAnswered,
     OrderGiven,
@@ -27,7 +28,7 @@ from gameday.report.messages import Messages, Value
 
 # Of each sort; a page that is still read: a whole journal of an hour has thousands.
 MOST: Final = 500
-_WORDS: Final = {"ok", "injected", "gone", "removed", "status", "verified", "by", "cut"}
+_WORDS: Final = {"ok", "injected", "gone", "removed", "status", "verified", "by", "cut", "ended"}
 _PROSE: Final = {"text", "to", "why", "unit"}
 _NOT_DONE: Final = {"refused", "answered", "interrupted"}
 
@@ -103,16 +104,37 @@ def sentence(record: Record, say: Messages) -> Markup:
     data = {**record.data}
     data["text"] = data.get("text") or data.get("do")
     values = {name: _value(name, data.get(name), say) for name in wanted - {"event"}}
+    if "witness" in wanted:
+        values["witness"] = witness(str(data.get("witness")), say)
     for name in wanted & {"measured", "asked"}:
         values[name] = quantity(data.get(name), str(data.get("unit") or ""), say)
     if "event" in wanted:
         values["event"] = code(record.event.kind)
     what = say(message, **values)
     english = str(data.get("why") or data.get("problem") or "")
+    if _says_it_all(record.event):
+        return what
     if isinstance(record.event, OrderGiven) and "text" not in wanted:
         english = record.event.text or ""
     why = say.line(getattr(record.event, "message", None), english)
-    return say("timeline.why", what=what, why=why) if why else what
+    if not why:
+        return what
+    if isinstance(record.event, OrderGiven | OrderAnswered):
+        return say("timeline.why", what=what, why=why)
+    return say("timeline.because", what=what, why=why)
+
+
+def _says_it_all(event: Event) -> bool:
+    """True for a fault that was seen to be in effect: the numbers stand there already."""
+    if isinstance(event, FaultProbed):
+        return event.ok is True and event.measured is not None
+    return isinstance(event, FaultDosed) and event.injected == "yes"
+
+
+def witness(name: str, say: Messages) -> Markup:
+    """What looked at a fault, in words."""
+    known = f"witness.{name.lower()}" in say.by_id
+    return say(f"witness.{name.lower()}") if known else code(name)
 
 
 def quantity(value: Any, unit: str, say: Messages) -> Markup:
@@ -133,6 +155,10 @@ def _message(record: Record, say: Messages) -> str:
             kind = "fault.felt"
         case Phase(service=str()):
             kind = "measured.before"
+        case Phase(phase=phase) if f"event.phase_{phase}" in say.by_id and not record.data.get(
+            "problem"
+        ):
+            kind = f"phase.{phase}"
         case ActionStarted(undoing=True) | ActionDone(undoing=True):
             kind = kind.replace("action", "action_undo")
         case ResponderStarted(alert=""):
