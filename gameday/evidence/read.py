@@ -73,6 +73,7 @@ def read(run_dir: Path) -> Evidence:
         audit=audit,
         vitals=signs,
         problems=problems,
+        folder=run_dir,
     )
 
 

@@ -98,7 +98,9 @@ def _noticed(
 
 def _not_steady(run: RecordedRun, played: Replayed) -> AlertStatus | None:
     """The alert for which the run would have ended before its first fault, as `run.guards` does."""
-    first_ns = min((f.injecting_ns for f in run.evidence.timeline.faults if f.injecting_ns), default=0)
+    first_ns = min(
+        (f.injecting_ns for f in run.evidence.timeline.faults if f.injecting_ns), default=0
+    )
     before = [alerts for t_ns, alerts in played.lines if t_ns < first_ns]
     book, expect = run.evidence.plan.playbook, run.evidence.experiment.expect
     own = {each.alert for each in expect.alerts} | set(book.head.alerts if book is not None else ())
