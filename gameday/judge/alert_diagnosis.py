@@ -41,7 +41,7 @@ def diagnosed(evidence: Evidence, statuses: Sequence[AlertStatus]) -> list[Alert
 
     What the alerts of a real Prometheus read is not recorded: of those its own words are told.
     """
-    broken = [one for one in statuses if _is_broken(one)]
+    broken = [one for one in statuses if is_broken(one)]
     run = files = None
     if broken and evidence.folder is not None:
         try:
@@ -52,7 +52,8 @@ def diagnosed(evidence: Evidence, statuses: Sequence[AlertStatus]) -> list[Alert
     return [_with_cause(evidence, run, files or [], one) for one in statuses]
 
 
-def _is_broken(status: AlertStatus) -> bool:
+def is_broken(status: AlertStatus) -> bool:
+    """An alert did not do what was expected, or cannot: it was on before its fault."""
     validity = VALIDITY.get(status.status, Validity.INVALID)
     return validity is Validity.INVALID or status.why.id == _ON_BEFORE
 
@@ -60,7 +61,7 @@ def _is_broken(status: AlertStatus) -> bool:
 def _with_cause(
     evidence: Evidence, run: RecordedRun | None, files: Sequence[RuleFile], status: AlertStatus
 ) -> AlertStatus:
-    if not _is_broken(status):
+    if not is_broken(status):
         return status
     if run is None:
         cause = _failed(evidence.readings, status.alert)
@@ -70,12 +71,14 @@ def _with_cause(
 
 
 def diagnose(run: RecordedRun, files: Sequence[RuleFile], status: AlertStatus) -> Message | None:
-    """The defect of the rules for which an alert broke its promise, with the cure; None if unseen."""
+    """The defect of the rules for which an alert broke its promise, with the cure.
+
+    None where the samples show none.
+    """
     rule = next((r for file in files for r in file.alerts if r.alert == status.alert), None)
     if rule is None:
         names = [r.alert for file in files for r in file.alerts]
         return Message("alert_cause.no_rule", near=_near(status.alert, names))
-    evidence = run.evidence
     failed = _failed([e for e in run.samples if isinstance(e, Evaluation)], status.alert)
     if failed is not None:
         return failed
@@ -83,15 +86,7 @@ def diagnose(run: RecordedRun, files: Sequence[RuleFile], status: AlertStatus) -
         labels = ", ".join(f"{k}: {v}" for k, v in rule.labels) or "-"
         return Message("alert_cause.labels", labels=labels, place=str(rule.place))
     case = _case(run, files, rule, status)
-    if case is None:
-        return None
-    if status.expected and status.fired_at_ns is None:
-        return _unread(run, files, rule) or case.silent(evidence)
-    if status.why.id in _LATE_END:
-        return case.lasting()
-    if status.why.id in (_EARLY, _OFTEN) or not status.expected or status.why.id == _ON_BEFORE:
-        return case.hasty()
-    return case.slow()
+    return None if case is None else case.cause()
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +109,16 @@ class _Case:
     def place(self) -> str:
         return str(self.rule.place)
 
-    def silent(self, evidence: Evidence) -> Message | None:
+    def cause(self) -> Message | None:
+        """The defect, by what the alert did: too early, not at all, for too long, too late."""
+        status = self.status
+        if status.why.id in (_EARLY, _OFTEN, _ON_BEFORE) or not status.expected:
+            return self.hasty()
+        if status.fired_at_ns is None:
+            return _unread(self.run, self.files, self.rule) or self.silent()
+        return self.lasting() if status.why.id in _LATE_END else self.slow()
+
+    def silent(self) -> Message | None:
         """Why an alert did not fire: it held too short a time, or never."""
         during = [look for look in self.looks if self.begin_ns <= look.t_ns <= self.end_ns]
         held_s = _longest_s(during)
@@ -122,9 +126,11 @@ class _Case:
             return self._pending(held_s)
         if (reversed_ := self._reversed(during)) is not None:
             return reversed_
+        if (long := self._long_window()) is not None:
+            return long
         if all(look.figure is None for look in during):
             return self._empty_window()
-        return self._long_window(evidence) or self._threshold(during)
+        return self._threshold(during)
 
     def slow(self) -> Message | None:
         """Why an alert fired after its deadline."""
@@ -134,7 +140,7 @@ class _Case:
             return None
         if first <= self.end_ns and self.rule.for_ns:
             return self._pending((self.end_ns - first) / NS)
-        return self._long_window(self.run.evidence) or self._threshold(
+        return self._long_window() or self._threshold(
             [look for look in during if look.t_ns <= self.end_ns]
         )
 
@@ -143,9 +149,6 @@ class _Case:
         held = [look.t_ns for look in self.looks if look.holds]
         over_ns = self.status.resolved_at_ns or self.looks[-1].t_ns
         quiet_s = (over_ns - held[-1]) / NS if held else 0.0
-        if self.rule.keep_firing_ns and quiet_s > self.rule.keep_firing_ns / NS / 2 - 1:
-            keep_s = self.rule.keep_firing_ns / NS
-            return Message("alert_cause.keep", keep_s=keep_s, quiet_s=quiet_s, place=self.place)
         if self.rule.keep_firing_ns and held and quiet_s > 1:
             keep_s = self.rule.keep_firing_ns / NS
             return Message("alert_cause.keep", keep_s=keep_s, quiet_s=quiet_s, place=self.place)
@@ -160,6 +163,8 @@ class _Case:
         during = [look for look in self.looks if look.t_ns >= self.begin_ns]
         if (reversed_ := self._reversed(during)) is not None:
             return reversed_
+        if (absent := self._absent()) is not None:
+            return absent
         if self.status.why.id == _EARLY:
             for_s = self.rule.for_ns / NS
             return Message("alert_cause.early", for_s=for_s, place=self.place)
@@ -169,6 +174,17 @@ class _Case:
             "alert_cause.low",
             figure=figure, op=compared.op, limit=compared.limit, place=self.place,
         )  # fmt: skip
+
+    def _absent(self) -> Message | None:
+        """The rule asks for the absence of a metric that nobody ever told."""
+        names = _metrics(self.run)
+        for selector in selectors(self.rule.query.node):
+            if selector.name and selector.name not in names and self.compared is None:
+                near = _near(selector.name, names)
+                return Message(
+                    "alert_cause.no_metric", name=selector.name, near=near, place=self.place
+                )
+        return None
 
     def _figure_when_it_fired(self) -> float | None:
         at_ns = self.status.fired_at_ns
@@ -216,7 +232,7 @@ class _Case:
             )  # fmt: skip
         return Message("alert_cause.no_value", place=self.place)
 
-    def _long_window(self, evidence: Evidence) -> Message | None:
+    def _long_window(self) -> Message | None:
         """A rule of shorter windows would have held in time."""
         step_ns = period_ns(self.run.scrapes)
         text, longest = self.rule.query.text, 0
@@ -295,7 +311,7 @@ def _unread(run: RecordedRun, files: Sequence[RuleFile], rule: AlertRule) -> Mes
         for r in g.rules
         if isinstance(r, RecordingRule)
     }  # fmt: skip
-    names = sorted({value_of(labels, NAME) for labels in there})
+    names = _metrics(run)
     place = str(rule.place)
     for selector in _needed(rule.query.node):
         name = selector.name
@@ -309,6 +325,10 @@ def _unread(run: RecordedRun, files: Sequence[RuleFile], rule: AlertRule) -> Mes
             return Message("alert_cause.target", name=name, target=down[0], why=down[1])
         return Message("alert_cause.no_metric", name=name, near=_near(name, names), place=place)
     return _gone(run, rule)
+
+
+def _metrics(run: RecordedRun) -> list[str]:
+    return sorted({value_of(labels, NAME) for each in run.scrapes for labels, _ in each.values})
 
 
 def _gone(run: RecordedRun, rule: AlertRule) -> Message | None:
@@ -372,9 +392,9 @@ def _needed(node: Node) -> Iterator[Selector]:
 
 
 def _near(name: str, known: Sequence[str]) -> str:
-    """The names that may be meant, or "-"."""
+    """The names that may be meant, else some that there are, or "-"."""
     found = difflib.get_close_matches(name, known, n=_SHOWN, cutoff=0.6)
-    return ", ".join(found) or "-"
+    return ", ".join(found or sorted(known)[:_SHOWN]) or "-"
 
 
 def _longest_s(during: Sequence[Look]) -> float | None:
