@@ -6,15 +6,17 @@ late. The first that the samples show is said; where none is shown, nothing is.
 """
 
 import difflib
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Final
 
 from gameday.core.clock import NS
 from gameday.core.errors import GamedayError
 from gameday.core.messages import Message
 from gameday.evidence.model import Evidence
-from gameday.judge.alert_replay import RecordedRun, load_run
+from gameday.judge.alert_replay import RecordedRun, load_run, play
 from gameday.judge.checks.alerts import VALIDITY, AlertStatus
 from gameday.judge.verdict import Validity
 from gameday.spec.experiment import ExpectedAlert
@@ -33,6 +35,7 @@ _LABELS: Final = "alert.other_labels"
 _EARLY: Final = "alert.early"
 _OFTEN: Final = "alert.count"
 _LATE_END: Final = ("alert.never_resolved", "alert.resolved_late")
+_WORDS: Final = re.compile(r"[\w:]+")
 _ON_BEFORE: Final = "alert.was_firing"
 
 
@@ -79,12 +82,11 @@ def diagnose(run: RecordedRun, files: Sequence[RuleFile], status: AlertStatus) -
     if rule is None:
         names = [r.alert for file in files for r in file.alerts]
         return Message("alert_cause.no_rule", near=_near(status.alert, names))
-    failed = _failed([e for e in run.samples if isinstance(e, Evaluation)], status.alert)
-    if failed is not None:
-        return failed
+    if why := _problem(play(run, files).problems, status.alert):
+        return Message("alert_cause.failed", why=why)
     if status.why.id == _LABELS:
         labels = ", ".join(f"{k}: {v}" for k, v in rule.labels) or "-"
-        return Message("alert_cause.labels", labels=labels, place=str(rule.place))
+        return Message("alert_cause.labels", labels=labels, place=_place(rule))
     case = _case(run, files, rule, status)
     return None if case is None else case.cause()
 
@@ -107,7 +109,7 @@ class _Case:
 
     @property
     def place(self) -> str:
-        return str(self.rule.place)
+        return _place(self.rule)
 
     def cause(self) -> Message | None:
         """The defect, by what the alert did: too early, not at all, for too long, too late."""
@@ -274,15 +276,23 @@ def _case(
 ) -> _Case | None:
     """The rule over the run, from the fault that the alert is about until its deadline."""
     evidence = run.evidence
-    promise = next((a for a in evidence.experiment.expect.alerts if a.alert == rule.alert), None)
-    begin_ns = _begin_ns(evidence, promise)
+    begin_ns, end_ns = _time_to_fire(evidence, rule)
     found = list(looks(run.samples, files, rule, run.wall_offset_ns))
     if not found:
         return None
-    end_ns = evidence.anchors.traffic_end_ns or found[-1].t_ns
-    if promise is not None and status.fired_at_ns is not None:
-        end_ns = min(end_ns, begin_ns + int(promise.fires_within.total_seconds() * NS))
+    if status.fired_at_ns is None:  # how near it came in the whole run
+        end_ns = evidence.anchors.traffic_end_ns or found[-1].t_ns
     return _Case(run, files, rule, status, found, begin_ns, end_ns)
+
+
+def _time_to_fire(evidence: Evidence, rule: AlertRule) -> tuple[int, int]:
+    """From the fault that an alert is expected of until its deadline, else the end of the run."""
+    promise = next((a for a in evidence.experiment.expect.alerts if a.alert == rule.alert), None)
+    begin_ns = _begin_ns(evidence, promise)
+    end_ns = evidence.anchors.traffic_end_ns or evidence.timeline.last_ns or begin_ns
+    if promise is not None:
+        end_ns = min(end_ns, begin_ns + int(promise.fires_within.total_seconds() * NS))
+    return begin_ns, end_ns
 
 
 def _begin_ns(evidence: Evidence, promise: ExpectedAlert | None) -> int:
@@ -295,10 +305,19 @@ def _begin_ns(evidence: Evidence, promise: ExpectedAlert | None) -> int:
 def _failed(lines: Sequence[Evaluation], alert: str) -> Message | None:
     """The error of the rule's expression, as whoever evaluated it told it."""
     for line in lines:
-        for key, why in (line.problems or {}).items():
-            if alert in key.replace(":", " ").split():
-                return Message("alert_cause.failed", why=why)
+        if why := _problem(line.problems or {}, alert):
+            return Message("alert_cause.failed", why=why)
     return None
+
+
+def _problem(problems: Mapping[str, str], alert: str) -> str:
+    """What is said of the rule of that name; keys are its group and its name."""
+    return next((why for key, why in problems.items() if alert in _WORDS.findall(key)), "")
+
+
+def _place(rule: AlertRule) -> str:
+    """The rule's file and position. No folder: a result says nothing of where it was judged."""
+    return f"{Path(rule.place.file).name}:{rule.place.line}:{rule.place.column}"
 
 
 def _unread(run: RecordedRun, files: Sequence[RuleFile], rule: AlertRule) -> Message | None:
@@ -312,7 +331,7 @@ def _unread(run: RecordedRun, files: Sequence[RuleFile], rule: AlertRule) -> Mes
         if isinstance(r, RecordingRule)
     }  # fmt: skip
     names = _metrics(run)
-    place = str(rule.place)
+    place = _place(rule)
     for selector in _needed(rule.query.node):
         name = selector.name
         if not name or name in recorded or any(_matches(selector, each) for each in there):
@@ -321,7 +340,7 @@ def _unread(run: RecordedRun, files: Sequence[RuleFile], rule: AlertRule) -> Mes
             return _other_values(selector, there, place)
         if ":" in name:
             return Message("alert_cause.not_recorded", name=name, place=place)
-        if down := _down(run):
+        if down := _down(run, rule):
             return Message("alert_cause.target", name=name, target=down[0], why=down[1])
         return Message("alert_cause.no_metric", name=name, near=_near(name, names), place=place)
     return _gone(run, rule)
@@ -333,10 +352,14 @@ def _metrics(run: RecordedRun) -> list[str]:
 
 def _gone(run: RecordedRun, rule: AlertRule) -> Message | None:
     """A target that had told the rule's series, and stopped before the alert was to fire."""
-    begin_ns = _begin_ns(run.evidence, None)
-    during = [scrape for scrape in run.scrapes if scrape.t_ns >= begin_ns]
+    begin_ns, end_ns = _time_to_fire(run.evidence, rule)
+    during = [scrape for scrape in run.scrapes if begin_ns <= scrape.t_ns <= end_ns]
     for selector in _needed(rule.query.node):
-        if during and not any(_has(scrape, selector) for scrape in during) and (down := _down(run)):
+        if (
+            during
+            and not any(_has(scrape, selector) for scrape in during)
+            and (down := _down(run, rule))
+        ):
             return Message(
                 "alert_cause.target", name=selector.name or selector.text,
                 target=down[0], why=down[1],
@@ -348,10 +371,10 @@ def _has(scrape: LabelledScrape, selector: Selector) -> bool:
     return any(_matches(selector, labels) for labels, _ in scrape.values)
 
 
-def _down(run: RecordedRun) -> tuple[str, str] | None:
-    """A target that told nothing in most of the run after the first fault, and why."""
-    begin_ns = _begin_ns(run.evidence, None)
-    lines = [e for e in run.samples if isinstance(e, Evaluation) and e.t_ns >= begin_ns]
+def _down(run: RecordedRun, rule: AlertRule) -> tuple[str, str] | None:
+    """A target that told nothing for most of the time that the alert had to fire, and why."""
+    begin_ns, end_ns = _time_to_fire(run.evidence, rule)
+    lines = [e for e in run.evidence.evaluations if begin_ns <= e.t_ns <= end_ns]
     counts: dict[tuple[str, str], int] = {}
     for line in lines:
         for target, why in line.down.items():
