@@ -64,7 +64,7 @@ def replay(ref: str, rule_files: Sequence[Path], runs_dir: Path, *, as_json: boo
     run = load_run(find_run(ref, runs_dir))
     files = _rules_of(run, rule_files)
     replayed = play(run, files)
-    held = contract(run, replayed)
+    held = [_explained(run, files, each) for each in contract(run, replayed)]
     if as_json:
         emit(_as_json(run, replayed.episodes, held, replayed.problems))
     else:
@@ -294,8 +294,19 @@ def _show_contract(held: "Sequence[AlertStatus]") -> None:
     for each in held:
         expected = "alert_expected" if each.expected else "alert_not_expected"
         word = "unexpected" if each.status == "false" else each.status
-        status, why = messages.word(word).strip("*"), one_line(each.why.text(messages.language))
+        status, why = messages.word(word).strip("*"), one_line(each.told.text(messages.language))
         echo(f"{one_line(each.alert)}: {status} ({say(expected)}): {why}")
+
+
+def _explained(
+    run: "RecordedRun", files: "Sequence[RuleFile]", each: "AlertStatus"
+) -> "AlertStatus":
+    """With the defect of these rules for which it would have broken its promise."""
+    from dataclasses import replace
+
+    from gameday.judge.alert_diagnosis import diagnose, is_broken
+
+    return replace(each, cause=diagnose(run, files, each)) if is_broken(each) else each
 
 
 def _as_json(
@@ -321,7 +332,7 @@ def _as_json(
                 "alert": each.alert,
                 "expected": each.expected,
                 "status": each.status,
-                "why": each.why.text(),
+                "why": each.told.text(),
             }
             for each in held
         ],

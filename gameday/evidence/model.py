@@ -7,6 +7,7 @@ the reason it is not there; so no check needs to ask, and none can forget to.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 from gameday.core.errors import UnknownError
@@ -35,7 +36,10 @@ class MissingEvidenceError(UnknownError):
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence:
-    """A run directory as read. `problems` says what could not be read, by part."""
+    """A run directory as read. `problems` says what could not be read, by part.
+
+    `folder` is where its samples and rules still stand; None where it stands nowhere.
+    """
 
     name: str
     effective: Effective | None
@@ -48,6 +52,7 @@ class Evidence:
     audit: Audit | None
     vitals: Vitals
     problems: Mapping[Part, str]
+    folder: Path | None = None
 
     @cached_property
     def generator(self) -> GeneratorStatus:

@@ -77,6 +77,7 @@ def read(run_dir: Path, evaluated: Sequence[samples.Evaluation] | None = None) -
         audit=audit,
         vitals=signs,
         problems=problems,
+        folder=run_dir,
     )
 
 

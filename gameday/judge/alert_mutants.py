@@ -1,7 +1,8 @@
 """Mutation testing of alert rules: which wrong rules the recorded runs would have told of.
 
 A mutant is noticed by a run whose expectations of alerts hold with the rules as they are, and do
-not with the mutant in place of one. A mutant that no run notices is an alert that no drill tests.
+not with the mutant in place of one; or that would have ended before its first fault, because an
+alert of its own fires by then. A mutant that no run notices is an alert that no drill tests.
 """
 
 from collections import defaultdict
@@ -9,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from gameday.core.errors import UnknownError
+from gameday.core.messages import Message
 from gameday.judge.alert_replay import RecordedRun, Replayed, contract, play
 from gameday.judge.checks.alerts import VALIDITY, AlertStatus
 from gameday.judge.verdict import Validity, worst
@@ -85,10 +87,29 @@ def _noticed(
         others = [[a for a in alerts if a.name != name] for _, alerts in base.lines]
         pairs = zip(again.lines, others, strict=True)
         lines = [(t_ns, [*rest, *alerts]) for (t_ns, alerts), rest in pairs]
-    statuses = contract(run, Replayed(lines, again.problems))
+    played = Replayed(lines, again.problems)
+    if not_steady := _not_steady(run, played):
+        return not_steady
+    statuses = contract(run, played)
     if worst([_validity(each) for each in statuses] or [Validity.VALID]) is not Validity.INVALID:
         return None
     return next(each for each in statuses if _validity(each) is Validity.INVALID)
+
+
+def _not_steady(run: RecordedRun, played: Replayed) -> AlertStatus | None:
+    """The alert for which the run would have ended before its first fault, as `run.guards` does."""
+    first_ns = min(
+        (f.injecting_ns for f in run.evidence.timeline.faults if f.injecting_ns), default=0
+    )
+    before = [alerts for t_ns, alerts in played.lines if t_ns < first_ns]
+    book, expect = run.evidence.plan.playbook, run.evidence.experiment.expect
+    own = {each.alert for each in expect.alerts} | set(book.head.alerts if book is not None else ())
+    firing = sorted(a.name for a in (before or [[]])[-1] if a.state == "firing" and a.name in own)
+    if not firing:
+        return None
+    why = Message("alert.was_firing")
+    expected = any(each.alert == firing[0] for each in expect.alerts)
+    return AlertStatus(alert=firing[0], expected=expected, status="unknown", why=why)
 
 
 def _changed(files: Sequence[RuleFile], mutant: Mutant, *, whole: bool) -> Iterator[RuleFile]:

@@ -58,13 +58,13 @@ class Replayed:
         return episodes(self.lines)
 
 
-def load_run(run_dir: Path) -> RecordedRun:
-    """A run that rules can be replayed over.
+def load_run(run_dir: Path, evidence: Evidence | None = None) -> RecordedRun:
+    """A run that rules can be replayed over; its evidence, where it was read already.
 
     Raises UsageError where it is none, or was measured by a Prometheus: what that one read for its
     rules is not recorded. Raises UnknownError where the run has no samples.
     """
-    evidence = read(run_dir)
+    evidence = evidence or read(run_dir)
     path = run_dir / "samples.jsonl"
     if not path.exists():
         raise UnknownError(f"{shown_path(run_dir)}: the run recorded no samples")

@@ -75,7 +75,7 @@ class FaultLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertOutcome:
-    """An alert that was expected or fired."""
+    """An alert that was expected or fired; `cause` is the defect for which it broke its promise."""
 
     alert: str
     expected: bool
@@ -83,6 +83,7 @@ class AlertOutcome:
     active_at: float | None = None
     fired_at: float | None = None
     resolved_at: float | None = None
+    cause: Message | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -281,6 +282,7 @@ def alerts(evidence: Evidence) -> list[AlertOutcome]:
             active_at=_at(evidence, one.active_at_ns),
             fired_at=_at(evidence, one.fired_at_ns),
             resolved_at=_at(evidence, one.resolved_at_ns),
+            cause=one.cause,
         )
         for one in _statuses(evidence)
     ]

@@ -5,12 +5,15 @@ others: a shop that sells out pages everybody, a percentile that nobody exports 
 With the scrapes of a run it is also known which series there are.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
+from difflib import get_close_matches
 from typing import Final
 
 from gameday.core.clock import NS
 from gameday.core.units import format_duration
+from gameday.plan.rot.surroundings import catalogued
+from gameday.plan.rules.expressions import TRAFFIC_METRICS
 from gameday.spec.experiment import ExpectedAlert, Experiment
 from gameday.spec.inputs import FileWarning, Inputs
 from gameday.spec.request import Match, OutcomeName
@@ -54,12 +57,14 @@ def lint(
     """
     files = [load_rules(path) for path in inputs.rules]
     experiment, there = inputs.experiment.experiment, _series(scrapes)
+    names = () if there else _catalogued(inputs, files)
     for group in (group for file in files for group in file.groups):
         for rule in group.rules:
             found = list(_of_rule(rule, inputs, scrape_s))
             if isinstance(rule, AlertRule):
-                found += _of_alert(rule, experiment)
+                found += _of_alert(rule, experiment, inputs.system.system.alert_tells)
                 found += _of_series(rule, files, there)
+                found += _of_names(rule, names)
             name = rule.alert if isinstance(rule, AlertRule) else rule.record
             yield from (FileWarning(rule.place, f"{name}: {text}") for text in found)
 
@@ -109,8 +114,8 @@ def _of_rule(rule: AlertRule | RecordingRule, inputs: Inputs, scrape_s: float) -
                     )
 
 
-def _of_alert(rule: AlertRule, experiment: Experiment) -> Iterator[str]:
-    """Traps that show in what an experiment expects of a rule."""
+def _of_alert(rule: AlertRule, experiment: Experiment, tells: Mapping[str, str]) -> Iterator[str]:
+    """Traps that show in what an experiment expects of a rule; `tells` says what it tells of."""
     expected = [each for each in experiment.expect.alerts if each.alert == rule.alert]
     for each in expected:
         lasts = _lasts(each, experiment)
@@ -120,7 +125,8 @@ def _of_alert(rule: AlertRule, experiment: Experiment) -> Iterator[str]:
                 f" {format_duration(lasts)}, or longer: it cannot fire"
             )
     names = [each.name for each in selectors(rule.query.node)]
-    if expected and names and all(name.startswith(_GENERATOR) for name in names):
+    known = tells.get(rule.alert) == "generator"
+    if expected and names and not known and all(n.startswith(_GENERATOR) for n in names):
         yield (
             f"{experiment.name} expects it of the service, and it reads {names[0]}: that tells of"
             " the load generator"
@@ -155,6 +161,31 @@ def _of_series(
         elif not any(all(m.accepts(labels) for m in selector.matchers) for labels in there):
             what = "no such metric" if name and name not in known else "no series that matches"
             yield f"{selector.text}: the run had {what}"
+
+
+def _catalogued(inputs: Inputs, files: Sequence[RuleFile]) -> frozenset[str]:
+    """The metrics that the system's catalogue has, with those of the traffic and of the rules."""
+    recorded = {
+        rule.record
+        for file in files
+        for group in file.groups
+        for rule in group.rules
+        if isinstance(rule, RecordingRule)
+    }
+    return frozenset({*catalogued(inputs.system), *TRAFFIC_METRICS, *recorded})
+
+
+def _of_names(rule: AlertRule, names: Collection[str]) -> Iterator[str]:
+    """Metrics that begin like those of the system or the traffic, and are none of them.
+
+    What others tell (an exporter's, say) stands in no catalogue.
+    """
+    words = {name.partition("_")[0] for name in names}
+    for name in dict.fromkeys(s.name for s in _must_be(rule.query.node)):
+        if name and names and name not in names and name.partition("_")[0] in words:
+            near = get_close_matches(name, names, n=1)
+            told = f" (did you mean {near[0]!r}?)" if near else ""
+            yield f"{name}: no such metric, so it never fires{told}"
 
 
 def _must_be(node: Node) -> Iterator[Selector]:

@@ -18,6 +18,7 @@ from gameday.core.network.allow_list import Allowed
 from gameday.core.network.listen import Listen
 from gameday.core.stack_registry import STACKS, StackEntry
 from gameday.plan import generator, machine, own_project_checks, traffic_size
+from gameday.plan.alert_lint import slow_rules
 from gameday.plan.finding import Finding, from_error
 from gameday.plan.validate import validate
 from gameday.spec.faults.service import PARTS, ServiceFault
@@ -32,6 +33,7 @@ from gameday.telemetry.alerts.rules import load_rules
 from gameday.telemetry.sources.choice import prometheus_of
 
 AHEAD_S = 60.0  # file servers' clocks differ by seconds
+SLOWLY = "a longer fault, a shorter window or a shorter `for`; most do not take so long"
 SCALES = "run it with --stack compose"
 
 
@@ -96,6 +98,8 @@ def _files(inputs: Inputs) -> Iterator[Finding]:
     of_book = "" if book is None else Message("finding.of_book", name=book.playbook.head.name)
     of_rules = Message("finding.of_rules", n=len(alerts)) if files else ""
     yield Finding("files", "ok", Message("finding.files", book=of_book, rules=of_rules))
+    for each in slow_rules(inputs):
+        yield Finding(str(each.place), "warn", each.text, SLOWLY)
 
 
 def _possible(inputs: Inputs, question: RunConditions) -> Iterator[Finding]:

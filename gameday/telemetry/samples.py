@@ -18,7 +18,9 @@ With a real Prometheus, `sampled` is the instant after which all samples of an e
 taken (else `t` itself), and `alerts_problem` says why nobody knows which alerts there are then.
 Where an Alertmanager is known, `routing` has what it notified of since the last line (`notified`:
 [{"at", "state", "receiver", "labels"}], null where nobody receives it), the names of the alerts
-that it keeps back (`suppressed`), and the `problem` why that may not be all.
+that it keeps back (`suppressed`), and the `problem` why that may not be all. `routed` are the
+alerts it has, each with its receivers and what keeps it back, `waits` how long each receiver waits
+for more of a group, and `failed` how often it could not deliver: absent where there is none.
 Judging reads these lines and evaluates no PromQL.
 """
 
@@ -94,12 +96,32 @@ class NotificationLine:
 
 
 @dataclass(frozen=True, slots=True)
+class RoutedLine:
+    """An alert as Alertmanager has it: who is to be notified, and what keeps it back.
+
+    `silenced_by` are silences, each with who made it and why; `inhibited_by` names of alerts.
+    """
+
+    alert: str
+    receivers: Sequence[str] = ()
+    silenced_by: Sequence[str] = ()
+    inhibited_by: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RoutingLine:
-    """Routing as it was known at one instant; `notified` None: nobody receives."""
+    """Routing as it was known at one instant; `notified` None: nobody receives.
+
+    `waits` are the `group_wait` of each receiver in seconds, the longest where a route differs, and
+    `failed` the notifications that Alertmanager could not deliver since it was first asked.
+    """
 
     notified: Sequence[NotificationLine] | None
     suppressed: Sequence[str] = ()
     problem: str | None = None
+    routed: Sequence[RoutedLine] | None = None
+    waits: Annotated[Mapping[str, float | None], _figures] | None = None
+    failed: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

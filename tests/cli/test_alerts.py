@@ -15,6 +15,7 @@ from gameday.judge.alert_mutants import mutate
 from gameday.judge.alert_replay import load_run, play
 from gameday.telemetry.alerts.rules import load_rules
 from gameday.telemetry.samples import Evaluation
+from tests.matrices.alert_defects import RULES, RuleDefect, seeded
 from tests.support.rundirs import RUN, RunDir
 
 ROOT = Path(__file__).parents[2]
@@ -82,6 +83,7 @@ def test_an_edited_rule_that_would_not_have_fired_is_told(run_dir: Path, tmp_pat
     told = invoke("replay", run_dir, "--rules", slower)
     assert told.exit_code == 1
     assert "RedisSlow: missed (expected)" in told.output
+    assert "its `for` is 40 s. A shorter `for` (edited.yml:29:9)" in told.output
 
 
 @pytest.mark.slow
@@ -134,6 +136,26 @@ def test_the_mutants_of_rules_that_a_run_is_about_are_noticed(run_dir: Path) -> 
         100 * (len(report.outcomes) - len(report.survivors)) / len(report.outcomes), abs=0.05
     )
     assert invoke("mutate", run_dir, "--at-least", "99").exit_code == 1
+
+
+SAMPLE = ("bad expression", "long for", "wrong comparison", "metric renamed")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("defect", [d for d in RULES if d.name in SAMPLE], ids=lambda d: d.name)
+def test_the_result_and_the_draft_name_a_defect_of_the_rules(
+    run_dir: Path, tmp_path: Path, defect: RuleDefect
+) -> None:
+    row = seeded(run_dir, defect, tmp_path)
+    assert row.missing == [], row.said
+
+
+@pytest.mark.slow
+def test_of_rules_without_a_defect_nothing_is_said(run_dir: Path, tmp_path: Path) -> None:
+    fine = RuleDefect(name="none", says=["fired and resolved in time"], edits=[])
+    row = seeded(run_dir, fine, tmp_path)
+    assert "Mend" not in row.said
+    assert row.missing == ["fired and resolved in time (draft)"]  # it has no word for that
 
 
 @pytest.mark.slow

@@ -627,6 +627,45 @@ def test_an_alert_that_nobody_was_notified_of(
     assert words in found.summary
 
 
+ROUTED = {"alert": "RedisSlow", "receivers": ["on-call"]}
+
+
+@pytest.mark.parametrize(
+    ("told", "expected", "words"),
+    [
+        (
+            {"suppressed": ["RedisSlow"], "routed": [{**ROUTED, "silenced_by": ["4f by ann: x"]}]},
+            Validity.INVALID, "a silence keeps it back: 4f by ann: x. Expire the silence",
+        ),
+        (
+            {"suppressed": ["RedisSlow"], "routed": [{**ROUTED, "inhibited_by": ["NodeDown"]}]},
+            Validity.INVALID, "is inhibited by NodeDown",
+        ),
+        (
+            {"routed": [{**ROUTED, "receivers": ["nobody"]}]},
+            Validity.INVALID, "its route leads to nobody, and not to on-call",
+        ),
+        ({"routed": [ROUTED], "failed": 3}, Validity.INVALID, "deliver to on-call, 3 times"),
+        (
+            {"routed": [ROUTED], "waits": {"on-call": 300.0}},
+            Validity.INVALID, "on-call waits for 300 s (group_wait), and the alert was over",
+        ),
+        (
+            {"routed": [ROUTED], "waits": {"on-call": 5.0}},
+            Validity.INVALID, "nobody was notified",
+        ),
+        ({"routed": [ROUTED]}, Validity.UNKNOWN, "may wait for 30 s"),
+    ],
+)  # fmt: skip
+def test_what_kept_a_notification_back_is_named(
+    told: dict[str, object], expected: Validity, words: str
+) -> None:
+    run = routed(RunDir(), **told)
+    run.expect(alerts=[{"alert": "RedisSlow", "fires_within": "10s", "receiver": "on-call"}])
+    found = verdict(run, "routing")
+    assert (found.validity, words in found.summary) == (expected, True), found.summary
+
+
 def test_a_notification_that_never_came_is_missing_once_alertmanager_need_not_wait() -> None:
     long = RunDir()
     long.evaluations += [evaluation(at) for at in range(36, 51)]

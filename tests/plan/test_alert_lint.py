@@ -108,6 +108,23 @@ def test_an_alert_about_the_generator_is_no_alert_about_the_service(tmp_path: Pa
     assert "load generator" in traps(tmp_path, "rate(k6_dropped_iterations_total[5s]) > 0")
 
 
+def test_an_alert_that_the_system_file_says_is_about_the_generator_is_no_trap() -> None:
+    assert (
+        load_inputs("few-users").system.system.alert_tells["LoadGeneratorDropping"] == "generator"
+    )
+    assert list(lint(load_inputs("few-users"))) == []
+
+
+def test_a_metric_that_is_in_no_catalogue_is_named(tmp_path: Path) -> None:
+    """The percentile that nobody exports, and a metric of the service that was renamed."""
+    percentile = traps(tmp_path, "k6_http_req_waiting_p95 > 0.5")
+    assert "k6_http_req_waiting_p95: no such metric, so it never fires" in percentile
+    renamed = traps(tmp_path, "max(issuance_paused_second) > 3")
+    assert "did you mean 'issuance_paused_seconds'?" in renamed
+    assert traps(tmp_path, "node_load1 > 5") == "", "an exporter's stands in no catalogue"
+    assert traps(tmp_path, "absent(issuance_gone)") == ""
+
+
 def test_a_series_that_the_run_did_not_have_is_named(tmp_path: Path) -> None:
     gone = traps(tmp_path, "renamed_total > 1", run=True)
     assert "no such metric" in gone

@@ -53,10 +53,10 @@ def test_each_kind_changes_what_it_says(tmp_path: Path) -> None:
 )
 def test_a_mutant_is_another_rule_that_can_be_loaded(tmp_path: Path, expr: str) -> None:
     original = rule(tmp_path, expr)
-    seen = {(original.query.text, original.for_ns)}
+    seen = {_key(original)}
     for mutant in mutants(original):
         if mutant.rule is not None:
-            key = (mutant.rule.query.text, mutant.rule.for_ns)
+            key = _key(mutant.rule)
             assert key not in seen, mutant.change
             seen.add(key)
 
@@ -75,3 +75,19 @@ def test_every_shipped_rule_has_mutants_of_its_kinds(path: str) -> None:
     for each in load_rules(ROOT / path).alerts:
         kinds = {mutant.kind for mutant in mutants(each)}
         assert {"for", "metric", "removed"} <= kinds <= set(KINDS)
+
+
+def _key(rule: AlertRule) -> tuple[object, ...]:
+    return rule.query.text, rule.for_ns, rule.keep_firing_ns, rule.labels
+
+
+def test_labels_and_what_keeps_an_alert_firing_are_mutated(tmp_path: Path) -> None:
+    found = mutants(rule(tmp_path, "x > 1", labels="{severity: page, team: drop}"))
+    labels = [dict(m.rule.labels) for m in found if m.kind == "label" and m.rule]
+    assert labels == [
+        {"severity": "renamed", "team": "drop"},
+        {"team": "drop"},
+        {"severity": "page", "team": "renamed"},
+        {"severity": "page"},
+    ]
+    assert [m.rule.keep_firing_ns for m in found if m.kind == "keep" and m.rule] == [60 * 10**9]

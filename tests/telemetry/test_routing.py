@@ -63,7 +63,8 @@ async def test_a_real_alertmanager_notifies_the_collector_and_tells_what_it_keep
             async with collecting(tmp_path, url, **also) as grid:
                 await grid.open()
                 line = await grid.once()
-                assert line["routing"] == {"notified": [], "suppressed": []}
+                waits = {"gameday": 0.0, "nobody": 30.0}
+                assert line["routing"] == {"notified": [], "suppressed": [], "waits": waits}
                 async with httpx.AsyncClient(trust_env=False) as client:
                     scraped = (await client.get(f"http://127.0.0.1:{port}/metrics")).text
                 assert 'k6_vus{scenario="drop"} 0.0\n' in scraped
@@ -74,7 +75,10 @@ async def test_a_real_alertmanager_notifies_the_collector_and_tells_what_it_keep
                 assert told["receiver"] == "gameday"
                 assert states(line) == {"Broken": "firing"}
                 await silence(manager)
-                await grid.until(lambda line: line["routing"]["suppressed"] == ["Broken"])
+                line = await grid.until(lambda line: line["routing"]["suppressed"] == ["Broken"])
+                (kept,) = line["routing"]["routed"]
+                assert (kept["alert"], kept["receivers"]) == ("Broken", ["gameday"])
+                assert kept["silenced_by"][0].endswith(" by a test: a test")
     read = samples.read(tmp_path / "samples.jsonl")
     lines = [one.routing for one in read if isinstance(one, samples.Evaluation)]
     found = [one for line in lines if line is not None for one in line.notified or ()]

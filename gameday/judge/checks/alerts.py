@@ -89,7 +89,10 @@ class Times:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertStatus:
-    """The outcome of one alert in a run. Instants are ns of the run's clock."""
+    """The outcome of one alert in a run. Instants are ns of the run's clock.
+
+    `cause` is the defect of the rules for which it broke its promise, with the cure.
+    """
 
     alert: str
     expected: bool
@@ -98,6 +101,14 @@ class AlertStatus:
     active_at_ns: int | None = None
     fired_at_ns: int | None = None
     resolved_at_ns: int | None = None
+    cause: Message | None = None
+
+    @property
+    def told(self) -> Message:
+        """Why it has the status, and which defect of the rules that is, where it was seen."""
+        if self.cause is None:
+            return self.why
+        return Message("alert.because", why=self.why, cause=self.cause)
 
 
 def check(evidence: Evidence) -> Verdict | NotApplicable:
@@ -113,7 +124,7 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
         {
             "alert": one.alert,
             "status": one.status,
-            "why": one.why.text(),
+            "why": one.told.text(),
             "fired_at": evidence.seconds(one.fired_at_ns),
         }
         for one in found
@@ -121,7 +132,7 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     if not found:
         return valid("check.alerts.none")
     told = [one for one in found if VALIDITY.get(one.status, Validity.INVALID) is validity]
-    whys = [Message("check.alerts.one", alert=one.alert, why=one.why) for one in told]
+    whys = [Message("check.alerts.one", alert=one.alert, why=one.told) for one in told]
     return Verdict(validity, Message("check.all", parts=whys), shown)
 
 
@@ -138,7 +149,9 @@ def statuses(evidence: Evidence) -> list[AlertStatus]:
     """Status of each expected alert, and of every other that must not have fired."""
     if not has_rules(evidence):
         return []
-    return statuses_by(evidence, recorded_lines(evidence))
+    from gameday.judge.alert_diagnosis import diagnosed  # which replays runs, and so reads this
+
+    return diagnosed(evidence, statuses_by(evidence, recorded_lines(evidence)))
 
 
 def recorded_lines(evidence: Evidence) -> list[Line]:

@@ -4,14 +4,17 @@ Alertmanager waits for more of a group (`group_wait`, 30 s by default) before it
 a notification that has not come in that time is missing, and one that still may come is unknown.
 """
 
+from collections.abc import Collection, Sequence
+
 from gameday.core.clock import NS
 from gameday.core.messages import Message
 from gameday.evidence.model import Evidence
 from gameday.judge.checks.alerts import AlertStatus, statuses
 from gameday.judge.verdict import NotApplicable, Validity, Verdict, lacking, unknown, worst
-from gameday.telemetry.samples import Evaluation, NotificationLine
+from gameday.telemetry.samples import Evaluation, NotificationLine, RoutingLine
 
 GROUP_WAIT_S = 30.0
+SHOWN = 5
 EARLY_S = 2.0  # a notification may be seen before the evaluation that shows the alert firing
 
 
@@ -74,16 +77,74 @@ def _judge(
     if at_ns is not None:
         after_s = max(0.0, (at_ns - alert.fired_at_ns) / NS)
         return Validity.VALID, Message("check.routing.notified", after_s=after_s)
+    return _unnotified(alert, lines, received, to)
+
+
+def _unnotified(
+    alert: AlertStatus,
+    lines: list[Evaluation],
+    received: list[NotificationLine],
+    to: str | None,
+) -> tuple[Validity, Message]:
+    """Why nobody is known to have been notified of an alert that fired."""
+    fired_ns = alert.fired_at_ns or 0
+    since_ns = fired_ns - int(EARLY_S * NS)
     after = [e.routing for e in lines if e.t_ns >= since_ns and e.routing is not None]
     mine = [n for n in received if n.name == alert.alert and n.state == "firing"]
     others = {n.receiver for n in mine if n.at_ns >= since_ns}
-    if others or any(alert.alert in each.suppressed for each in after):
-        names = ", ".join(sorted(others))
-        elsewhere = Message("check.routing.other_receiver", receivers=names, to=to)
-        return Validity.INVALID, elsewhere if others else Message("check.routing.suppressed")
+    cause = _cause(alert, after, to)
+    if others:
+        elsewhere = Message("check.routing.other_receiver", receivers=_joined(others), to=to)
+        return Validity.INVALID, _with(elsewhere, cause)
+    if any(alert.alert in each.suppressed for each in after):
+        return Validity.INVALID, cause or Message("check.routing.suppressed")
     if problem := next((each.problem for each in after if each.problem), ""):
         return Validity.UNKNOWN, Message("check.routing.problem", why=problem)
-    shown_s = (lines[-1].t_ns - alert.fired_at_ns) / NS
-    if shown_s <= GROUP_WAIT_S:
-        return Validity.UNKNOWN, Message("check.routing.too_short", after_s=max(0.0, shown_s))
-    return Validity.INVALID, Message("check.routing.not_notified", after_s=shown_s)
+    shown_s = max(0.0, (lines[-1].t_ns - fired_ns) / NS)
+    receivers, wait_s = _waits(alert, after)
+    if cause is None and shown_s <= wait_s:
+        told = Message("check.routing.may_wait", after_s=shown_s, of=receivers, wait_s=wait_s)
+        short = Message("check.routing.too_short", after_s=shown_s)
+        return Validity.UNKNOWN, told if receivers else short
+    return Validity.INVALID, _with(Message("check.routing.not_notified", after_s=shown_s), cause)
+
+
+def _with(what: Message, cause: Message | None) -> Message:
+    return what if cause is None else Message("check.all", parts=[what, cause])
+
+
+def _cause(alert: AlertStatus, after: Sequence[RoutingLine], to: str | None) -> Message | None:
+    """What in Alertmanager kept the notification from the receiver, and the cure.
+
+    None where it told nothing that explains it: runs of before did not ask it.
+    """
+    routed = [o for e in after for o in e.routed or () if o.alert == alert.alert]
+    if silences := {by for one in routed for by in one.silenced_by}:
+        return Message("check.routing.silenced", by=_joined(silences))
+    if inhibitors := {by for one in routed for by in one.inhibited_by}:
+        return Message("check.routing.inhibited", by=_joined(inhibitors))
+    receivers = {name for one in routed for name in one.receivers}
+    if to is not None and receivers and to not in receivers:
+        return Message("check.routing.routed_to", receivers=_joined(receivers), to=to)
+    failed = max((each.failed or 0 for each in after), default=0)
+    if failed and receivers:
+        return Message("check.routing.undelivered", n=failed, receivers=_joined(receivers))
+    names, wait_s = _waits(alert, after)
+    if names and alert.resolved_at_ns is not None and alert.fired_at_ns is not None:
+        on_s = (alert.resolved_at_ns - alert.fired_at_ns) / NS
+        if wait_s >= on_s:  # Alertmanager never tells of what is over by then
+            return Message("check.routing.waits", of=names, wait_s=wait_s, on_s=on_s)
+    return None
+
+
+def _waits(alert: AlertStatus, after: Sequence[RoutingLine]) -> tuple[str, float]:
+    """The receivers of an alert, and for how long they wait at most; "" and 30 s if not known."""
+    routed = [o for e in after for o in e.routed or () if o.alert == alert.alert]
+    receivers = {name for one in routed for name in one.receivers}
+    waits = {name: wait_s for each in after for name, wait_s in (each.waits or {}).items()}
+    known = [wait_s for name in receivers if (wait_s := waits.get(name)) is not None]
+    return (_joined(receivers), max(known)) if known else ("", GROUP_WAIT_S)
+
+
+def _joined(names: Collection[str]) -> str:
+    return ", ".join(sorted(names)[:SHOWN])

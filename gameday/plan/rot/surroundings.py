@@ -95,7 +95,7 @@ def surroundings(loaded: LoadedSystem, understand: CommandLine = no_commands) ->
     system, folder = loaded.system, loaded.path.parent
     own, others = _rules(loaded)
     compose = _compose(folder)
-    metrics = _catalogue(loaded)
+    metrics = catalogued(loaded)
     known = {**_named(system, [*own, *others]), **metrics}
     ends = list(_ends(system))
     return Surroundings(
@@ -160,7 +160,7 @@ def _alerts(rules: Sequence[RuleFile]) -> dict[str, frozenset[str]]:
     return found
 
 
-def _catalogue(loaded: LoadedSystem) -> dict[str, Labels]:
+def catalogued(loaded: LoadedSystem) -> dict[str, Labels]:
     """Series of the scrapes that the system file names; none where it names none."""
     found: dict[str, dict[str, frozenset[str]]] = {}
     for index, name in enumerate(loaded.system.catalogue):

@@ -26,6 +26,7 @@ def detection(m: Material, say: Messages) -> list[Markup]:
     noise = [a.alert for a in alerts if a.status == "false"]
     blocks += [say("detection.missed", alerts=names(missed))] if missed else []
     blocks += [say("detection.false", alerts=names(noise))] if noise else []
+    blocks += _causes(m, say)
     return [*blocks, _prompt(m, say)]
 
 
@@ -75,6 +76,15 @@ def _delays(m: Material, say: Messages) -> list[Markup]:
         source = format.of_result(f"alerts[{i}]") + " " + format.of_result("clocks.damage_at")
         rows.append([code(alert.alert), *parts, Markup(source)])
     return [say("detection.delays"), table(head, rows)]
+
+
+def _causes(m: Material, say: Messages) -> list[Markup]:
+    """For each alert that broke its promise: the defect of its rule, and the cure."""
+    return [
+        say("detection.cause", alert=code(alert.alert), cause=say.line(alert.cause, ""), ref=source)
+        for i, alert in enumerate(m.result.alerts)
+        if alert.cause is not None and (source := format.of_result(f"alerts[{i}]"))
+    ]
 
 
 def _prompt(m: Material, say: Messages) -> Markup:

@@ -56,7 +56,7 @@ class ReplayedInstant:
 
 
 class RuleReplay:
-    """Some rule files, and the samples they have seen so far.
+    """Some rule files, and the samples they have seen so far; `spare_s` of them are kept at least.
 
     `wall_offset_ns` is what wall time is ahead of the samples' clock: `time()` and dates read it.
     """
@@ -66,19 +66,25 @@ class RuleReplay:
         files: Sequence[RuleFile],
         wall_offset_ns: int = 0,
         semantics: PromqlSemantics = PROMETHEUS_3,
+        *,
+        spare_s: float = 0.0,
     ) -> None:
         self._semantics = semantics
         self._evaluator = Evaluator(files)
-        longest_s = max((file.window_s for file in files), default=0.0)
+        longest_s = max((spare_s, *(file.window_s for file in files)))
         self._store = SeriesStore(longest_s + _SPARE_S, wall_offset_ns=wall_offset_ns)
 
     def take(self, scrape: LabelledScrape) -> None:
         """One recorded scrape, later than all before it."""
         self._store.append(scrape.t_ns, scrape.values, source=_SOURCE)
 
+    def moment(self, t_ns: int) -> InstantEvaluator:
+        """Any expression at that instant, over what was taken so far."""
+        return InstantEvaluator(self._store, t_ns, self._semantics)
+
     def at(self, t_ns: int) -> ReplayedInstant:
         """Every rule at that instant, over what was taken so far."""
-        moment = InstantEvaluator(self._store, t_ns, self._semantics)
+        moment = self.moment(t_ns)
         alerts = self._evaluator.tick(self._store, t_ns, moment)
         return ReplayedInstant(t_ns, alerts, dict(self._evaluator.problems))
 

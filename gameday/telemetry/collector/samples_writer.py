@@ -15,7 +15,7 @@ from pathlib import Path
 from gameday.core.json_objects import plain
 from gameday.core.secrets.redaction import distinct, nothing
 from gameday.telemetry.promql.labels import Labels
-from gameday.telemetry.samples import LiveEvaluation, RoutingLine
+from gameday.telemetry.samples import LiveEvaluation, RoutedLine, RoutingLine
 
 FIGURES = ("le", "quantile")  # labels that hold a number
 
@@ -88,8 +88,25 @@ class SamplesWriter:
                 replace(n, receiver=self._hide(n.receiver), labels=self._labels(n.labels))
                 for n in known.notified
             ]
-        suppressed = [self._hide_label(name) for name in known.suppressed]
-        return RoutingLine(notified, suppressed, known.problem and self._hide(known.problem))
+        waits = known.waits
+        return replace(
+            known,
+            notified=notified,
+            suppressed=[self._hide_label(name) for name in known.suppressed],
+            problem=known.problem and self._hide(known.problem),
+            routed=None if known.routed is None else list(map(self._routed, known.routed)),
+            waits=None if waits is None else {self._hide(k): v for k, v in waits.items()},
+        )
+
+    def _routed(self, each: RoutedLine) -> RoutedLine:
+        """An alert as Alertmanager has it, without secrets: people write into a silence."""
+        return RoutedLine(
+            self._hide_label(each.alert),
+            *(
+                [self._hide(text) for text in texts]
+                for texts in (each.receivers, each.silenced_by, each.inhibited_by)
+            ),
+        )
 
     def _labels(self, labels: Mapping[str, str]) -> dict[str, str]:
         names = distinct(map(self._hide_label, labels))

@@ -2,11 +2,15 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Final
 
 from gameday.telemetry.promql import Labels
 from gameday.telemetry.promql.labels import NAME
-from gameday.telemetry.samples import NotificationLine, RoutingLine
+from gameday.telemetry.samples import NotificationLine, RoutedLine, RoutingLine
 from gameday.telemetry.sources.notifications import Alertmanager, OwnBridge, Receiver, RoutingError
+
+LOOK_EVERY: Final = 3  # instants, between two looks at what Alertmanager says of its receivers
 
 
 class Routing:
@@ -15,6 +19,10 @@ class Routing:
     def __init__(self, receiver: Receiver | None, alertmanager: Alertmanager | None) -> None:
         self._receiver = receiver
         self._alertmanager = alertmanager
+        self._waits: Mapping[str, float | None] = {}
+        self._failed_before: int | None = None
+        self._failed = 0
+        self._until_look = 0
 
     async def open(self) -> None:
         """Open the port for notifications, where this process has it. Raises UsageError."""
@@ -25,20 +33,28 @@ class Routing:
         """Routing as `samples` has it; None where nobody is asked."""
         if self._receiver is None and self._alertmanager is None:
             return None
-        notified, put, suppressed = await asyncio.gather(
-            self._notified(), self._put(series), self._suppressed(), return_exceptions=True
+        notified, put, routed, trouble = await asyncio.gather(
+            self._notified(),
+            self._put(series),
+            self._routed(),
+            self._look_at_receivers(),
+            return_exceptions=True,
         )
         problems = []
-        for each in (notified, put, suppressed):
+        for each in (notified, put, routed, trouble):
             if isinstance(each, RoutingError):
                 problems.append(each.message)
             elif isinstance(each, BaseException):
                 raise each
+        known = [] if isinstance(routed, BaseException) else routed
         return RoutingLine(
             # Where there is a receiver, the problem says why it tells nothing.
             notified=[] if isinstance(notified, BaseException) else notified,
-            suppressed=[] if isinstance(suppressed, BaseException) else suppressed,
+            suppressed=sorted({e.alert for e in known if e.silenced_by or e.inhibited_by}),
             problem="; ".join(problems) or None,
+            routed=known or None,
+            waits=self._waits or None,
+            failed=self._failed or None,
         )
 
     async def _notified(self) -> Sequence[NotificationLine] | None:
@@ -48,8 +64,25 @@ class Routing:
         if self._receiver is not None:
             await self._receiver.put_series(exposition(series))
 
-    async def _suppressed(self) -> Sequence[str]:
-        return [] if self._alertmanager is None else await self._alertmanager.suppressed()
+    async def _routed(self) -> Sequence[RoutedLine]:
+        return [] if self._alertmanager is None else await self._alertmanager.routed()
+
+    async def _look_at_receivers(self) -> None:
+        """Now and then: how long it waits for more of a group, and what it could not deliver.
+
+        What it could not before the run is no news; one that tells neither is asked again.
+        """
+        self._until_look -= 1
+        if self._alertmanager is None or self._until_look > 0:
+            return
+        self._until_look = LOOK_EVERY
+        with suppress(RoutingError):  # they explain what else is seen, and are no evidence alone
+            if not self._waits:
+                self._waits = await self._alertmanager.waits()
+            failed = await self._alertmanager.failed()
+            if self._failed_before is None:
+                self._failed_before = failed
+            self._failed = failed - self._failed_before
 
     async def close(self) -> None:
         """Let go of connections, and of the port."""
