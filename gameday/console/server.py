@@ -12,7 +12,7 @@ import uvicorn
 from gameday.console.access import ConsoleRole, Sessions
 from gameday.console.app import Console
 from gameday.console.certificate import TlsFiles, given, of_our_own
-from gameday.console.connections import MOST_CONNECTIONS, BoundedConnection
+from gameday.core.network.bounded_connection import MOST_CONNECTIONS, BoundedConnection
 from gameday.console.feed import Feed
 from gameday.console.guard import LOOPBACK
 from gameday.console.orders import ControlLine

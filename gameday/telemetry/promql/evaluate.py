@@ -107,7 +107,7 @@ class InstantEvaluator:
         *,
         span: tuple[int, int] | None = None,
         budget: Budget | None = None,
-        is_inside: bool = False,
+        is_bounded: bool = False,
     ) -> None:
         self.store = store
         self.t_ns = t_ns
@@ -115,7 +115,7 @@ class InstantEvaluator:
         self.span = span or (t_ns, t_ns)  # of the whole query: what @ start() and @ end() are
         self.budget = budget or Budget()
         self._known: dict[str, Value] = {}
-        self._is_inside = is_inside  # a subquery: what is read is read again for each instant
+        self._is_bounded = is_bounded  # in a subquery what is read is read again for each instant
 
     def value(self, node: Node) -> Value:
         """The value of a node; it is shared and must not be changed."""
@@ -124,6 +124,10 @@ class InstantEvaluator:
             known = self._evaluate(node)
             self._known[node.text] = known
         return known
+
+    def samples(self, node: Node) -> list[tuple[Labels, ranges.Window]]:
+        """The samples of each series of a range. Raises EvaluationError."""
+        return [(held.labels, window) for held, window in self._windows(node)]
 
     def forget(self, texts: AbstractSet[str] | None = None) -> None:
         """Evaluate these expressions again when they are asked for, or all of them."""
@@ -239,7 +243,7 @@ class InstantEvaluator:
         oldest = at - int(self.semantics.lookback_s * NS)
         self._check_kept(selector, oldest)
         every = self.store.select(selector)
-        if self._is_inside:
+        if self._is_bounded:
             self.budget.spend(len(every), selector)
         found = []
         for held in every:
@@ -342,7 +346,7 @@ class InstantEvaluator:
             self.semantics,
             span=self.span,
             budget=self.budget,
-            is_inside=True,
+            is_bounded=True,
         )
 
     def _selected(self, selector: Selector, range_ns: int) -> list[tuple[Series, ranges.Window]]:
@@ -356,7 +360,7 @@ class InstantEvaluator:
             times, values = held.times, held.values
             stop = bisect_right(times, end)
             begin = first(times, start, 0, stop)
-            if self._is_inside:
+            if self._is_bounded:
                 self.budget.spend(1 + stop - begin, selector)
             times, values = times[begin:stop], values[begin:stop]
             if held.marks:

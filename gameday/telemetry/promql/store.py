@@ -8,6 +8,7 @@ scrape that failed is a scrape without series. Only the last `retention_s` are k
 import math
 from bisect import bisect_left
 from collections.abc import Collection, Hashable, Iterable, Mapping
+from copy import copy
 
 from gameday.core.clock import NS
 from gameday.telemetry.promql.labels import NAME, Labels, nameless, value_of
@@ -135,6 +136,19 @@ class SeriesStore:
             self._selected[selector.matchers] = found
         return found
 
+    def apart(self) -> "SeriesStore":
+        """The same series, with a memory of its own of what was selected and evaluated.
+
+        It is to be read at once: what is taken later need not be in it.
+        """
+        found = copy(self)
+        found.forget_evaluated()
+        return found
+
+    def forget_evaluated(self) -> None:
+        """Select and evaluate everything anew; a copy has caches of its own from here on."""
+        self._selected, self._past, self._past_until_ns = {}, {}, None
+
     def past(self, key: Hashable, node: Node, until_ns: int) -> dict[int, dict[Labels, float]]:
         """The values of a node by instant, up to `until_ns`, that a subquery can come back to.
 
@@ -176,9 +190,13 @@ class SeriesStore:
         if t_ns - self._sweep_ns < max(NS, self.retention_ns // 8):
             return
         self._sweep_ns = t_ns
-        self.forgotten_ns = t_ns - self.retention_ns
+        self.forget_before(t_ns - self.retention_ns)
+
+    def forget_before(self, oldest_ns: int) -> None:
+        """Forget every sample before an instant, and series without any."""
+        self.forgotten_ns = oldest_ns
         for held in list(self._series.values()):
-            held.trim(t_ns - self.retention_ns)
+            held.trim(oldest_ns)
             if not held.times:
                 self._forget(held.labels)
 
