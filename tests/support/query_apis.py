@@ -33,7 +33,7 @@ class SampleFile:
         """One instant: a scrape, and its evaluation."""
         t_ns = BEGAN_NS + round(second * NS)
         new = [each for each in values if each not in self._ids]
-        self._ids.update((each, len(self._ids) + n) for n, each in enumerate(new))
+        self._ids.update({each: len(self._ids) + n for n, each in enumerate(new)})
         lines: list[object] = []
         if new:
             lines.append({"series": [[self._ids[each], dict(each)] for each in new]})

@@ -12,7 +12,6 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -79,6 +78,8 @@ def series() -> dict[Labels, list[float]]:
             rng.choice(special) if rng.random() < 0.1 else rng.uniform(-50, 50)
             for _ in range(SECONDS)
         ]
+    for name in ("a", "b", "c"):
+        found[labels("r", job=name)] = [rng.uniform(0, 100) for _ in range(SECONDS)]
     found[labels("up", instance='quo"te\\d\n')] = [1.0] * SECONDS
     return found
 
@@ -116,10 +117,11 @@ EXPRESSIONS = [
     "histogram_quantile(0.95, sum by (le) (rate(lat_bucket[30s])))",
     "histogram_quantile(0.5, sum by (le, path) (rate(lat_bucket[1m])))",
     'sum(rate(http_total{code="500"}[30s])) / sum(rate(http_total[30s]))',
-    'sum by (path) (rate(http_total{code="500"}[30s])) / on (path) sum by (path) (rate(http_total[30s]))',
+    'sum by (path) (rate(http_total{code="500"}[9s])) / on (path) sum by (path) (up)',
+    'sum by (path) (http_total{code="500"}) / on (path) group_right () http_total',
     "http_total > 100", "http_total > bool 100", "g == g", "g and on () up", "g unless g > 0",
     "g or http_total", 'http_total{code="200"} - ignoring (code) http_total{code="500"}',
-    "topk(1, deriv(g[20s]))", "bottomk(1, g)", 'count_values("v", up)', "quantile(0.5, http_total)",
+    "topk(1, r)", "bottomk(2, r)", 'count_values("v", up)', "quantile(0.5, http_total)",
     "count(http_total)", "max(g)", "min by (path) (http_total)", "stdvar(g)", "group(up)",
     "absent(nothing)", 'absent(nothing{a="b"})', "absent(up)", "absent_over_time(nothing[1m])",
     "scalar(up)", "abs(g)", "ceil(g)", "floor(g)", "round(g, 0.5)", "clamp(g, 0, 10)",
