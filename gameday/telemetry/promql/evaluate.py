@@ -311,8 +311,9 @@ class InstantEvaluator:
         if len(past) > 2 * len(times) + 16:
             for t_ns in [t_ns for t_ns in past if t_ns < times[0]]:
                 del past[t_ns]
-        found: dict[Labels, Series] = {}
-        for t_ns in times:
+        early = self._early(node, times)
+        found = self._constant(node, early) if early else {}
+        for t_ns in times[len(early) :]:
             vector = past.get(t_ns)
             if vector is None:
                 vector = past[t_ns] = self._elsewhere(t_ns).vector(node.operand)
@@ -328,6 +329,23 @@ class InstantEvaluator:
             (held, ranges.Window(held.times, held.values, start, end, zero_first))
             for held in found.values()
         ]
+
+    def _early(self, node: Subquery, times: range) -> range:
+        """The first of these instants: those before all samples, where nothing in it changes."""
+        first_ns = self.store.first_ns
+        if not node.is_cheap:
+            return times[:0]
+        return times if first_ns is None else times[: bisect_left(times, first_ns)]
+
+    def _constant(self, node: Subquery, times: range) -> dict[Labels, Series]:
+        """The series of a subquery's expression over instants at which it is always the same."""
+        vector = self._elsewhere(times[-1]).vector(node.operand)
+        self.budget.spend(1 + len(vector) * len(times), node)
+        found: dict[Labels, Series] = {}
+        for labels, value in vector.items():
+            held = found[labels] = Series(labels)
+            held.times, held.values = list(times), [value] * len(times)
+        return found
 
     def _grid(self, node: Subquery, start: int, end: int) -> range:
         """The multiples of the step, in wall time, between two instants."""

@@ -236,6 +236,7 @@ def _subquery(tree: Any) -> Subquery:
         offset_ns=offset_ns,
         at=at,
         is_settled=_is_settled(operand),
+        is_timeless=_is_timeless(operand),
     )
 
 
@@ -243,6 +244,12 @@ def _is_settled(node: Node) -> bool:
     if isinstance(node, Selector | Subquery) and (node.at is not None or node.offset_ns < 0):
         return False
     return all(_is_settled(child) for child in children(node))
+
+
+def _is_timeless(node: Node) -> bool:
+    if isinstance(node, FunctionCall) and node.name in {"time", "timestamp"}:
+        return False
+    return all(_is_timeless(child) for child in children(node))
 
 
 def _length(ns: int) -> str:

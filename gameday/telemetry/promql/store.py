@@ -77,6 +77,7 @@ class _Past:
 class SeriesStore:
     """Series by name and labels; `wall_offset_ns` turns instants into wall time for `time()`.
 
+    `first_ns` is the earliest instant of all that was taken, which may be forgotten by now;
     `created` counts all series there ever were, `created_characters` those of their labels.
     """
 
@@ -90,6 +91,7 @@ class SeriesStore:
         self._past: dict[Hashable, _Past] = {}
         self._past_until_ns: int | None = None
         self.forgotten_ns: int | None = None
+        self.first_ns: int | None = None
         self.created = self.created_characters = 0
         self._sweep_ns: int | None = None
 
@@ -108,6 +110,8 @@ class SeriesStore:
         """
         seen: dict[Labels, Series] = {}
         refused = 0
+        if self.first_ns is None or t_ns < self.first_ns:
+            self.first_ns = t_ns
         for labels, value in series:
             held = self._series.get(labels) or self._create(labels)
             if held.append(t_ns, value):
