@@ -4,9 +4,9 @@
 
 FOLDER holds rule files that somebody has fetched: of node_exporter, kube-prometheus, the exporters
 of Redis and PostgreSQL, awesome-prometheus-alerts, sloth. None of them is ours to commit. A file
-that `promtool check rules` refuses is rightly refused here. With `--values` every rule is evaluated over
-made-up series of the metrics that it names, and beside it by `promtool test rules`. Exit code 1
-when fewer than 95 % of the rules that promtool takes load here, or a value differs.
+that `promtool check rules` refuses is rightly refused here. With `--values` every rule is evaluated
+over made-up series of the metrics that it names, and beside it by `promtool test rules`. Exit code
+1 when fewer than 95 % of the rules that promtool takes load here, or a value differs.
 """
 
 import json
@@ -20,7 +20,9 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
+
+import yaml
 
 from gameday.core.clock import NS
 from gameday.core.errors import GamedayError
@@ -40,6 +42,7 @@ PROMTOOL = shutil.which("promtool")
 AIM: Final = 0.95
 STEP_S, STEPS, AT_S = 15, 60, 840
 MOST_SERIES: Final = 40  # of one rule
+OF_PROMETHEUS_3: Final = ("labels", "query_offset")  # keys of a group that Debian's promtool lacks
 _RULE = re.compile(r"^\s*-?\s*['\"]?(?:alert|record)['\"]?\s*:", re.MULTILINE)
 _PAIR = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 IMPOSSIBLE: Final = {"labels": "impossible", "value": 4711}
@@ -72,30 +75,29 @@ def rule_files(folder: Path) -> Iterator[tuple[Path, int]]:
 
 def promtool_takes(path: Path) -> bool:
     """Whether promtool takes the file as it is, or the `spec` of its Kubernetes objects."""
-    import yaml
-
     try:
         documents = [each for each in yaml.safe_load_all(path.read_text("utf-8")) if each]
     except (yaml.YAMLError, ValueError):
         return False
-    if not all(isinstance(each, dict) for each in documents):
+    if not documents or not all(isinstance(each, dict) for each in documents):
         return False
     specs = [each.get("spec") for each in documents if each.get("kind") == "PrometheusRule"]
+    if not specs:
+        return _takes(documents[0], OF_PROMETHEUS_3)
+    return all(_takes(each, (*OF_PROMETHEUS_3, "partial_response_strategy")) for each in specs)
+
+
+def _takes(document: Any, passed_over: Sequence[str]) -> bool:
+    groups = document.get("groups") if isinstance(document, dict) else None
+    for group in groups or []:
+        for key in passed_over if isinstance(group, dict) else ():
+            group.pop(key, None)
     with tempfile.TemporaryDirectory() as folder:
-        for number, each in enumerate(specs or documents[:1]):
-            one = Path(folder, f"{number}.yml")
-            if isinstance(each, dict):
-                for group in each.get("groups") or []:
-                    if isinstance(group, dict):
-                        group.pop("labels", None)  # promtool 3 knows them, Debian's does not
-                        group.pop("query_offset", None)
-                        group.pop("partial_response_strategy", None)
-            one.write_text(yaml.safe_dump(each))
-            argv = [str(PROMTOOL), "check", "rules", "--lint=none", str(one)]
-            done = subprocess.run(argv, capture_output=True, timeout=60, check=False)
-            if done.returncode != 0 or b" 0 rules found" in done.stdout:
-                return False
-    return bool(specs or documents)
+        path = Path(folder, "rules.yml")
+        path.write_text(yaml.safe_dump(document))
+        argv = [str(PROMTOOL), "check", "rules", "--lint=none", str(path)]
+        done = subprocess.run(argv, capture_output=True, timeout=60, check=False)
+    return done.returncode == 0 and b" 0 rules found" not in done.stdout
 
 
 def made_up(query: Query, rng: random.Random) -> Series:
