@@ -1,4 +1,4 @@
-"""Alert rules held to recorded runs: `gameday alerts replay`, `test`, `mutate` and `lint`.
+"""Alert rules held to recorded runs: `gameday alerts replay`, `test`, `mutate`, `lint`, `serve`.
 
 Nothing is started: a run's samples are on disk, and its rules are evaluated as they were live. So
 an edited rule is tried on yesterday's incident before anybody is paged by it.
@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from gameday.cli.completion import complete_run
 from gameday.cli.options import DURATION, runs_option
 from gameday.cli.runs import find_run, list_runs, run_argument
 from gameday.cli.terminal import block, echo, emit, one_line, warn
@@ -21,11 +22,14 @@ from gameday.core.errors import GamedayError, UsageError
 
 if TYPE_CHECKING:
     from datetime import timedelta
+    from typing import Literal
 
     from gameday.judge.alert_mutants import MutationReport
     from gameday.judge.alert_replay import RecordedRun
     from gameday.judge.checks.alerts import AlertStatus, Episode
     from gameday.telemetry.alerts.rules import RuleFile
+
+    Version = Literal["2", "3"]
 
 NOT_HELD: Final = 1
 VERSIONS: Final = ("2", "3")
@@ -220,6 +224,36 @@ def lint(
     if seen:
         sys.exit(NOT_HELD)
     echo("no trap was found", err=True)
+
+
+@alerts.command()
+@click.argument("ref", metavar="[RUN]", required=False, shell_complete=complete_run)
+@runs_option
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="Where it listens, on this machine alone; else 9095 if it is free, else any.",
+)
+@click.option("--as-now", is_flag=True, help="Move the run in time, as if it had ended just now.")
+@click.option(
+    "--prometheus",
+    "version",
+    type=click.Choice(VERSIONS),
+    default="3",
+    show_default=True,
+    help="Answer as this one: 2.x counts a sample on the older edge of a window.",
+)
+def serve(
+    ref: str | None, runs_dir: Path, port: int | None, *, as_now: bool, version: "Version"
+) -> None:
+    """Answer the read part of Prometheus' HTTP API over RUN, until Ctrl-C.
+
+    For dashboards, promtool and scripts: RUN is the one that is under way, else the last one, or a
+    path, a run's name, its last 4 characters. Only this machine is answered.
+    """
+    from gameday.cli.query_api import serve_run
+
+    serve_run(ref, runs_dir, port, as_now=as_now, version=version)
 
 
 def _rules_of(run: "RecordedRun", rule_files: Sequence[Path]) -> "list[RuleFile]":

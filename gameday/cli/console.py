@@ -123,7 +123,7 @@ def console(
     from gameday.core.network import event_loop
     from gameday.evidence.sealed_box import read_key_file
 
-    folder = _under_way(run) or find_run(run or "last", runs_dir)
+    folder = run_under_way(run) or find_run(run or "last", runs_dir)
     box = read_key_file(key_file) if key_file is not None else None
     server = ConsoleServer(
         ConsoleSettings(
@@ -138,7 +138,7 @@ def console(
     event_loop.run(server.serve(tell_links))
 
 
-def _under_way(run: str | None) -> Path | None:
+def run_under_way(run: str | None) -> Path | None:
     """The run that is under way, where one is named, or only one is."""
     from gameday.run import locks
 

@@ -40,6 +40,7 @@ class RunOptions(WhereOptions):
     force: bool
     as_json: bool
     listen: "ListenSettings | None" = None
+    query_port: int | None = None
 
 
 @click.command()
@@ -59,6 +60,12 @@ class RunOptions(WhereOptions):
     help="Run it even if its traffic generator cannot keep the schedule; it ends as unknown.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print result.json on stdout.")
+@click.option(
+    "--query-port",
+    type=click.IntRange(0, 65535),
+    metavar="PORT",
+    help="Answer Prometheus' HTTP API here, on this machine alone, while it runs; 0: any port.",
+)
 @console_options
 @click.pass_context
 def run(ctx: click.Context, /, experiment: str, **options: Any) -> None:
@@ -123,8 +130,6 @@ def conduct_run(
     A drill does not tell what is only odd: it might name the fault. The parts of a run are imported
     here: they take longer than it takes to refuse a file.
     """
-    from gameday.cli.notify import ToldRun
-    from gameday.cli.screen import Screen
     from gameday.core.clock import SystemClock
     from gameday.plan.offline_checks import RunConditions
     from gameday.run.context import Options
@@ -146,26 +151,49 @@ def conduct_run(
         asked.allowed,
         asked.webhook_listen,
     )
-    screen, folders = Screen(), list[Path]()
-    told = ToldRun(inputs, asked.stack, is_drill=drill is not None)
+    beside, folders = _Beside(inputs, asked, drill), list[Path]()
 
     def begun(folder: Path) -> None:
         folders.append(folder)
         if on_begin is not None:
             on_begin(folder)
-        open_console(folder, asked.listen, getattr(drill, "box", None))
-        told.begin(folder)
-        screen.open(folder)
+        beside.begin(folder)
 
     running = conduct(inputs, stack, options, SystemClock(), begun, drill=drill)
     try:
         conducted = _on_loop(running, asked.allowed, folders)
     finally:
-        screen.close()
-        told.finish()
+        beside.close()
     if conducted.error is not None:
         print_error(conducted.error)
     return conducted.dir
+
+
+class _Beside:
+    """What goes on beside a run: its console, its query API, notifications, the screen."""
+
+    def __init__(self, inputs: "Inputs", asked: "RunOptions", drill: "DrillHooks | None") -> None:
+        from gameday.cli.notify import ToldRun
+        from gameday.cli.query_api import QueryApiBeside
+        from gameday.cli.screen import Screen
+
+        self._listen, self._box = asked.listen, getattr(drill, "box", None)
+        self._query_api = QueryApiBeside(inputs, asked.query_port)
+        self._told = ToldRun(inputs, asked.stack, is_drill=drill is not None)
+        self._screen = Screen()
+
+    def begin(self, folder: Path) -> None:
+        """Begin with a run, whose folder is there."""
+        open_console(folder, self._listen, self._box)
+        self._query_api.open(folder)
+        self._told.begin(folder)
+        self._screen.open(folder)
+
+    def close(self) -> None:
+        """End with it."""
+        self._screen.close()
+        self._told.finish()
+        self._query_api.close()
 
 
 def _on_loop(

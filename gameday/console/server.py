@@ -12,12 +12,12 @@ import uvicorn
 from gameday.console.access import ConsoleRole, Sessions
 from gameday.console.app import Console
 from gameday.console.certificate import TlsFiles, given, of_our_own
-from gameday.console.connections import MOST_CONNECTIONS, BoundedConnection
 from gameday.console.feed import Feed
 from gameday.console.guard import LOOPBACK
 from gameday.console.orders import ControlLine
 from gameday.console.settings import LINGER_S, ListenSettings, bind
 from gameday.core.clock import NS
+from gameday.core.network.bounded_connection import MOST_CONNECTIONS, BoundedConnection
 from gameday.evidence.sealed_box import Box
 
 LONGEST_S: Final = 8 * 3600.0

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from gameday.core import files
-from gameday.core.json import read_lines
+from gameday.core.json import must_be_few, read_lines
 from gameday.core.json_objects import checked, json_object, read_object
 from gameday.traffic.metrics import Moment
 
@@ -168,6 +168,18 @@ class Scrape:
 
     t_ns: int
     values: Sequence[tuple[Mapping[str, str], float]]
+
+
+class SamplesReader:
+    """A reader of lines in their order, as they are appended to a samples file."""
+
+    def __init__(self) -> None:
+        self._series: dict[int, Mapping[str, str]] = {}
+
+    def line(self, raw: bytes) -> Evaluation | Scrape | None:
+        """What a line says; None where it names series. Raises one of `core.json.DAMAGED`."""
+        must_be_few(raw)
+        return _decode(json.loads(raw), self._series)
 
 
 def evaluation_of(line: bytes) -> LiveEvaluation | None:

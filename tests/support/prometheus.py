@@ -49,6 +49,7 @@ def prometheus(
     alertmanager: str = "",
     web: str = "",
     jobs: Sequence[object] = (),
+    more: Sequence[str] = (),
 ) -> Iterator[str]:
     """One that scrapes these `host:port` as the job `service`; its address, once it is ready."""
     folder.mkdir(exist_ok=True)
@@ -67,7 +68,7 @@ def prometheus(
     (folder / "prometheus.yml").write_text(yaml.safe_dump(config))
     port = free_port()
     options = [f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'db'}"]
-    options += [f"--web.listen-address=127.0.0.1:{port}"]
+    options += [f"--web.listen-address=127.0.0.1:{port}", *more]
     options += ["--rules.alert.resend-delay=1s"]  # it finds its Alertmanager after some seconds
     if web:
         (folder / "web.yml").write_text(web)

@@ -9,6 +9,7 @@ Source: Prometheus, rules/alerting.go, rules/recording.go and rules/group.go.
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Literal
 
 from gameday.core.clock import NS
@@ -19,6 +20,7 @@ from gameday.telemetry.alerts.rules import (
     AlertRule,
     Group,
     RecordingRule,
+    Rule,
     RuleFile,
 )
 from gameday.telemetry.promql import (
@@ -56,6 +58,7 @@ class AlertInstance:
     fired_at_ns: int | None
     value: float
     annotations: tuple[tuple[str, str], ...] = ()
+    missing_since_ns: int | None = None  # it fires on, as `keep_firing_for` asks
 
     @property
     def name(self) -> str:
@@ -142,6 +145,7 @@ class RuleState:
                     fired_at_ns=alert.fired_at_ns,
                     value=alert.value,
                     annotations=alert.annotations,
+                    missing_since_ns=alert.missing_since_ns,
                 )
             )
         return found
@@ -213,6 +217,14 @@ class _GroupedRule:
     state: RuleState | RecordingRule
 
     @property
+    def rule(self) -> Rule:
+        return self.state if isinstance(self.state, RecordingRule) else self.state.rule
+
+    @property
+    def alerts(self) -> Sequence[AlertInstance]:
+        return () if isinstance(self.state, RecordingRule) else self.state.alerts()
+
+    @property
     def name(self) -> str:
         return self.state.record if isinstance(self.state, RecordingRule) else self.state.rule.alert
 
@@ -226,11 +238,32 @@ def _grouped(rule: AlertRule | RecordingRule, group: Group, keys: set[str]) -> _
     return _GroupedRule(key, RuleState(rule, group.limit) if isinstance(rule, AlertRule) else rule)
 
 
+@dataclass(frozen=True, slots=True)
+class EvaluatedRule:
+    """A rule, its alerts that are pending or firing, and why it had no value, "" where it had."""
+
+    rule: Rule
+    alerts: Sequence[AlertInstance]
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluatedGroup:
+    """A group of the file `path` as it was evaluated last; None: it never was."""
+
+    path: Path
+    group: Group
+    evaluated_ns: int | None
+    rules: Sequence[EvaluatedRule]
+
+
 class _GroupState:
     """A group's rules, and when it is due."""
 
-    def __init__(self, group: Group, keys: set[str]) -> None:
+    def __init__(self, path: Path, group: Group, keys: set[str]) -> None:
+        self.path = path
         self.group = group
+        self.evaluated_ns: int | None = None
         self.rules = [_grouped(rule, group, keys) for rule in group.rules]
         self._first_ns: int | None = None
         self._slot = -1
@@ -254,7 +287,9 @@ class Evaluator:
 
     def __init__(self, files: Sequence[RuleFile], queries: Iterable[Query] = ()) -> None:
         keys: set[str] = set()
-        self._groups = [_GroupState(group, keys) for file in files for group in file.groups]
+        self._groups = [
+            _GroupState(file.path, group, keys) for file in files for group in file.groups
+        ]
         self.problems: dict[str, str] = {}
         self._created = self._characters = 0
         every = [*queries, *(query for file in files for query in file.queries)]
@@ -277,6 +312,7 @@ class Evaluator:
         for group in self._groups:
             if not group.is_due(t_ns):
                 continue
+            group.evaluated_ns = t_ns
             offset_ns = group.group.offset_ns
             then = moment
             if offset_ns:
@@ -288,6 +324,21 @@ class Evaluator:
             if then is not moment:
                 moment.forget()
         return [a for state in self._alert_rules() for a in state.alerts()]
+
+    def groups(self) -> list[EvaluatedGroup]:
+        """Every group, and what became of its rules when they were evaluated last."""
+        return [
+            EvaluatedGroup(
+                each.path,
+                each.group,
+                each.evaluated_ns,
+                [
+                    EvaluatedRule(rule.rule, rule.alerts, self.problems.get(rule.key, ""))
+                    for rule in each.rules
+                ],
+            )
+            for each in self._groups
+        ]
 
     def _alert_rules(self) -> Iterator[RuleState]:
         return (

@@ -21,7 +21,13 @@ from gameday.telemetry.promql.evaluate import (
     evaluate,
 )
 from gameday.telemetry.promql.labels import Labels, label_set, labels, show, value_of
-from gameday.telemetry.promql.parse import MOST_INSTANTS_TOGETHER, MOST_TOGETHER, parse
+from gameday.telemetry.promql.parse import (
+    MOST_INSTANTS_TOGETHER,
+    MOST_TOGETHER,
+    parse,
+    parse_any,
+    parse_selector,
+)
 from gameday.telemetry.promql.query import Query
 from gameday.telemetry.promql.readings import reading, reading_at
 from gameday.telemetry.promql.store import SeriesStore
@@ -44,6 +50,8 @@ __all__ = [
     "label_set",
     "labels",
     "parse",
+    "parse_any",
+    "parse_selector",
     "reading",
     "reading_at",
     "show",

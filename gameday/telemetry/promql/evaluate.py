@@ -107,7 +107,7 @@ class InstantEvaluator:
         *,
         span: tuple[int, int] | None = None,
         budget: Budget | None = None,
-        is_inside: bool = False,
+        is_bounded: bool = False,
     ) -> None:
         self.store = store
         self.t_ns = t_ns
@@ -115,7 +115,7 @@ class InstantEvaluator:
         self.span = span or (t_ns, t_ns)  # of the whole query: what @ start() and @ end() are
         self.budget = budget or Budget()
         self._known: dict[str, Value] = {}
-        self._is_inside = is_inside  # a subquery: what is read is read again for each instant
+        self._is_bounded = is_bounded  # in a subquery what is read is read again for each instant
 
     def value(self, node: Node) -> Value:
         """The value of a node; it is shared and must not be changed."""
@@ -124,6 +124,10 @@ class InstantEvaluator:
             known = self._evaluate(node)
             self._known[node.text] = known
         return known
+
+    def samples(self, node: Node) -> list[tuple[Labels, ranges.Window]]:
+        """The samples of each series of a range. Raises EvaluationError."""
+        return [(held.labels, window) for held, window in self._windows(node)]
 
     def forget(self, texts: AbstractSet[str] | None = None) -> None:
         """Evaluate these expressions again when they are asked for, or all of them."""
@@ -239,7 +243,7 @@ class InstantEvaluator:
         oldest = at - int(self.semantics.lookback_s * NS)
         self._check_kept(selector, oldest)
         every = self.store.select(selector)
-        if self._is_inside:
+        if self._is_bounded:
             self.budget.spend(len(every), selector)
         found = []
         for held in every:
@@ -307,8 +311,9 @@ class InstantEvaluator:
         if len(past) > 2 * len(times) + 16:
             for t_ns in [t_ns for t_ns in past if t_ns < times[0]]:
                 del past[t_ns]
-        found: dict[Labels, Series] = {}
-        for t_ns in times:
+        early = self._early(node, times)
+        found = self._constant(node, early) if early else {}
+        for t_ns in times[len(early) :]:
             vector = past.get(t_ns)
             if vector is None:
                 vector = past[t_ns] = self._elsewhere(t_ns).vector(node.operand)
@@ -324,6 +329,23 @@ class InstantEvaluator:
             (held, ranges.Window(held.times, held.values, start, end, zero_first))
             for held in found.values()
         ]
+
+    def _early(self, node: Subquery, times: range) -> range:
+        """The first of these instants: those before all samples, where nothing in it changes."""
+        first_ns = self.store.first_ns
+        if not node.is_cheap:
+            return times[:0]
+        return times if first_ns is None else times[: bisect_left(times, first_ns)]
+
+    def _constant(self, node: Subquery, times: range) -> dict[Labels, Series]:
+        """The series of a subquery's expression over instants at which it is always the same."""
+        vector = self._elsewhere(times[-1]).vector(node.operand)
+        self.budget.spend(1 + len(vector) * len(times), node)
+        found: dict[Labels, Series] = {}
+        for labels, value in vector.items():
+            held = found[labels] = Series(labels)
+            held.times, held.values = list(times), [value] * len(times)
+        return found
 
     def _grid(self, node: Subquery, start: int, end: int) -> range:
         """The multiples of the step, in wall time, between two instants."""
@@ -342,7 +364,7 @@ class InstantEvaluator:
             self.semantics,
             span=self.span,
             budget=self.budget,
-            is_inside=True,
+            is_bounded=True,
         )
 
     def _selected(self, selector: Selector, range_ns: int) -> list[tuple[Series, ranges.Window]]:
@@ -356,7 +378,7 @@ class InstantEvaluator:
             times, values = held.times, held.values
             stop = bisect_right(times, end)
             begin = first(times, start, 0, stop)
-            if self._is_inside:
+            if self._is_bounded:
                 self.budget.spend(1 + stop - begin, selector)
             times, values = times[begin:stop], values[begin:stop]
             if held.marks:

@@ -74,7 +74,8 @@ class Subquery:
     """The values of an expression at each multiple of a step within a window.
 
     `is_settled` says that what it was at an instant can no longer change once later samples
-    come: nothing in it looks ahead, or at a fixed time.
+    come: nothing in it looks ahead, or at a fixed time. `is_timeless` says that nothing in it is
+    the time itself: without samples it is the same at each instant.
     """
 
     text: str
@@ -84,6 +85,12 @@ class Subquery:
     offset_ns: int
     at: Moment
     is_settled: bool
+    is_timeless: bool = False
+
+    @property
+    def is_cheap(self) -> bool:
+        """Most of its instants need no evaluation: they are remembered, or have no samples."""
+        return self.is_settled and self.is_timeless
 
 
 Relabel = Callable[[Labels, Callable[[int], None]], Labels]

@@ -84,16 +84,33 @@ def parse(text: str) -> Query:
 
 @lru_cache(maxsize=512)
 def _parse(text: str) -> Query:
+    query = parse_any(text)
+    if is_range(query.node):
+        raise PromqlError("is a range, not a value: put a function such as rate around it", text)
+    if isinstance(query.node, Text):
+        raise PromqlError("is a text, not a value", text)
+    return query
+
+
+def parse_any(text: str) -> Query:
+    """Read an expression whatever it is, a range or a text too; it is not remembered.
+
+    Raises PromqlError.
+    """
     _refuse_unreadable(text)
     try:
         node = _node(grammar.parse(_without_underscores(text)))
     except ValueError as error:
         raise PromqlError(f"is not PromQL: {error}", text.strip()) from error
-    if is_range(node):
-        raise PromqlError("is a range, not a value: put a function such as rate around it", text)
-    if isinstance(node, Text):
-        raise PromqlError("is a text, not a value", text)
     return _affordable(Query(text, node))
+
+
+def parse_selector(text: str) -> Selector:
+    """Read what selects series, as `up{job="x"}`. Raises PromqlError."""
+    node = parse_any(text).node
+    if not isinstance(node, Selector) or (node.range_ns, node.offset_ns, node.at) != _PLAIN:
+        raise PromqlError("selects no series by their labels alone", text.strip())
+    return node
 
 
 def _refuse_unreadable(text: str) -> None:
@@ -219,6 +236,7 @@ def _subquery(tree: Any) -> Subquery:
         offset_ns=offset_ns,
         at=at,
         is_settled=_is_settled(operand),
+        is_timeless=_is_timeless(operand),
     )
 
 
@@ -226,6 +244,12 @@ def _is_settled(node: Node) -> bool:
     if isinstance(node, Selector | Subquery) and (node.at is not None or node.offset_ns < 0):
         return False
     return all(_is_settled(child) for child in children(node))
+
+
+def _is_timeless(node: Node) -> bool:
+    if isinstance(node, FunctionCall) and node.name in {"time", "timestamp"}:
+        return False
+    return all(_is_timeless(child) for child in children(node))
 
 
 def _length(ns: int) -> str:
@@ -369,4 +393,5 @@ _EDGES: dict[str, Literal["start", "end"]] = {
     "AtModifierType.Start": "start",
     "AtModifierType.End": "end",
 }
+_PLAIN = (None, 0, None)  # neither a range nor an offset nor a time
 _NOW = FunctionCall("vector(time())", "vector", (FunctionCall("time()", "time", ()),))

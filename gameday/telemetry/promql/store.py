@@ -8,6 +8,7 @@ scrape that failed is a scrape without series. Only the last `retention_s` are k
 import math
 from bisect import bisect_left
 from collections.abc import Collection, Hashable, Iterable, Mapping
+from copy import copy
 
 from gameday.core.clock import NS
 from gameday.telemetry.promql.labels import NAME, Labels, nameless, value_of
@@ -76,6 +77,7 @@ class _Past:
 class SeriesStore:
     """Series by name and labels; `wall_offset_ns` turns instants into wall time for `time()`.
 
+    `first_ns` is the earliest instant of all that was taken, which may be forgotten by now;
     `created` counts all series there ever were, `created_characters` those of their labels.
     """
 
@@ -89,6 +91,7 @@ class SeriesStore:
         self._past: dict[Hashable, _Past] = {}
         self._past_until_ns: int | None = None
         self.forgotten_ns: int | None = None
+        self.first_ns: int | None = None
         self.created = self.created_characters = 0
         self._sweep_ns: int | None = None
 
@@ -107,6 +110,8 @@ class SeriesStore:
         """
         seen: dict[Labels, Series] = {}
         refused = 0
+        if self.first_ns is None or t_ns < self.first_ns:
+            self.first_ns = t_ns
         for labels, value in series:
             held = self._series.get(labels) or self._create(labels)
             if held.append(t_ns, value):
@@ -134,6 +139,19 @@ class SeriesStore:
             found = [held for held in self._candidates(selector) if _accepts(selector, held)]
             self._selected[selector.matchers] = found
         return found
+
+    def apart(self) -> "SeriesStore":
+        """The same series, with a memory of its own of what was selected and evaluated.
+
+        It is to be read at once: what is taken later need not be in it.
+        """
+        found = copy(self)
+        found.forget_evaluated()
+        return found
+
+    def forget_evaluated(self) -> None:
+        """Select and evaluate everything anew; a copy has caches of its own from here on."""
+        self._selected, self._past, self._past_until_ns = {}, {}, None
 
     def past(self, key: Hashable, node: Node, until_ns: int) -> dict[int, dict[Labels, float]]:
         """The values of a node by instant, up to `until_ns`, that a subquery can come back to.
@@ -176,9 +194,13 @@ class SeriesStore:
         if t_ns - self._sweep_ns < max(NS, self.retention_ns // 8):
             return
         self._sweep_ns = t_ns
-        self.forgotten_ns = t_ns - self.retention_ns
+        self.forget_before(t_ns - self.retention_ns)
+
+    def forget_before(self, oldest_ns: int) -> None:
+        """Forget every sample before an instant, and series without any."""
+        self.forgotten_ns = oldest_ns
         for held in list(self._series.values()):
-            held.trim(t_ns - self.retention_ns)
+            held.trim(oldest_ns)
             if not held.times:
                 self._forget(held.labels)
 

@@ -1,7 +1,7 @@
-"""A connection of a browser: it asks within a time, and one machine has only so many of them.
+"""A connection of a client: it asks within a time, and one machine has only so many of them.
 
 Whoever connects needs no token for it. Connections that ask for nothing, or for something letter by
-letter, would otherwise keep everybody else out once there are as many as the console serves.
+letter, would otherwise keep everybody else out once there are as many as the server takes.
 """
 
 import asyncio
