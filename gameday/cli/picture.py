@@ -14,7 +14,7 @@ from gameday.cli.drawing import table as new_table
 from gameday.cli.terminal import block
 from gameday.cli.words import say, spoken
 from gameday.core.units import format_duration, seconds
-from gameday.plan.blast_radius import touches
+from gameday.plan.blast_radius import log_in_words, touches
 from gameday.spec.experiment import (
     AnyScenario,
     Bots,
@@ -217,6 +217,7 @@ def _expected(experiment: Experiment) -> Iterator[str]:
         back = reaction.back_within
         after = "" if back is None else f", is over {format_duration(back)} after the fault"
         yield f"{reaction.name} within {format_duration(reaction.within)}{after}"
+    yield from (f"logs, {log_in_words(each)}" for each in expect.logs)
 
 
 def _playbook(inputs: Inputs) -> Iterator[str]:

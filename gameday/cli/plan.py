@@ -209,6 +209,7 @@ def _expected(told: Blast) -> Iterator[str]:
         resolves = each.resolves_by_s
         after = f", is resolved by {resolves:g} s" if resolves is not None else ""
         yield f"{each.alert} fires by {each.fires_by_s:g} s{after}"
+    yield from (f"logs, {each}" for each in told.logs)
     if told.recovers_by_s is not None:
         yield f"every objective holds again by {told.recovers_by_s:g} s at the latest"
 

@@ -26,6 +26,7 @@ from gameday.evidence.events import Observation
 from gameday.evidence.model import Evidence
 from gameday.evidence.timeline import FaultWindow, StepRun
 from gameday.judge.checks import alerts as alert_check
+from gameday.judge.checks import logs as log_check
 from gameday.judge.checks.alerts import AlertStatus
 from gameday.judge.verdict import NotApplicable
 from gameday.telemetry.latency_bounds import failed_bound, p95_bound_ms
@@ -83,6 +84,28 @@ class AlertOutcome:
     active_at: float | None = None
     fired_at: float | None = None
     resolved_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLineShown:
+    """A line of a log as it was written, at `at`; `place` is its file and line."""
+
+    at: float | None
+    place: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogOutcome:
+    """An expectation of the logs: when the line came that decided it, and how many there were."""
+
+    name: str
+    status: str
+    why: str
+    message: Message | None = None
+    at: float | None = None
+    count: int = 0
+    lines: Sequence[LogLineShown] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,6 +209,7 @@ class Result:
     playbook: Sequence[StepLine]
     clocks: Clocks
     missing: Sequence[MissingPart] = ()
+    logs: Sequence[LogOutcome] = ()
 
     @property
     def issuance_unchecked(self) -> bool:
@@ -198,7 +222,8 @@ class Result:
         if schema == 1:
             content["schema"] = 1
             traffic = [(content["traffic"] or {}).get(name) for name in ("generator", "limit")]
-            parts = [content[name] for name in ("checks", "not_applicable", "missing")]
+            named = ("checks", "not_applicable", "missing", "logs")
+            parts = [content[name] for name in named]
             for line in [*chain(*parts), *filter(None, traffic)]:
                 line.pop("message", None)
                 line.pop("messages", None)
@@ -288,6 +313,27 @@ def alerts(evidence: Evidence) -> list[AlertOutcome]:
 
 def _statuses(evidence: Evidence) -> Sequence[AlertStatus]:
     return known(lambda: alert_check.statuses(evidence), [])
+
+
+def logs(evidence: Evidence) -> list[LogOutcome]:
+    """A line per expectation of the service's logs."""
+    return [
+        LogOutcome(
+            name=one.expected.name,
+            status=one.status,
+            why=one.why.text(),
+            message=one.why,
+            at=_at(evidence, one.at_ns),
+            count=one.count,
+            lines=[
+                LogLineShown(
+                    at=_at(evidence, each.at_ns), place=f"{each.file}:{each.line}", text=each.text
+                )
+                for each in one.lines
+            ],
+        )
+        for one in known(lambda: log_check.statuses(evidence), [])
+    ]
 
 
 def traffic(evidence: Evidence) -> TrafficLine | None:

@@ -11,7 +11,8 @@ from gameday.console.access import ConsoleRole
 from gameday.console.feed import Feed
 from gameday.console.playbook_text import blocks
 from gameday.console.queries import MOST_POINTS, MOST_SERIES, MOST_TEXT, QueryAnswer, answer
-from gameday.console.service_logs import LONGEST, MOST_LINES, log_names, search
+from gameday.console.service_logs import LONGEST, MOST_LINES, search
+from gameday.evidence.service_logs import log_names
 from gameday.console.workbench import workbench
 from gameday.core.clock import NS, SystemClock
 from gameday.drills.live import LiveDrill
