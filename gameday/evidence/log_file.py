@@ -33,7 +33,9 @@ def _instant(value: object) -> int | None:
 
 
 def _instants(value: object) -> Sequence[int]:
-    if isinstance(value, list) and all(type(each) is int and abs(each) < _LARGEST for each in value):
+    if isinstance(value, list) and all(
+        type(each) is int and abs(each) < _LARGEST for each in value
+    ):
         return value
     raise ValueError(value)
 

@@ -229,9 +229,7 @@ class _Source:
         self._open = True
 
     def source(self) -> LogSource:
-        return LogSource(
-            self._name, self.bytes, self._lines, self._gaps, self._first, self._last
-        )
+        return LogSource(self._name, self.bytes, self._lines, self._gaps, self._first, self._last)
 
 
 class _Matcher:

@@ -341,9 +341,7 @@ def _unread_log(error: Any) -> bytes:
     return f"(its log cannot be read: {_words(error)})\n".encode()
 
 
-def copy_log(
-    client: Any, container: Container, file: BinaryIO, since_s: int | None = None
-) -> None:
+def copy_log(client: Any, container: Container, file: BinaryIO, since_s: int | None = None) -> None:
     """Write all that it has said, or why that cannot be had.
 
     An engine that keeps so much and no more of a log may have dropped what came first.

@@ -115,7 +115,9 @@ def blast(inputs: Inputs, system: System, address: str, *, starts: bool) -> Blas
 def log_in_words(log: ExpectedLog) -> str:
     """One expectation of the service's logs, as `show` and `plan` tell it."""
     bounds = [f"at least {log.needed}"] if log.needed else []
-    bounds += [] if log.at_most is None else ["none" if log.at_most == 0 else f"at most {log.at_most}"]
+    bounds += (
+        [] if log.at_most is None else ["none" if log.at_most == 0 else f"at most {log.at_most}"]
+    )
     means = [f"'{log.pattern}'"] if log.pattern else []
     means += [f"{key} '{value}'" for key, value in log.fields.items()]
     since = "" if log.from_ == "injection" else f" of the {log.from_}"

@@ -18,7 +18,7 @@ from gameday.spec.experiment import ExpectedLog
 
 LogState = Literal["hit", "late", "missed", "false", "unknown"]
 VALIDITY: Final = {"hit": Validity.VALID, "unknown": Validity.UNKNOWN}  # all others: invalid
-SHOWN_LINES: Final = 5
+SHOWN_LINES: Final = 3
 _LONGEST_SHOWN: Final = 120  # characters of a line in a reason
 _STAMP_NS: Final = 1_000_000  # a time in ms is up to so much before what it tells of
 
@@ -147,7 +147,12 @@ class _Window:
         return self._status("hit", message, at_ns, count)
 
     def _status(
-        self, status: LogState, why: Message, at_ns: int | None, count: int, end_ns: int | None = None
+        self,
+        status: LogState,
+        why: Message,
+        at_ns: int | None,
+        count: int,
+        end_ns: int | None = None,
     ) -> LogStatus:
         until_ns = self.end_ns if end_ns is None else end_ns
         since_ns = self.start_ns - _STAMP_NS
