@@ -27,6 +27,7 @@ from gameday.evidence.model import Evidence
 from gameday.evidence.timeline import FaultWindow, StepRun
 from gameday.judge.checks import alerts as alert_check
 from gameday.judge.checks import logs as log_check
+from gameday.judge.checks import routing
 from gameday.judge.checks.alerts import AlertStatus
 from gameday.judge.verdict import NotApplicable
 from gameday.telemetry.latency_bounds import failed_bound, p95_bound_ms
@@ -76,7 +77,11 @@ class FaultLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertOutcome:
-    """An alert that was expected or fired."""
+    """An alert that was expected or fired.
+
+    `injected_at` is when the fault was in place that it is about, `notified_at` when a receiver
+    heard that it fires; of an alert that nobody expected, neither is known.
+    """
 
     alert: str
     expected: bool
@@ -84,6 +89,28 @@ class AlertOutcome:
     active_at: float | None = None
     fired_at: float | None = None
     resolved_at: float | None = None
+    injected_at: float | None = None
+    notified_at: float | None = None
+
+    def delays(self, damage_at: float | None) -> Mapping[str, float | None]:
+        """Seconds of each part of the way from the fault to people; None where it is not known.
+
+        The parts that are known add up to `total`. Without a damage the impact lag is not known,
+        and the expression lag counts from the injection.
+        """
+        since = self.injected_at if damage_at is None else damage_at
+        last = self.fired_at if self.notified_at is None else self.notified_at
+        return {
+            "impact": _between(self.injected_at, damage_at),
+            "expression": _between(since, self.active_at),
+            "pending": _between(self.active_at, self.fired_at),
+            "routing": _between(self.fired_at, self.notified_at),
+            "total": _between(self.injected_at, last),
+        }
+
+
+def _between(earlier: float | None, later: float | None) -> float | None:
+    return None if earlier is None or later is None else later - earlier
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -297,7 +324,9 @@ def _fault(evidence: Evidence, window: FaultWindow, name: str, target: str) -> F
 
 
 def alerts(evidence: Evidence) -> list[AlertOutcome]:
-    """A line per alert that was expected or fired."""
+    """A line per alert that was expected or fired; those that are expected come first."""
+    found = _statuses(evidence)
+    expected = evidence.experiment.expect.alerts if found else []
     return [
         AlertOutcome(
             alert=one.alert,
@@ -306,8 +335,14 @@ def alerts(evidence: Evidence) -> list[AlertOutcome]:
             active_at=_at(evidence, one.active_at_ns),
             fired_at=_at(evidence, one.fired_at_ns),
             resolved_at=_at(evidence, one.resolved_at_ns),
+            injected_at=_at(evidence, alert_check.injected_ns(evidence, expected[i]))
+            if one.expected
+            else None,
+            notified_at=_at(evidence, routing.notified_ns(evidence, one, expected[i].receiver))
+            if one.expected
+            else None,
         )
-        for one in _statuses(evidence)
+        for i, one in enumerate(found)
     ]
 
 

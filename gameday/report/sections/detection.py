@@ -1,5 +1,6 @@
 """Detection of the incident: each alert, and the time that passed until it fired."""
 
+from dataclasses import replace
 from typing import Final
 
 from gameday.judge.result import AlertOutcome, LogOutcome
@@ -12,7 +13,7 @@ from gameday.report.sections.names import names
 _COLUMNS: Final = ("alert", "expected", "status", "active", "fired", "resolved", "from")
 _LOGS: Final = ("log", "status", "count", "at", "why", "from")
 _LINES: Final = ("log", "at", "line", "place", "from")
-_DELAYS: Final = ("alert", "impact", "expression", "pending", "total", "from")
+_PARTS: Final = ("impact", "expression", "pending", "routing", "total")
 
 
 def detection(m: Material, say: Messages) -> list[Markup]:
@@ -38,15 +39,10 @@ def first_injection_s(m: Material) -> float | None:
 
 
 def delays(m: Material, alert: AlertOutcome) -> dict[str, float | None]:
-    """Seconds of each part of the way from the fault to the alert; None where not known."""
-    injected, damage = first_injection_s(m), m.result.clocks.damage_at
-    active, fired = alert.active_at, alert.fired_at
-    return {
-        "impact": format.difference(damage, injected),
-        "expression": format.difference(active, damage),
-        "pending": format.difference(fired, active),
-        "total": format.difference(fired, injected),
-    }
+    """Seconds of each part of the way from the fault to people; None where it is not known."""
+    if alert.injected_at is None:  # a result of before has none
+        alert = replace(alert, injected_at=first_injection_s(m))
+    return dict(alert.delays(m.result.clocks.damage_at))
 
 
 def _row(alert: AlertOutcome, i: int, say: Messages) -> list[Markup]:
@@ -98,12 +94,16 @@ def _delays(m: Material, say: Messages) -> list[Markup]:
     fired = _fired(m)
     if not fired:
         return []
-    head = [say(f"detection.col_{name}") for name in _DELAYS]
+    found = [(i, alert, delays(m, alert)) for i, alert in fired]
+    # Who was notified is known where a receiver is: elsewhere it would be a column of nothing.
+    is_routed = any(parts["routing"] is not None for _, _, parts in found)
+    names = [name for name in _PARTS if name != "routing" or is_routed]
     rows = []
-    for i, alert in fired:
-        parts = [say.value(format.length(value)) for value in delays(m, alert).values()]
+    for i, alert, parts in found:
+        lengths = [say.value(format.length(parts[name])) for name in names]
         source = format.of_result(f"alerts[{i}]") + " " + format.of_result("clocks.damage_at")
-        rows.append([code(alert.alert), *parts, Markup(source)])
+        rows.append([code(alert.alert), *lengths, Markup(source)])
+    head = [say(f"detection.col_{name}") for name in ("alert", *names, "from")]
     return [say("detection.delays"), table(head, rows)]
 
 
