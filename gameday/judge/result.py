@@ -96,16 +96,19 @@ class AlertOutcome:
         """Seconds of each part of the way from the fault to people; None where it is not known.
 
         The parts that are known add up to `total`. Without a damage the impact lag is not known,
-        and the expression lag counts from the injection.
+        and the expression lag counts from the injection. A real Prometheus is read once a second:
+        a notification may come before the reading that shows the alert firing, and says it sooner.
         """
         since = self.injected_at if damage_at is None else damage_at
-        last = self.fired_at if self.notified_at is None else self.notified_at
+        fired, notified = self.fired_at, self.notified_at
+        if fired is not None and notified is not None:
+            fired = min(fired, notified)
         return {
             "impact": _between(self.injected_at, damage_at),
             "expression": _between(since, self.active_at),
-            "pending": _between(self.active_at, self.fired_at),
-            "routing": _between(self.fired_at, self.notified_at),
-            "total": _between(self.injected_at, last),
+            "pending": _between(self.active_at, fired),
+            "routing": _between(fired, notified),
+            "total": _between(self.injected_at, fired if notified is None else notified),
         }
 
 
