@@ -8,7 +8,7 @@ but what was seen. Reading is bounded in bytes, in lines of one, and in time.
 import math
 import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
@@ -50,6 +50,28 @@ def log_names(run_dir: Path) -> list[str]:
     return sorted(path.name for path in folder.glob("*.log") if _SERVICE.fullmatch(path.name))
 
 
+@dataclass(frozen=True, slots=True)
+class JsonLine:
+    """A line of a log: an object of whatever somebody else's program wrote."""
+
+    fields: Any
+
+    def first(self, names: Sequence[str]) -> Any:
+        """The first of these fields that is there, None where none is."""
+        return next((self.fields[name] for name in names if name in self.fields), None)
+
+    def field(self, key: str) -> Any:
+        """A field by its name, which may have dots in it, or by the names of objects it is in."""
+        found = self.fields
+        if key in found:
+            return found[key]
+        for name in key.split("."):
+            if not isinstance(found, dict) or name not in found:
+                return None
+            found = found[name]
+        return found
+
+
 class LogPattern:
     """The lines that an expectation means. Raises ValueError for a pattern that RE2 cannot take."""
 
@@ -57,14 +79,14 @@ class LogPattern:
         self._text = searched(expected.pattern) if expected.pattern else None
         self._fields = [(key, compile_pattern(text)) for key, text in expected.fields.items()]
 
-    def means(self, line: Mapping[str, Any]) -> bool:
+    def means(self, line: JsonLine) -> bool:
         """True for a line that has the message and the fields."""
         if self._text is not None:
-            message = next((line[key] for key in MESSAGES if key in line), None)
+            message = line.first(MESSAGES)
             if message is None or not self._text.matches(_plain(message)):
                 return False
         return all(
-            (value := _field(line, key)) is not None and pattern.matches(_plain(value))
+            (value := line.field(key)) is not None and pattern.matches(_plain(value))
             for key, pattern in self._fields
         )
 
@@ -73,18 +95,6 @@ def searched(text: str) -> Pattern:
     """A pattern that matches where `text` is found. Raises ValueError with what RE2 cannot take."""
     compile_pattern(text)
     return compile_pattern(f".*(?:{text}).*")
-
-
-def _field(line: Mapping[str, Any], key: str) -> Any:
-    """A field by its name, which may have dots in it, or by the names of the objects it is in."""
-    if key in line:
-        return line[key]
-    found: Any = line
-    for name in key.split("."):
-        if not isinstance(found, Mapping) or name not in found:
-            return None
-        found = found[name]
-    return found
 
 
 def _plain(value: Any) -> str:
@@ -96,9 +106,9 @@ def _plain(value: Any) -> str:
     return str(value)
 
 
-def instant_ns(line: Mapping[str, Any]) -> int | None:
+def instant_ns(line: JsonLine) -> int | None:
     """When a line was written, in ns since 1970; None where it does not say so with a zone."""
-    value = next((line[key] for key in TIMES if key in line), None)
+    value = line.first(TIMES)
     if isinstance(value, str):
         try:
             at = datetime.fromisoformat(value)
@@ -149,7 +159,7 @@ class LogReader:
                     at_ns, line = self._line(raw, made)
                     for matcher in matchers if line is not None else ():
                         assert line is not None
-                        matcher.take(line, LogLine(at_ns, name, number, _shown(raw)))
+                        matcher.take(line, LogLine(at_ns, name, number, _excerpt(raw)))
         except OSError as error:
             made.gap("unreadable", error.strerror or "")
         return made.source()
@@ -161,7 +171,7 @@ class LogReader:
             number += 1
             made.bytes += len(raw)
             if not raw.endswith(b"\n") and len(raw) == LONGEST_LINE:
-                made.gap("too_long", _shown(raw))
+                made.gap("too_long", _excerpt(raw))
                 while rest := file.readline(LONGEST_LINE):
                     made.bytes += len(rest)
                     if rest.endswith(b"\n"):
@@ -175,22 +185,23 @@ class LogReader:
                 made.gap("too_slow", "")
                 return
 
-    def _line(self, raw: bytes, made: "_Source") -> tuple[int, Mapping[str, Any] | None]:
+    def _line(self, raw: bytes, made: "_Source") -> tuple[int, JsonLine | None]:
         """A line and its instant on the run's clock; None for one that was noted as a gap."""
         try:
-            line = parse(raw)
+            fields = parse(raw)
         except DAMAGED:
-            line = None
-        if not isinstance(line, dict):
-            made.gap("not_json" if raw.endswith(b"\n") else "torn", _shown(raw))
+            fields = None
+        if not isinstance(fields, dict):
+            made.gap("not_json" if raw.endswith(b"\n") else "torn", _excerpt(raw))
             return 0, None
+        line = JsonLine(fields)
         wall_ns = instant_ns(line)
         if wall_ns is None:
-            made.gap("no_time", _shown(raw))
+            made.gap("no_time", _excerpt(raw))
             return 0, None
         at_ns = wall_ns - self.offset_ns
         if not self.begun_ns - SLACK_NS <= at_ns <= self.ended_ns + SLACK_NS:
-            made.gap("other_time", _shown(raw))
+            made.gap("other_time", _excerpt(raw))
             return 0, None
         made.line(at_ns)
         return at_ns, line
@@ -243,7 +254,7 @@ class _Matcher:
         self._in_second: dict[int, int] = {}
         self._whole = True
 
-    def take(self, line: Mapping[str, Any], found: LogLine) -> None:
+    def take(self, line: JsonLine, found: LogLine) -> None:
         if not self._pattern.means(line):
             return
         if len(self._instants) >= MOST_MATCHES:
@@ -260,7 +271,7 @@ class _Matcher:
         return LogMatches(self._name, sorted(self._instants), lines, self._whole)
 
 
-def _shown(raw: bytes) -> str:
+def _excerpt(raw: bytes) -> str:
     """A line as it is kept: cut where it is long, half a character replaced."""
     text = raw[: 4 * LONGEST_SHOWN].decode(errors="replace").strip()
     return text if len(text) <= LONGEST_SHOWN else text[: LONGEST_SHOWN - 1] + "…"

@@ -350,7 +350,7 @@ def copy_log(client: Any, container: Container, file: BinaryIO, since_s: int | N
     from urllib3.exceptions import HTTPError
 
     try:
-        config = client.api.inspect_container(container.id)["HostConfig"]["LogConfig"] or {}
+        config = client.api.inspect_container(container.id)["HostConfig"].get("LogConfig") or {}
         if (config.get("Config") or {}).get("max-size") or config.get("Type") == "local":
             file.write(b"(the engine keeps only the end of this log)\n")
         since = {} if since_s is None else {"since": since_s}

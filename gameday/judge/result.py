@@ -370,8 +370,12 @@ def logs(evidence: Evidence) -> list[LogOutcome]:
                 for each in one.lines
             ],
         )
-        for one in known(lambda: log_check.statuses(evidence), [])
+        for one in _log_statuses(evidence)
     ]
+
+
+def _log_statuses(evidence: Evidence) -> Sequence[log_check.LogStatus]:
+    return known(lambda: log_check.statuses(evidence), [])
 
 
 def traffic(evidence: Evidence) -> TrafficLine | None:

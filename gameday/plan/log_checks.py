@@ -1,4 +1,4 @@
-"""Where the service's logs come from, for what an experiment expects of them."""
+"""Findings about the service's logs: where those come from that an experiment asks about."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,7 +12,7 @@ _NAMED = "name them in the system file: logs: [PATH]"
 
 
 def checks(inputs: Inputs, stack: str, *, reuse: bool) -> Iterator[Finding]:
-    """A line about the logs that the expectations are held against; nothing where there are none."""
+    """A line about the logs that expectations are held against; nothing where there are none."""
     if not inputs.experiment.experiment.expect.logs:
         return
     entry = STACKS[stack]

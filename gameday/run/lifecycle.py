@@ -137,7 +137,7 @@ def _hide_in_logs(start: "_Start") -> None:
 def _search_logs(start: "_Start") -> None:
     """Look for the lines that the experiment expects, once no secret is in the logs."""
     run = start.control.run
-    expected = () if run is None else run.experiment.expect.logs
+    expected = run.experiment.expect.logs if isinstance(run, Run) else ()
     try:
         log_search.search(start, expected, start.began)
     except (OSError, ValueError) as error:

@@ -65,10 +65,10 @@ def _added(path: Path, since: _Position) -> Iterator[bytes]:
             if (found.st_dev, found.st_ino) == since.file and found.st_size >= since.size:
                 file.seek(since.size)
             elif since.file is not None:
-                yield _told(path, "it was rotated while the run went on: some of it is lost")
+                yield _remark(path, "it was rotated while the run went on: some of it is lost")
             yield from _pieces(path, file)
     except OSError as error:
-        yield _told(path, error.strerror or "it cannot be read")
+        yield _remark(path, error.strerror or "it cannot be read")
 
 
 def _pieces(path: Path, file: BinaryIO) -> Iterator[bytes]:
@@ -77,8 +77,8 @@ def _pieces(path: Path, file: BinaryIO) -> Iterator[bytes]:
         left -= len(piece)
         yield piece
     if file.read(1):
-        yield _told(path, f"more than {files.size(MOST_BYTES)} were added: the rest is left out")
+        yield _remark(path, f"more than {files.size(MOST_BYTES)} were added: the rest is left out")
 
 
-def _told(path: Path, what: str) -> bytes:
+def _remark(path: Path, what: str) -> bytes:
     return f"\n({path.name}: {what})\n".encode()

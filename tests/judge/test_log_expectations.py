@@ -11,7 +11,7 @@ import pytest
 from gameday.core.clock import NS
 from gameday.core.files import MIB
 from gameday.evidence.read import read
-from gameday.evidence.service_logs import LogReader, instant_ns
+from gameday.evidence.service_logs import JsonLine, LogReader, instant_ns
 from gameday.judge.checks import logs
 from gameday.judge.judge import judge
 from gameday.judge.verdict import NotApplicable, Validity, Verdict
@@ -343,4 +343,4 @@ def test_the_draft_shows_the_lines_escaped_and_says_where_they_stand(tmp_path: P
 def test_the_times_that_services_write_are_understood(
     line: dict[str, Any], expected: int | None
 ) -> None:
-    assert instant_ns(line) == expected
+    assert instant_ns(JsonLine(line)) == expected

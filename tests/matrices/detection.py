@@ -23,6 +23,7 @@ from gameday.evidence.model import Evidence
 from gameday.evidence.read import read
 from gameday.judge.judge import judge
 from gameday.judge.result import AlertOutcome, Result
+from gameday.spec.experiment import ExpectedAlert
 
 PARTS = ("impact", "expression", "pending", "routing")
 SCRAPE_S = 1.0
@@ -85,7 +86,7 @@ def detected(run_dir: Path) -> Iterator[Detected]:
         injected_at = alert.injected_at
         if alert.fired_at is None or injected_at is None or alert.fired_at < injected_at:
             continue  # it did not fire, or did before its fault
-        yield one(run_dir, evidence, result, alert, asked.of, asked.receiver)
+        yield one(run_dir, evidence, result, alert, asked)
 
 
 def one(
@@ -93,14 +94,13 @@ def one(
     evidence: Evidence,
     result: Result,
     alert: AlertOutcome,
-    of: str | None,
-    receiver: str | None,
+    asked: ExpectedAlert,
 ) -> Detected:
     first = min(evidence.experiment.method, key=lambda fault: fault.at)
-    begun_s = injected_s(run_dir, of or str(first.id))
+    begun_s = injected_s(run_dir, asked.of or str(first.id))
     if begun_s is None:  # a drill names its faults otherwise
         raise ValueError("no such fault in the journal")
-    end_s, is_notified = told_s(run_dir, alert.alert, begun_s, receiver)
+    end_s, is_notified = told_s(run_dir, alert.alert, begun_s, asked.receiver)
     parts = dict(alert.delays(result.clocks.damage_at))
     total = parts.pop("total")
     whole_s = end_s - begun_s

@@ -112,23 +112,28 @@ class _Window:
     traffic_end_ns: int
 
     def judged(self) -> LogStatus:
+        """What was seen decides; else whether all of the time can be read."""
         needed, most = self.expected.needed, self.expected.at_most
         inside = self._instants(self.end_ns)
         if most is not None and len(inside) > most:
             why = Message("log.too_many", count=len(inside), at_most=most)
             return self._status("false", why, inside[most], len(inside))
         came_ns = inside[needed - 1] if 0 < needed <= len(inside) else None
-        if came_ns is not None and most is None:
-            return self._hit(came_ns, len(inside))
-        if self.end_ns > self.traffic_end_ns:
-            return self._status("unknown", Message("alert.deadline_after_end"), None, len(inside))
-        blind = self._blind(self.end_ns)
-        if blind is not None:
-            return self._status("unknown", blind, None, len(inside))
-        if came_ns is not None:
-            return self._hit(came_ns, len(inside))
+        if came_ns is None or most is not None:
+            if (blind := self._unknown()) is not None:
+                return self._status("unknown", blind, None, len(inside))
+            if came_ns is None:
+                return self._not_come(inside)
+        after_s = max(0.0, (came_ns - self.start_ns) / NS)
+        seen = Message("log.seen", after_s=after_s, count=len(inside))
+        return self._status("hit", seen, came_ns, len(inside))
+
+    def _not_come(self, inside: Sequence[int]) -> LogStatus:
+        """The status where too few lines came in a time of which every line is known."""
+        needed = self.expected.needed
         if not needed:
-            return self._status("hit", Message("log.none_seen", count=len(inside)), None, 0)
+            none = Message("log.none_seen", count=len(inside))
+            return self._status("hit", none, None, len(inside))
         until_end = self._instants(self.traffic_end_ns)
         if len(until_end) >= needed:
             at_ns = until_end[needed - 1]
@@ -140,11 +145,6 @@ class _Window:
     def _instants(self, end_ns: int) -> Sequence[int]:
         since_ns = self.start_ns - _STAMP_NS
         return [each for each in self.matches.instants if since_ns <= each <= end_ns]
-
-    def _hit(self, at_ns: int, count: int) -> LogStatus:
-        after_s = max(0.0, (at_ns - self.start_ns) / NS)
-        message = Message("log.seen", after_s=after_s, count=count)
-        return self._status("hit", message, at_ns, count)
 
     def _status(
         self,
@@ -159,12 +159,14 @@ class _Window:
         lines = [each for each in self.matches.lines if since_ns <= each.at_ns <= until_ns]
         return LogStatus(self.expected, status, why, at_ns, count, lines[:SHOWN_LINES])
 
-    def _blind(self, end_ns: int) -> Message | None:
+    def _unknown(self) -> Message | None:
         """Why not every line of the time is known; None where it is."""
+        if self.end_ns > self.traffic_end_ns:
+            return Message("alert.deadline_after_end")
         if not self.matches.whole:
             return Message("log.overflow", count=len(self.matches.instants))
         for source in self.logs.sources:
-            gap = next((e for e in source.gaps if e.touches(self.start_ns, end_ns)), None)
+            gap = next((e for e in source.gaps if e.touches(self.start_ns, self.end_ns)), None)
             if gap is not None:
                 return Message("log.gap", file=source.file, why=_gap(gap))
             if source.first_ns is None:
