@@ -15,7 +15,7 @@ from gameday.cli.drawing import table as new_table
 from gameday.cli.terminal import block
 from gameday.cli.words import duration, in_words, say, sentence, spoken
 from gameday.core.units import seconds
-from gameday.plan.blast_radius import touches
+from gameday.plan.blast_radius import log_in_words, touches
 from gameday.spec.experiment import (
     AnyScenario,
     Bots,
@@ -242,6 +242,7 @@ def _expected(experiment: Experiment) -> Iterator[str]:
         yield sentence("show.recovers", within=duration(expect.recovers_within))
     for each in expect.reactions:
         yield _within("show.reaction", "back", each.within, each.back_within, {"name": each.name})
+    yield from (f"logs, {log_in_words(each)}" for each in expect.logs)
 
 
 def _within(

@@ -240,6 +240,7 @@ def _expected(told: Blast) -> Iterator[str]:
             yield sentence("plan.alert", **by)
         else:
             yield sentence("plan.alert_resolves", **by, resolves_by_s=resolves)
+    yield from (f"logs, {each}" for each in told.logs)
     if told.recovers_by_s is not None:
         yield sentence("plan.recovers", by_s=told.recovers_by_s)
 

@@ -5,19 +5,18 @@ are for nobody here. A log is anybody's text of any length, so only its end is l
 """
 
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from gameday.core import files
+from gameday.evidence.service_logs import log_names
 
 MOST_BYTES: Final = 2 * files.MIB  # the end of a log that is searched
 MOST_LINES: Final = 300
 LONGEST: Final = 1000  # characters of a line
 MOST_SEARCH: Final = 200
-_SERVICE: Final = re.compile(r"(service|app|api)([-_.]?\d{1,3})?\.log", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +33,6 @@ class LogAnswer:
     matched: int = 0
     whole: bool = True
     problem: str = ""
-
-
-def log_names(run_dir: Path) -> list[str]:
-    """The service's logs in a run directory."""
-    folder = run_dir / "logs"
-    return sorted(path.name for path in folder.glob("*.log") if _SERVICE.fullmatch(path.name))
 
 
 def search(run_dir: Path, name: str, text: str) -> LogAnswer:

@@ -151,6 +151,7 @@ def _without_deadlines(expect: Expect, lasts_s: float, *, nothing: bool) -> Expe
             "thresholds": {},
             "alerts": [] if nothing else [a.model_copy(update=open_end) for a in expect.alerts],
             "reactions": [],
+            "logs": [],
             "other_alerts": "allowed",
             "recovers_within": None,
         }

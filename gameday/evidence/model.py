@@ -15,6 +15,7 @@ from gameday.evidence.attempts import Attempts
 from gameday.evidence.audit import Audit
 from gameday.evidence.effective import Effective
 from gameday.evidence.journal import Record
+from gameday.evidence.log_file import LogEvidence
 from gameday.evidence.outages import Anchors
 from gameday.evidence.timeline import Act, FaultWindow, StepRun, Timeline
 from gameday.spec.experiment import Experiment
@@ -27,7 +28,7 @@ from gameday.traffic.vitals import Vitals
 
 FOREVER = 2**62
 ACTED = frozenset({"done", "interrupted"})
-Part = Literal["effective", "journal", "history", "samples", "vitals", "audit", "reaper"]
+Part = Literal["effective", "journal", "history", "samples", "vitals", "audit", "logs", "reaper"]
 
 
 class MissingEvidenceError(UnknownError):
@@ -53,6 +54,7 @@ class Evidence:
     vitals: Vitals
     problems: Mapping[Part, str]
     folder: Path | None = None
+    logs: LogEvidence | None = None
 
     @cached_property
     def generator(self) -> GeneratorStatus:
@@ -112,6 +114,13 @@ class Evidence:
         if self.audit is None:
             raise MissingEvidenceError(f"audit.json: {self._why('audit')}")
         return self.audit
+
+    @property
+    def searched_logs(self) -> LogEvidence:
+        """What was found in the service's logs."""
+        if self.logs is None:
+            raise MissingEvidenceError(f"logs.json: {self._why('logs')}")
+        return self.logs
 
     @property
     def readings(self) -> tuple[Evaluation, ...]:

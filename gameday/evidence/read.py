@@ -19,6 +19,7 @@ from gameday.evidence.audit import Audit, audit_of
 from gameday.evidence.drill_names import names_of, with_own_names
 from gameday.evidence.effective import Effective
 from gameday.evidence.journal import Journaled, Record
+from gameday.evidence.log_file import log_evidence_of
 from gameday.evidence.model import Evidence, Part
 from gameday.evidence.outages import anchors
 from gameday.evidence.timeline import NO_END, Timeline, timeline
@@ -63,6 +64,9 @@ def read(run_dir: Path, evaluated: Sequence[samples.Evaluation] | None = None) -
     audit = None
     if effective is None or effective.system.issues:  # else there is nothing to be read
         audit = _load(run_dir / "audit.json", audit_of, problems, "audit")
+    logs = None
+    if effective is not None and effective.experiment.expect.logs:  # else nothing was looked for
+        logs = _load(run_dir / "logs.json", log_evidence_of, problems, "logs")
     if audit is not None and line.unsettled:
         audit = replace(audit, problem="; ".join(filter(None, (audit.problem, line.unsettled))))
     return Evidence(
@@ -78,6 +82,7 @@ def read(run_dir: Path, evaluated: Sequence[samples.Evaluation] | None = None) -
         vitals=signs,
         problems=problems,
         folder=run_dir,
+        logs=logs,
     )
 
 

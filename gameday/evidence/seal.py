@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from gameday.core import files
+from gameday.evidence import log_file
 from gameday.evidence.events import RunEnded
 from gameday.evidence.journal import Record, first
 from gameday.evidence.model import Part
@@ -23,6 +24,7 @@ _PARTS: Mapping[str, Part] = {
     "samples.jsonl": "samples",
     "vitals.jsonl": "vitals",
     "audit.json": "audit",
+    "logs.json": "logs",
 }
 LARGEST_BYTES: Mapping[Part, int] = {
     "effective": 16 * files.MIB,
@@ -30,6 +32,7 @@ LARGEST_BYTES: Mapping[Part, int] = {
     "samples": samples.LARGEST_BYTES,
     "vitals": vitals.LARGEST_BYTES,
     "audit": 4 * files.GIB,
+    "logs": log_file.LARGEST_BYTES,
 }
 """How large a file of evidence can be meant to be; one that is larger is not read at all."""
 

@@ -341,13 +341,20 @@ def _unread_log(error: Any) -> bytes:
     return f"(its log cannot be read: {_words(error)})\n".encode()
 
 
-def copy_log(client: Any, container: Container, file: BinaryIO) -> None:
-    """Write all that it has said, or why that cannot be had."""
+def copy_log(client: Any, container: Container, file: BinaryIO, since_s: int | None = None) -> None:
+    """Write all that it has said, or why that cannot be had.
+
+    An engine that keeps so much and no more of a log may have dropped what came first.
+    """
     import docker.errors
     from urllib3.exceptions import HTTPError
 
     try:
-        file.writelines(client.api.logs(container.id, stream=True, follow=False))
+        config = client.api.inspect_container(container.id)["HostConfig"].get("LogConfig") or {}
+        if (config.get("Config") or {}).get("max-size") or config.get("Type") == "local":
+            file.write(b"(the engine keeps only the end of this log)\n")
+        since = {} if since_s is None else {"since": since_s}
+        file.writelines(client.api.logs(container.id, stream=True, follow=False, **since))
     except docker.errors.APIError as error:
         file.write(_unread_log(error))
     except (HTTPError, struct.error):  # by the piece of it that the library was at

@@ -62,6 +62,7 @@ def judge(evidence: Evidence) -> Result:
         traffic=result.traffic(evidence),
         playbook=result.playbook(evidence),
         clocks=result.clocks(evidence),
+        logs=result.logs(evidence),
         missing=[MissingPart(part=p, why=str(why), message=why) for p, why in missing.items()],
     )
 

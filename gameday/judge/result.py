@@ -26,6 +26,8 @@ from gameday.evidence.events import Observation
 from gameday.evidence.model import Evidence
 from gameday.evidence.timeline import FaultWindow, StepRun
 from gameday.judge.checks import alerts as alert_check
+from gameday.judge.checks import logs as log_check
+from gameday.judge.checks import routing
 from gameday.judge.checks.alerts import AlertStatus
 from gameday.judge.verdict import NotApplicable
 from gameday.telemetry.latency_bounds import failed_bound, p95_bound_ms
@@ -75,7 +77,12 @@ class FaultLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertOutcome:
-    """An alert that was expected or fired; `cause` is the defect for which it broke its promise."""
+    """An alert that was expected or fired.
+
+    `injected_at` is when the fault was in place that it is about, `notified_at` when a receiver
+    heard that it fires; of an alert that nobody expected, neither is known. `cause` is the defect
+    for which it broke its promise.
+    """
 
     alert: str
     expected: bool
@@ -84,6 +91,53 @@ class AlertOutcome:
     fired_at: float | None = None
     resolved_at: float | None = None
     cause: Message | None = None
+    injected_at: float | None = None
+    notified_at: float | None = None
+
+    def delays(self, damage_at: float | None) -> Mapping[str, float | None]:
+        """Seconds of each part of the way from the fault to people; None where it is not known.
+
+        The parts that are known add up to `total`. Without a damage the impact lag is not known,
+        and the expression lag counts from the injection. A real Prometheus is read once a second:
+        a notification may come before the reading that shows the alert firing, and says it sooner.
+        """
+        since = self.injected_at if damage_at is None else damage_at
+        fired, notified = self.fired_at, self.notified_at
+        if fired is not None and notified is not None:
+            fired = min(fired, notified)
+        return {
+            "impact": _between(self.injected_at, damage_at),
+            "expression": _between(since, self.active_at),
+            "pending": _between(self.active_at, fired),
+            "routing": _between(fired, notified),
+            "total": _between(self.injected_at, fired if notified is None else notified),
+        }
+
+
+def _between(earlier: float | None, later: float | None) -> float | None:
+    return None if earlier is None or later is None else later - earlier
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogLineShown:
+    """A line of a log as it was written, at `at`; `place` is its file and line."""
+
+    at: float | None
+    place: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogOutcome:
+    """An expectation of the logs: when the line came that decided it, and how many there were."""
+
+    name: str
+    status: str
+    why: str
+    message: Message | None = None
+    at: float | None = None
+    count: int = 0
+    lines: Sequence[LogLineShown] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -187,6 +241,7 @@ class Result:
     playbook: Sequence[StepLine]
     clocks: Clocks
     missing: Sequence[MissingPart] = ()
+    logs: Sequence[LogOutcome] = ()
 
     @property
     def issuance_unchecked(self) -> bool:
@@ -199,7 +254,8 @@ class Result:
         if schema == 1:
             content["schema"] = 1
             traffic = [(content["traffic"] or {}).get(name) for name in ("generator", "limit")]
-            parts = [content[name] for name in ("checks", "not_applicable", "missing")]
+            named = ("checks", "not_applicable", "missing", "logs")
+            parts = [content[name] for name in named]
             for line in [*chain(*parts), *filter(None, traffic)]:
                 line.pop("message", None)
                 line.pop("messages", None)
@@ -273,7 +329,9 @@ def _fault(evidence: Evidence, window: FaultWindow, name: str, target: str) -> F
 
 
 def alerts(evidence: Evidence) -> list[AlertOutcome]:
-    """A line per alert that was expected or fired."""
+    """A line per alert that was expected or fired; those that are expected come first."""
+    found = _statuses(evidence)
+    expected = evidence.experiment.expect.alerts if found else []
     return [
         AlertOutcome(
             alert=one.alert,
@@ -283,13 +341,44 @@ def alerts(evidence: Evidence) -> list[AlertOutcome]:
             fired_at=_at(evidence, one.fired_at_ns),
             resolved_at=_at(evidence, one.resolved_at_ns),
             cause=one.cause,
+            injected_at=_at(evidence, alert_check.injected_ns(evidence, expected[i]))
+            if one.expected
+            else None,
+            notified_at=_at(evidence, routing.notified_ns(evidence, one, expected[i].receiver))
+            if one.expected
+            else None,
         )
-        for one in _statuses(evidence)
+        for i, one in enumerate(found)
     ]
 
 
 def _statuses(evidence: Evidence) -> Sequence[AlertStatus]:
     return known(lambda: alert_check.statuses(evidence), [])
+
+
+def logs(evidence: Evidence) -> list[LogOutcome]:
+    """A line per expectation of the service's logs."""
+    return [
+        LogOutcome(
+            name=one.expected.name,
+            status=one.status,
+            why=one.why.text(),
+            message=one.why,
+            at=_at(evidence, one.at_ns),
+            count=one.count,
+            lines=[
+                LogLineShown(
+                    at=_at(evidence, each.at_ns), place=f"{each.file}:{each.line}", text=each.text
+                )
+                for each in one.lines
+            ],
+        )
+        for one in _log_statuses(evidence)
+    ]
+
+
+def _log_statuses(evidence: Evidence) -> Sequence[log_check.LogStatus]:
+    return known(lambda: log_check.statuses(evidence), [])
 
 
 def traffic(evidence: Evidence) -> TrafficLine | None:

@@ -11,7 +11,7 @@ from gameday.core.units import format_duration, seconds
 from gameday.plan.rules.deadlines import fault_of, recovers_s
 from gameday.plan.traffic_size import evidence_bytes, peak_per_s
 from gameday.spec.changes import Change, NetworkChange
-from gameday.spec.experiment import ExpectedAlert, Experiment
+from gameday.spec.experiment import ExpectedAlert, ExpectedLog, Experiment
 from gameday.spec.inputs import Inputs
 from gameday.spec.playbook import Step
 from gameday.spec.system import System
@@ -77,6 +77,7 @@ class Blast:
     playbook: str
     acts: tuple[Act, ...]
     alerts: tuple[Deadline, ...]
+    logs: tuple[str, ...]
     guards: tuple[str, ...]
     recovers_by_s: float | None
     evidence_bytes: int
@@ -109,12 +110,29 @@ def blast(inputs: Inputs, system: System, address: str, *, starts: bool) -> Blas
         playbook="" if book is None else book.head.name,
         acts=tuple(_act(step, system) for step in (book.steps if book is not None else ())),
         alerts=tuple(_deadline(experiment, alert) for alert in experiment.expect.alerts),
+        logs=tuple(log_in_words(each) for each in experiment.expect.logs),
         guards=tuple(
             f"{guard.expr}, for {format_duration(guard.for_)}" for guard in experiment.abort_if
         ),
         recovers_by_s=recovers_s(experiment),
         evidence_bytes=evidence_bytes(experiment),
     )
+
+
+def log_in_words(log: ExpectedLog) -> str:
+    """One expectation of the service's logs, as `show` and `plan` tell it."""
+    bounds = [f"at least {log.needed}"] if log.needed else []
+    bounds += (
+        [] if log.at_most is None else ["none" if log.at_most == 0 else f"at most {log.at_most}"]
+    )
+    means = [f"'{log.pattern}'"] if log.pattern else []
+    means += [f"{key} '{value}'" for key, value in log.fields.items()]
+    since = "" if log.from_ == "injection" else f" of the {log.from_}"
+    if log.within is not None:
+        when = f"within {format_duration(log.within)}{since}"
+    else:
+        when = "in all of the traffic" if log.from_ == "start" else f"from then on{since}"
+    return f"{log.name}: {' and '.join(bounds)} of {', '.join(means)}, {when}"
 
 
 def _quiet_s(system: System) -> float:

@@ -17,7 +17,7 @@ from gameday.core.messages import Message
 from gameday.core.network.allow_list import Allowed
 from gameday.core.network.listen import Listen
 from gameday.core.stack_registry import STACKS, StackEntry
-from gameday.plan import generator, machine, own_project_checks, traffic_size
+from gameday.plan import generator, log_checks, machine, own_project_checks, traffic_size
 from gameday.plan.alert_lint import slow_rules
 from gameday.plan.finding import Finding, from_error
 from gameday.plan.validate import validate
@@ -84,6 +84,7 @@ def before(inputs: Inputs, question: RunConditions) -> list[Finding]:
         *_clock(inputs),
         *_addresses(inputs.system, question),
         *_routing(inputs, question),
+        *log_checks.checks(inputs, question.stack, reuse=question.reuse),
     ]
 
 

@@ -11,7 +11,16 @@ from itertools import islice
 from typing import TypeGuard
 
 from gameday.core.errors import FileError
-from gameday.plan.rules import day, deadlines, drill, expressions, names, placeholders, secrets
+from gameday.plan.rules import (
+    day,
+    deadlines,
+    drill,
+    expressions,
+    logs,
+    names,
+    placeholders,
+    secrets,
+)
 from gameday.spec.day_files import LoadedDay
 from gameday.spec.faults import Fault
 from gameday.spec.faults.network import NetworkFault
@@ -37,7 +46,7 @@ def validate(inputs: Inputs) -> list[FileWarning]:
     """Check what one run needs; the warnings. Raises FileError at the first error."""
     rules = (
         *(scenarios.of_experiment, deadlines.of_experiment, names.of_experiment),
-        *(expressions.of_experiment, secrets.of_experiment),
+        *(expressions.of_experiment, logs.of_experiment, secrets.of_experiment),
     )
     findings = [finding for rule in rules for finding in _enough(rule(inputs))]
     files = [inputs.experiment.document.file]

@@ -30,7 +30,7 @@ from gameday.injection.drivers.request import Sender, secrets_of
 from gameday.injection.drivers.scale import scaled
 from gameday.injection.process.process import record as process_record
 from gameday.plan import generator
-from gameday.run import execute, hold, locks, preflight, teardown
+from gameday.run import execute, hold, locks, log_search, preflight, teardown
 from gameday.run.autoscaler import ReplicaScaler
 from gameday.run.child_config import start_children
 from gameday.run.children import Child, Traffic
@@ -134,6 +134,16 @@ def _hide_in_logs(start: "_Start") -> None:
                 start.journal.write(events.Phase(phase="logs", problem=f"{path.name}: {error}"))
 
 
+def _search_logs(start: "_Start") -> None:
+    """Look for the lines that the experiment expects, once no secret is in the logs."""
+    run = start.control.run
+    expected = run.experiment.expect.logs if isinstance(run, Run) else ()
+    try:
+        log_search.search(start, expected, start.began)
+    except (OSError, ValueError) as error:
+        start.journal.write(events.Phase(phase="logs", problem=str(error)))
+
+
 def _ends(start: "_Start", caught: GamedayError | OSError) -> GamedayError | None:
     """End the run for an error, and journal that it was refused if that was bad usage."""
     error = _give_up(start.abort, caught)
@@ -177,6 +187,7 @@ def _begin(
     journal.box = None if drill is None else drill.box
     with suppress(OSError):  # then nobody will see that its end was cut off; all else is as ever
         journal.length = Length(state_dir(), run)
+    began = log_search.Began(clock.now_ns(), wall_time_ns())
     journal.write(
         events.RunStarted(
             run=run,
@@ -212,6 +223,7 @@ def _begin(
         drill=drill,
         key=key,
         control=control,
+        began=began,
     )
 
 
@@ -227,6 +239,7 @@ async def _clear_away(stack: Stack, start: "_Start") -> None:
         await _stop_stack(stack, start)
         _debrief(start)
         await _in_time(start, "logs", asyncio.to_thread(_hide_in_logs, start))
+        await _in_time(start, "logs", asyncio.to_thread(_search_logs, start))
         await _in_time(start, "inputs", asyncio.to_thread(_unpack, start))
         sums = await _in_time(start, "seal", asyncio.to_thread(seal.sums, start.dir)) or {}
         start.journal.write(
@@ -279,6 +292,7 @@ class _Start(Begun):
 
     key: SigningKey
     control: ControlSocket
+    began: log_search.Began
 
 
 async def _on_stack(inputs: Inputs, stack: Stack, options: Options, start: _Start) -> None:

@@ -21,6 +21,7 @@ MOST_VUS = MOST_OPEN
 MOST_PARTS = 200
 """Scenarios, faults, objectives, guards, alerts: more than anybody follows in one run."""
 MOST_STAGES = 1000  # more than anybody writes; each is a line of the schedule
+LONGEST_PATTERN = 500
 STEADY_S = 5
 """Every objective must have held for so long before the first fault."""
 
@@ -284,6 +285,48 @@ class Reaction(Model):
     )
 
 
+class ExpectedLog(Model):
+    """Lines that the service's JSON logs must have, or must not, from an instant on.
+
+    A line is meant when `pattern` is found in its message and each of `fields` has a value of that
+    form. At least one is expected, unless `at_least` or `at_most` says otherwise.
+    """
+
+    name: Name = Field(description="As in `failed-issues`")
+    pattern: str = Field(
+        default="",
+        max_length=LONGEST_PATTERN,
+        description="RE2, searched in the line's `message` (or `msg`); default: any line",
+    )
+    fields: Mapping[str, Annotated[str, Field(max_length=LONGEST_PATTERN)]] = Field(
+        default_factory=dict,
+        max_length=20,
+        description="Field of the line, as `level` or `http.status`, to RE2 of its whole value",
+    )
+    of: str | None = Field(default=None, description="The id of the fault it is about")
+    from_: Literal["injection", "damage", "start"] = Field(
+        default="injection",
+        alias="from",
+        description="What `within` counts from: the fault, the damage, or the start of the traffic",
+    )
+    within: Duration | None = Field(
+        default=None, description="Until when lines count; default: the end of the traffic"
+    )
+    at_least: int | None = Field(
+        default=None, ge=1, le=100_000, description="So many lines; 1 where there is no `at_most`"
+    )
+    at_most: int | None = Field(
+        default=None, ge=0, le=100_000, description="No more lines than this; 0: none at all"
+    )
+
+    @property
+    def needed(self) -> int:
+        """How many lines there must be; 0 where only too many are wrong."""
+        if self.at_least is None:
+            return 1 if self.at_most is None else 0
+        return self.at_least
+
+
 IssuanceCheck = Literal[
     "no_over_issuance",
     "one_per_user",
@@ -304,6 +347,7 @@ CheckName = Literal[
     "reactions",
     "alerts",
     "routing",
+    "logs",
     "playbook",
 ]
 
@@ -362,6 +406,11 @@ class Expect(Model):
         default_factory=list,
         max_length=MOST_PARTS,
         description="What the system is to do by itself, such as to scale out",
+    )
+    logs: list[ExpectedLog] = Field(
+        default_factory=list,
+        max_length=MOST_PARTS,
+        description="Lines that the service's logs must have, or must not",
     )
 
     @property

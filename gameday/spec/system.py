@@ -174,6 +174,12 @@ class System(Model):
     rules: list[str] = Field(
         default_factory=list, max_length=MOST_PARTS, description="Alerting rules; paths from here"
     )
+    logs: list[str] = Field(
+        default_factory=list,
+        max_length=MOST_REPLICAS,
+        description="The service's JSON logs, one file a replica, where gameday does not start it;"
+        " paths from here",
+    )
     alert_tells: Mapping[str, ToldCheck] = Field(
         default_factory=dict,
         description="Alert to the check whose failure it tells of: it may fire then, unexpected",

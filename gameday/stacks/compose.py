@@ -40,6 +40,7 @@ from gameday.stacks.compose_project import (
     ProjectStart,
     ShippedProject,
 )
+from gameday.stacks.container_logs import keep_logs
 from gameday.stacks.container_watch import ContainerWatch, with_replicas
 from gameday.stacks.managed_process import Part
 from gameday.stacks.ports import ATTEMPTS, HOST, lasting_ports, lasting_range
@@ -406,24 +407,10 @@ def _is_there(command: Sequence[str]) -> bool:
 async def _removed(project: ProjectUndo, logs_dir: Path) -> list[str]:
     """Keep the logs as far as they can be had, and remove the project; what is left, in words."""
     with suppress(Exception):  # no log is worth containers that stay
-        await in_time(asyncio.to_thread(_keep_logs, project, logs_dir), _LOG_S)
+        await in_time(asyncio.to_thread(keep_logs, project, logs_dir), _LOG_S)
     try:
         await projects.undo(project)
     except GamedayError as error:
         return [error.message]
     state = await projects.look(project)
     return [] if state.gone else [state.why]
-
-
-def _keep_logs(project: ProjectUndo, logs_dir: Path) -> None:
-    """Write what each container has said to `logs/<name>.log`: the service's, or one a replica.
-
-    One that cannot be read says so, and keeps no other from being kept.
-    """
-    with engine.of(project) as client:
-        there = engine.containers(client, project)
-        services = [each.service for each in there]
-        for each in there:
-            name = each.service if services.count(each.service) == 1 else each.name
-            with (logs_dir / f"{name}.log").open("wb") as file:
-                engine.copy_log(client, each, file)

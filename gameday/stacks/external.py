@@ -1,27 +1,38 @@
 """The external stack: a system that runs already. Nothing is started, stopped or moved.
 
+What its service adds to its own logs is copied, where the system file names them.
+
 Network faults need a Toxiproxy before the system's dependencies; without one that answers, an
 experiment can still send traffic and judge.
 """
 
+import asyncio
 import os
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from pydantic import BaseModel
 
 from gameday.core.errors import UsageError
 from gameday.spec.request import FromEnv
 from gameday.spec.system import Start, System
+from gameday.stacks.log_tails import LogTails, copies_of
 from gameday.stacks.stack import Addresses, Running, StackWorkdir
 
 
 class ExternalStack:
     """Whatever the system file names."""
 
+    def __init__(self) -> None:
+        self._tails: tuple[LogTails, Path] | None = None
+
     async def start(self, system: System, workdir: StackWorkdir) -> Running:
         """Find the secrets in the environment. Raises UsageError for a variable that is not set."""
-        del workdir  # nothing is made, so nothing is announced
         environment = environment_of(system)
+        if system.logs:
+            paths = [workdir.system_dir / each for each in system.logs]
+            tails = await asyncio.to_thread(LogTails, copies_of(paths))
+            self._tails = tails, workdir.logs_dir
         return Running(
             system=system,
             environment=environment,
@@ -38,7 +49,10 @@ class ExternalStack:
         return {}
 
     async def stop(self) -> list[str]:
-        """Nothing is stopped: it is not ours."""
+        """Nothing is stopped: it is not ours. Its logs are kept."""
+        if self._tails is not None:
+            tails, logs_dir = self._tails
+            await asyncio.to_thread(tails.keep, logs_dir)
         return []
 
 

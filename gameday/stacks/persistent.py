@@ -1,20 +1,22 @@
 """A stack that stays, whichever it is: put up once, used by many runs, taken down in the end.
 
 `put_up` and `take_down` are `gameday up` and `gameday down`; `PersistentStack` is what `gameday run
---reuse` runs on. It starts nothing and stops nothing.
+--reuse` runs on. It starts nothing and stops nothing; a run keeps what the service said in it.
 """
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
-from gameday.core.clock import Clock, utc_now
+from gameday.core.clock import NS, Clock, utc_now, wall_time_ns
 from gameday.core.errors import GamedayError, StackError, UsageError
 from gameday.core.files.private import state_dir
 from gameday.core.network.http import OK, Ask, HttpError, ask_once
 from gameday.core.network.urls import at
+from gameday.core.processes.deadlines import in_time
 from gameday.core.stack_registry import EMBEDDED, STACKS
 from gameday.injection import engine
 from gameday.injection.drivers import Drivers
@@ -25,8 +27,10 @@ from gameday.spec.system import System
 from gameday.spec.undos import FolderUndo, ProcessUndo, ProjectUndo, ScaleUndo, Undo
 from gameday.stacks.compose import ComposeStack
 from gameday.stacks.compose_project import ShippedProject
+from gameday.stacks.container_logs import keep_logs
 from gameday.stacks.container_watch import ContainerWatch, with_replicas
 from gameday.stacks.embedded import EmbeddedStack
+from gameday.stacks.log_tails import LogTails, copies_of
 from gameday.stacks.own_project import OwnProject
 from gameday.stacks.placeholders import readdress
 from gameday.stacks.stack import (
@@ -42,6 +46,7 @@ from gameday.stacks.state import Kept, forget_kept, only_one, read_kept, write_k
 from gameday.stacks.supervisor import SERVICE
 
 ANSWER_S = 5.0
+_LOG_S = 20.0
 _ANEW = "gameday down, then gameday up"
 
 
@@ -54,6 +59,10 @@ class PersistentStack:
         self._parts: list[ProcessUndo] = []
         self._watch: ContainerWatch | None = None
         self._scales = False
+        self._logs_dir: Path | None = None
+        self._tails: LogTails | None = None
+        self._project: ProjectUndo | None = None
+        self._since_s = 0
 
     async def start(self, system: System, workdir: StackWorkdir) -> Running:
         """Look that all of it is alive and fits `system`; nothing is started. Raises StackError."""
@@ -78,6 +87,10 @@ class PersistentStack:
         running = await _with_replicas(_running(kept, kept.addresses, system))
         await _must_answer(running.system)
         self._parts = kept.undos(ProcessUndo)
+        self._logs_dir, self._project = workdir.logs_dir, running.project
+        self._since_s = wall_time_ns() // NS
+        if running.project is None and SERVICE in running.logs:
+            self._tails = await asyncio.to_thread(LogTails, copies_of([running.logs[SERVICE]]))
         if running.project is not None:
             self._watch = ContainerWatch(
                 running.project, kept.binaries.keys(), kept.may_end, workdir.clock
@@ -95,10 +108,19 @@ class PersistentStack:
         return self._watch.replicas if self._watch is not None and self._scales else {}
 
     async def stop(self) -> list[str]:
-        """Nothing is stopped: the stack is kept."""
+        """Nothing is stopped: the stack is kept. The run gets what its service has said in it."""
         if self._watch is not None:
             await self._watch.stop()
+        if self._logs_dir is not None:
+            with suppress(Exception):  # the log of a stack that is gone keeps no run from its end
+                await in_time(asyncio.to_thread(self._keep_logs, self._logs_dir), _LOG_S)
         return []
+
+    def _keep_logs(self, logs_dir: Path) -> None:
+        if self._tails is not None:
+            self._tails.keep(logs_dir)
+        if self._project is not None:
+            keep_logs(self._project, logs_dir, only=SERVICE, since_s=self._since_s)
 
 
 class PersistentComposeStack(PersistentStack):

@@ -23,7 +23,7 @@ from gameday.spec.undos import (
     Undo,
     from_json,
 )
-from gameday.stacks.compose import _keep_logs
+from gameday.stacks.container_logs import keep_logs
 from tests.support.small_engine import NETWORK, SmallEngine, small_engine
 
 NONE = Limits(nano_cpus=0, cpu_quota=0, cpu_period=0, memory=0, memory_swap=0)
@@ -137,7 +137,7 @@ def test_a_log_that_breaks_off_is_kept_as_far_as_it_goes_and_the_others_are(
 ) -> None:
     small.add("db-1", "db")
     small.add("web-1", "web")
-    _keep_logs(small.project, tmp_path)
+    keep_logs(small.project, tmp_path)
     for name in ("db.log", "web.log"):
         kept = (tmp_path / name).read_bytes()
         assert kept.startswith(b"said") and b"broke off its log" in kept

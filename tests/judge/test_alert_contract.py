@@ -3,6 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from gameday.core.clock import NS
 from gameday.judge.checks.alerts import (
     Episode,
@@ -13,6 +17,7 @@ from gameday.judge.checks.alerts import (
     episodes,
     judge_alerts,
 )
+from gameday.judge.result import AlertOutcome
 from gameday.telemetry.samples import AlertLine
 
 TIMES = Times(
@@ -215,3 +220,38 @@ def test_an_alert_that_flaps_breaks_its_count() -> None:
     assert status(flapping, promise=of(count=3)) == "Slow:hit"
     assert status(once, promise=of(count=1)) == "Slow:hit"
     assert status(once, promise=of(count=2)) == "Slow:missed"
+
+
+INSTANTS = st.floats(0, 60, allow_nan=False).map(lambda at: round(at, 3))
+
+
+@given(INSTANTS, INSTANTS | st.none(), INSTANTS, INSTANTS, INSTANTS | st.none())
+def test_the_parts_of_the_time_to_detect_add_up_to_the_whole(
+    injected: float, damage: float | None, active: float, fired: float, notified: float | None
+) -> None:
+    alert = AlertOutcome(
+        alert="A",
+        expected=True,
+        status="hit",
+        active_at=active,
+        fired_at=fired,
+        injected_at=injected,
+        notified_at=notified,
+    )
+    parts = dict(alert.delays(damage))
+    total = parts.pop("total")
+    assert total == pytest.approx(sum(each for each in parts.values() if each is not None))
+    assert (parts["routing"] or 0.0) >= 0
+    assert (parts["impact"] is None) == (damage is None)
+    assert (parts["routing"] is None) == (notified is None)
+
+
+def test_a_part_that_nobody_saw_is_not_known() -> None:
+    parts = AlertOutcome(alert="A", expected=True, status="missed", injected_at=10.0).delays(11.0)
+    assert parts == {
+        "impact": 1.0,
+        "expression": None,
+        "pending": None,
+        "routing": None,
+        "total": None,
+    }

@@ -44,6 +44,7 @@ def test_an_uneventful_redis_slow_passes() -> None:
         "stores_agree",
         "reactions",
         "routing",
+        "logs",
     ]
 
 

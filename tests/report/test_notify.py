@@ -33,7 +33,7 @@ from gameday.report.notify import (
 )
 from gameday.report.notify.channels import Letter, payload, signature
 from gameday.report.notify.delivery import DeliveryLimits
-from gameday.report.notify.notice import RunTitle, cleaned, first_alert, run_aborted, run_started
+from gameday.report.notify.notice import RunTitle, alerts_fire, cleaned, run_aborted, run_started
 from gameday.report.notify.slack import (
     MOST_FALLBACK,
     MOST_HEADER,
@@ -115,7 +115,7 @@ def every_notice() -> list[Notice]:
     drill = RunTitle(run="20261130T101010Z-drill-ab12", is_drill=True)
     return [
         run_started(TITLE),
-        first_alert(TITLE, "IssuanceSlow", 17.2),
+        alerts_fire(TITLE, ["IssuanceSlow"], 17.2),
         run_aborted(TITLE, "guard", "too many unknown"),
         run_started(drill),
         run_aborted(drill, "operator", "stop"),
@@ -184,7 +184,7 @@ def test_megabytes_of_a_title_make_a_message_that_slack_takes() -> None:
 def test_the_generic_webhook_is_sent_json_that_its_key_signs() -> None:
     with Server({"/hook": says("", 204)}) as server:
         environment = {"GAMEDAY_WEBHOOK": f"{server.url}/hook", "GAMEDAY_WEBHOOK_SECRET": KEY}
-        (attempt,) = deliver(environment, first_alert(TITLE, "IssuanceSlow", 17.2))
+        (attempt,) = deliver(environment, alerts_fire(TITLE, ["IssuanceSlow"], 17.2))
         ((_, _, head, raw),) = server.asked
     body = json.loads(raw)
     assert attempt.outcome == "delivered"

@@ -16,6 +16,8 @@ from gameday.evidence.journal import Journal
 from gameday.judge.judge import judge
 from gameday.report.notify import FILE, AttemptLog, Outbox, RunFollower, RunTitle, run_finished
 from gameday.report.notify.channels import ConsoleChannel
+from gameday.report.notify.follow import MOST_ALERTS
+from gameday.report.notify.notice import alerts_fire
 from tests.attacks.server import Server, says, stalls
 from tests.support.rundirs import RUN, RunDir, read
 
@@ -53,16 +55,32 @@ def run(tmp_path: Path) -> Growing:
     return Growing(tmp_path)
 
 
-def test_the_first_alert_is_told_once_and_not_one_that_fired_before(run: Growing) -> None:
+def test_each_alert_is_told_once_and_not_one_that_fired_before(run: Growing) -> None:
     run.journal.write(events.Phase(phase="traffic", t0_ns=100 * NS))
     run.evaluate(101, "Watchdog")
     run.follower.look()
-    run.evaluate(112, "Watchdog", "RedisSlow")
-    run.evaluate(113, "Watchdog", "RedisSlow", "IssuanceSlow")
+    run.evaluate(112, "Watchdog", "RedisSlow", "RedisSlow")
+    run.evaluate(113, "Watchdog", "RedisSlow", "IssuanceSlow", "RedisErrors")
     run.follower.look()
+    run.evaluate(114, "Watchdog")
+    run.evaluate(115, "RedisSlow", "IssuanceSlow")
     run.follower.look()
-    assert run.heads() == ["Redis answers late: RedisSlow fires"]
+    assert run.heads() == [
+        "Redis answers late: RedisSlow fires",
+        "Redis answers late: IssuanceSlow, RedisErrors fire",
+    ]
     assert "After the start of the traffic: 12.0 s" in run.told[0]
+
+
+def test_a_storm_of_alerts_floods_no_channel(run: Growing) -> None:
+    run.evaluate(1)
+    for second in range(2, 40):
+        run.evaluate(second, *(f"Alert{n}" for n in range(second)))
+    run.evaluate(41, *(f"Other{n}" for n in range(5_000)))
+    run.follower.look()
+    assert len(run.heads()) == MOST_ALERTS
+    many = alerts_fire(TITLE, [f"Alert{n}" for n in range(5_000)], 1.0).headline.text()
+    assert many == "Redis answers late: Alert0, Alert1, Alert2, Alert3, Alert4, … fire"
 
 
 def test_alerts_that_nobody_could_read_are_none(run: Growing) -> None:

@@ -18,6 +18,7 @@ from gameday.judge.checks import (
     fault_injected,
     fault_removed,
     generator,
+    logs,
     no_lost_issuance,
     no_over_issuance,
     no_phantom,
@@ -55,11 +56,12 @@ CHECKS: Final[Mapping[str, Check]] = {
         reactions,
         alerts,
         routing,
+        logs,
         playbook,
     )
 }
 PERFORMANCE: Final = frozenset(
-    {"thresholds", "objectives", "recovered", "reactions", "alerts", "routing", "playbook"}
+    {"thresholds", "objectives", "recovered", "reactions", "alerts", "routing", "logs", "playbook"}
 )
 
 

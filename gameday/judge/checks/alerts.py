@@ -183,12 +183,21 @@ def _truthful(evidence: Evidence, alert: AlertStatus) -> AlertStatus:
     return replace(alert, status="truthful", why=Message("alert.truthful", check=name))
 
 
-def _promise(evidence: Evidence, alert: ExpectedAlert) -> Expected:
+def injected_ns(evidence: Evidence, alert: ExpectedAlert) -> int | None:
+    """When the fault was in place that an expected alert is about."""
+    return evidence.fault(_fault_of(evidence, alert)).injected_ns
+
+
+def _fault_of(evidence: Evidence, alert: ExpectedAlert) -> str:
     first = min(evidence.experiment.method, key=lambda fault: fault.at, default=None)
+    return alert.of or (first.id if first and first.id else "")
+
+
+def _promise(evidence: Evidence, alert: ExpectedAlert) -> Expected:
     resolves = alert.resolves_within
     return Expected(
         alert=alert.alert,
-        of=alert.of or (first.id if first and first.id else ""),
+        of=_fault_of(evidence, alert),
         fires_within_s=alert.fires_within.total_seconds(),
         resolves_within_s=None if resolves is None else resolves.total_seconds(),
         labels=alert.labels,

@@ -46,6 +46,27 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     return Verdict(validity, Message("check.all", parts=parts), shown[:10])
 
 
+def notified_ns(evidence: Evidence, alert: AlertStatus, to: str | None) -> int | None:
+    """When a receiver, or the one that is named, first heard that the alert fires."""
+    lines = [each for each in evidence.evaluations if each.routing is not None]
+    return _first(alert, _received(lines) or [], to)
+
+
+def _first(alert: AlertStatus, received: list[NotificationLine], to: str | None) -> int | None:
+    if alert.fired_at_ns is None:
+        return None
+    since_ns = alert.fired_at_ns - int(EARLY_S * NS)
+    ats = (
+        one.at_ns
+        for one in received
+        if one.name == alert.alert
+        and one.state == "firing"
+        and one.at_ns >= since_ns
+        and to in (None, one.receiver)
+    )
+    return next(ats, None)
+
+
 def _received(lines: list[Evaluation]) -> list[NotificationLine] | None:
     """Every notification of the run; None where there was no receiver."""
     told = [each.routing.notified for each in lines if each.routing is not None]
@@ -63,17 +84,7 @@ def _judge(
     if alert.fired_at_ns is None:
         return Validity.UNKNOWN, Message("check.routing.not_fired")
     since_ns = alert.fired_at_ns - int(EARLY_S * NS)
-    at_ns = next(
-        (
-            one.at_ns
-            for one in received
-            if one.name == alert.alert
-            and one.state == "firing"
-            and one.at_ns >= since_ns
-            and to in (None, one.receiver)
-        ),
-        None,
-    )
+    at_ns = _first(alert, received, to)
     if at_ns is not None:
         after_s = max(0.0, (at_ns - alert.fired_at_ns) / NS)
         return Validity.VALID, Message("check.routing.notified", after_s=after_s)

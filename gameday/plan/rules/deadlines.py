@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 from gameday.core.units import format_duration, seconds
-from gameday.spec.experiment import STEADY_S, ExpectedAlert, Experiment, Reaction
+from gameday.spec.experiment import STEADY_S, ExpectedAlert, ExpectedLog, Experiment, Reaction
 from gameday.spec.faults import AnyFault, Latency, Spike
 from gameday.spec.inputs import FileWarning, Findings, Inputs
 from gameday.traffic.forecast import expected_starts, sell_out_s, starts_until, traffic_end_s
@@ -93,7 +93,9 @@ def _expectations_can_show(inputs: Inputs) -> Findings:
             yield from _reaction(inputs, index, reaction, fault)
 
 
-def fault_of(experiment: Experiment, expected: ExpectedAlert | Reaction) -> AnyFault | None:
+def fault_of(
+    experiment: Experiment, expected: ExpectedAlert | Reaction | ExpectedLog
+) -> AnyFault | None:
     """The fault that a deadline counts from; None if `of` names none."""
     if expected.of is None:
         return min(experiment.method, key=lambda fault: fault.at)

@@ -47,7 +47,9 @@ def _inside_experiment(inputs: Inputs) -> Findings:
     yield from _unique(
         document, ("expect", "reactions", "name"), [e.name for e in expect.reactions]
     )
+    yield from _unique(document, ("expect", "logs", "name"), [e.name for e in expect.logs])
     named = {"alerts": [e.of for e in expect.alerts], "reactions": [e.of for e in expect.reactions]}
+    named["logs"] = [e.of for e in expect.logs]
     for key, several in named.items():
         for index, of in enumerate(several):
             if of is not None and of not in ids:

@@ -32,7 +32,7 @@ Leaf = float | str
 _ALIKE_S: Final = 0.0006  # references to instants have three decimals
 _REFERENCE: Final = re.compile(
     r"#\d+|@-?\d+\.\d{3}|"
-    r"(?:traffic|clocks|checks|alerts|faults|playbook|missing|metrics)(?:[.\[].*)?"
+    r"(?:traffic|clocks|checks|alerts|faults|logs|playbook|missing|metrics)(?:[.\[].*)?"
 )
 _PLACE: Final = re.compile(r"((?:(?:logs|inputs|history)/|certificate-)[^:]+)(?::(\d+))?")
 _MOST_REFERENCES: Final = 40  # of one block; a sentence with more says nothing

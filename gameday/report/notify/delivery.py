@@ -46,7 +46,7 @@ class DeliveryLimits:
     first_wait_s: float = 1.0  # doubled after each attempt
     retry_after_s: float = 60.0  # as long as a Retry-After is obeyed; Slack asks for 1 to 30
     answer_bytes: int = 64_000  # Slack's answer is "ok"
-    waiting: int = 50  # notices of one channel; a run has five
+    waiting: int = 50  # notices of one channel; a run has eight
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

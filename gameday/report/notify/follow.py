@@ -14,15 +14,16 @@ from gameday.core.files.tail import Tail
 from gameday.evidence import events
 from gameday.evidence.journal import Record, parse
 from gameday.report.notify.delivery import Outbox
-from gameday.report.notify.notice import RunTitle, first_alert, run_aborted, run_started
+from gameday.report.notify.notice import RunTitle, alerts_fire, run_aborted, run_started
 from gameday.telemetry.samples import LiveEvaluation, evaluation_of
 
+MOST_ALERTS: Final = 5  # messages of a run; an alert storm is no reason to flood a channel
 LOOK_S: Final = 0.5  # people read messages in seconds, and a run is not to notice the reading
 JOIN_S: Final = 3.0  # for the last look
 
 
 class RunFollower:
-    """Announces the beginning of a run, its first alert, and an early end."""
+    """Announces the beginning of a run, each alert when it first fires, and an early end."""
 
     def __init__(self, run_dir: Path, of: RunTitle, outbox: Outbox) -> None:
         self._of = of
@@ -30,9 +31,10 @@ class RunFollower:
         self._journal = Tail(run_dir / "journal.jsonl")
         self._samples = Tail(run_dir / "samples.jsonl")
         self._t0_ns = 0
-        self._before: frozenset[str] | None = None
-        """Alerts that fired when the first evaluation was made: they are not of this run."""
-        self._alerted = self._aborted = False
+        self._known: set[str] | None = None
+        """Alerts that were told of, and those of the first evaluation: they are not of this run."""
+        self._alerted = 0
+        self._aborted = False
         self._ended, self._why = "", ""
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="notify run", daemon=True)
@@ -62,7 +64,7 @@ class RunFollower:
         """Take in what was written since the last look. Raises OSError and ValueError."""
         for line in self._journal.lines():
             self._take_record(parse(line, checked=True)[0])
-        if self._alerted or self._of.is_drill:
+        if self._alerted >= MOST_ALERTS or self._of.is_drill:
             return
         for line in self._samples.lines():
             if (seen := evaluation_of(line)) is not None:
@@ -93,14 +95,14 @@ class RunFollower:
             self._outbox.put(run_aborted(self._of, self._ended or "other", self._why))
 
     def _take_evaluation(self, seen: LiveEvaluation) -> None:
-        if seen.alerts_problem or self._alerted:
+        if seen.alerts_problem or self._alerted >= MOST_ALERTS:
             return
-        firing = [each.name for each in seen.alerts if each.state == "firing"]
-        if self._before is None:
-            self._before = frozenset(firing)
-        for name in firing:
-            if name not in self._before:
-                self._alerted = True
-                at_s = (seen.t_ns - self._t0_ns) / NS if self._t0_ns else None
-                self._outbox.put(first_alert(self._of, name, at_s))
-                return
+        firing = dict.fromkeys(each.name for each in seen.alerts if each.state == "firing")
+        if self._known is None:
+            self._known = {*firing}
+        new = [name for name in firing if name not in self._known]
+        if new:
+            self._known.update(new)
+            self._alerted += 1
+            at_s = (seen.t_ns - self._t0_ns) / NS if self._t0_ns else None
+            self._outbox.put(alerts_fire(self._of, new, at_s))

@@ -108,9 +108,12 @@ def run_started(of: RunTitle) -> Notice:
     return _run("run.started", of, Message("notify.run.started", title=of.headline), facts)
 
 
-def first_alert(of: RunTitle, alert: str, at_s: float | None) -> Notice:
-    """The first alert of a run fires. Not for drills: there the team is to see it by itself."""
-    told = Message("notify.run.alert", title=of.headline, alert=cleaned(alert))
+def alerts_fire(of: RunTitle, alerts: Sequence[str], at_s: float | None) -> Notice:
+    """Alerts of a run fire. Not for drills: there the team is to see it by itself."""
+    more = ["…"] if len(alerts) > MOST_NAMED else []
+    named = cleaned(", ".join([*(cleaned(each) for each in alerts[:MOST_NAMED]), *more]))
+    what = "alert" if len(alerts) == 1 else "alerts"
+    told = Message(f"notify.run.{what}", title=of.headline, alert=named)
     facts = _named(of.run, of.experiment)
     if at_s is not None:
         facts = (*facts, Fact("since", Message("notify.seconds", s=f"{at_s:.1f}")))

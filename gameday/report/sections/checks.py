@@ -21,6 +21,7 @@ _EVIDENCE: Final = (
     "journal.jsonl",
     "samples.jsonl",
     "audit.json",
+    "logs.json",
     "certificate-*.json",
     "reaper.jsonl",
     "inputs/*",
