@@ -71,7 +71,7 @@ def _section(fault: type[Fault]) -> Iterator[str]:
     if needs:
         named = ", ".join(map(code, dict.fromkeys(needs)))
         yield f"- **Needs in the system file, where the stack does not bring it:** {named}"
-    undone = dict.fromkeys(prose(change.undone_by()) for change in made)
+    undone = dict.fromkeys(prose(str(change.undone_by())) for change in made)
     yield f"- **Taken out by:** {'; '.join(undone)}\n"
     yield from _keys(fault, but=SHARED)
     yield block("yaml", f"method:\n  - {flow_of(example(fault))}")

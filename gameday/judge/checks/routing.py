@@ -55,7 +55,6 @@ def notified_ns(evidence: Evidence, alert: AlertStatus, to: str | None) -> int |
 def _first(alert: AlertStatus, received: list[NotificationLine], to: str | None) -> int | None:
     if alert.fired_at_ns is None:
         return None
-    since_ns = alert.fired_at_ns - int(EARLY_S * NS)
     ats = (
         one.at_ns
         for one in received
@@ -83,7 +82,6 @@ def _judge(
 ) -> tuple[Validity, Message]:
     if alert.fired_at_ns is None:
         return Validity.UNKNOWN, Message("check.routing.not_fired")
-    since_ns = alert.fired_at_ns - int(EARLY_S * NS)
     at_ns = _first(alert, received, to)
     if at_ns is not None:
         after_s = max(0.0, (at_ns - alert.fired_at_ns) / NS)
