@@ -140,14 +140,14 @@ def _show(planned: DayPlanned, asked: "PlanOptions") -> None:
 
 
 def _agenda(page: Page, size: DaySize) -> Table:
-    shown = new_table(header=False, padding=(0, 1))
+    shown, optional = new_table(header=False, padding=(0, 1)), say("plan_day_optional")
     for number, each in enumerate(size.items, 1):
         length = format_duration(timedelta(seconds=round(each.length_s)))
         disk = megabytes(each.disk_bytes) if each.disk_bytes else ""
         what = say("plan_day_break")
         if each.experiment is not None:
-            optional = f" ({say('plan_day_optional')})" if each.optional else ""
-            what = one_line(each.experiment.experiment.name) + optional
+            what = one_line(each.experiment.experiment.name)
+            what += f" ({optional})" if each.optional else ""
         shown.add_row(f"  {number}", page.plain(what), length, disk)
     return shown
 
