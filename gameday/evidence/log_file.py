@@ -76,11 +76,10 @@ class LogSource:
 
 @dataclass(frozen=True, slots=True)
 class LogLine:
-    """A line that was meant, cut where it is long; `line` counts from 1."""
+    """A line that was meant, cut where it is long; `place` is its file and line, from 1."""
 
     at_ns: int
-    file: str
-    line: int
+    place: str
     text: str
 
 

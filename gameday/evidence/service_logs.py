@@ -157,9 +157,11 @@ class LogReader:
             with files.open_file(path) as file:
                 for number, raw in self._lines(file, made):
                     at_ns, line = self._line(raw, made)
-                    for matcher in matchers if line is not None else ():
-                        assert line is not None
-                        matcher.take(line, LogLine(at_ns, name, number, _excerpt(raw)))
+                    if line is None:
+                        continue
+                    for matcher in matchers:
+                        if matcher.means(line):
+                            matcher.take(at_ns, f"{name}:{number}", raw)
         except OSError as error:
             made.gap("unreadable", error.strerror or "")
         return made.source()
@@ -248,23 +250,22 @@ class _Matcher:
 
     def __init__(self, expected: ExpectedLog) -> None:
         self._name = expected.name
-        self._pattern = LogPattern(expected)
+        self.means = LogPattern(expected).means
         self._instants: list[int] = []
         self._lines: list[LogLine] = []
         self._in_second: dict[int, int] = {}
         self._whole = True
 
-    def take(self, line: JsonLine, found: LogLine) -> None:
-        if not self._pattern.means(line):
-            return
+    def take(self, at_ns: int, place: str, raw: bytes) -> None:
+        """A line that is meant, and where it stands."""
         if len(self._instants) >= MOST_MATCHES:
             self._whole = False
             return
-        self._instants.append(found.at_ns)
-        second = found.at_ns // NS
+        self._instants.append(at_ns)
+        second = at_ns // NS
         seen = self._in_second[second] = self._in_second.get(second, 0) + 1
         if seen <= SHOWN_PER_S and len(self._lines) < MOST_SHOWN:
-            self._lines.append(found)
+            self._lines.append(LogLine(at_ns, place, _excerpt(raw)))
 
     def found(self) -> LogMatches:
         lines = sorted(self._lines, key=lambda each: each.at_ns)

@@ -367,9 +367,7 @@ def logs(evidence: Evidence) -> list[LogOutcome]:
             at=_at(evidence, one.at_ns),
             count=one.count,
             lines=[
-                LogLineShown(
-                    at=_at(evidence, each.at_ns), place=f"{each.file}:{each.line}", text=each.text
-                )
+                LogLineShown(at=_at(evidence, each.at_ns), place=each.place, text=each.text)
                 for each in one.lines
             ],
         )

@@ -105,6 +105,13 @@ def alarms_of(run_dir: Path, *, faulted: bool) -> tuple[int, list[Alarm]]:
     return len(live), found
 
 
+def not_valid(run_dir: Path) -> list[str]:
+    """The checks of a run that did not find that all is well."""
+    path = run_dir / "result.json"
+    checks = json.loads(path.read_bytes())["checks"] if path.exists() else []
+    return [f"{each['name']} {each['verdict']}" for each in checks if each["verdict"] != "valid"]
+
+
 def one(name: str, folder: Path, *, faulted: bool) -> Outcome:
     """Run it, and look."""
     runs = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=folder))
@@ -112,12 +119,11 @@ def one(name: str, folder: Path, *, faulted: bool) -> Outcome:
     command = [*GAMEDAY, "run", *what, *(["--short"] if faulted else []), "--runs", str(runs)]
     ended = subprocess.run(command, capture_output=True, timeout=RUN_S, check=False)
     found = [each for each in runs.iterdir() if (each / "journal.jsonl").exists()]
-    if not found or (ended.returncode != 0 and not faulted):
-        said = ended.stderr.decode(errors="replace").strip().splitlines()[-1:]
-        said += ended.stdout.decode(errors="replace").strip().splitlines()[-1:]
-        why = f"exit code {ended.returncode}: {' / '.join(said)}"
-    else:
-        why = ""
+    why = ""
+    if not found:
+        why = f"exit code {ended.returncode}: {ended.stderr.decode(errors='replace')[-300:]}"
+    elif ended.returncode != 0 and not faulted:
+        why = f"exit code {ended.returncode}: {', '.join(not_valid(found[0]))}"
     instants, alarms = alarms_of(found[0], faulted=faulted) if found else (0, [])
     if not why and not instants:
         why = "nothing was evaluated"
