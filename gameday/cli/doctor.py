@@ -60,7 +60,7 @@ def doctor(*, as_json: bool, brief: bool, calibrate: bool) -> None:
     findings.append(_generator(measure=calibrate))
     healthy = all(finding.status != "fail" for finding in findings)
     if as_json:
-        told = [{k: v for k, v in each.as_json().items() if k != "usage"} for each in findings]
+        told = [each.as_json("name", "status", "found", "cure") for each in findings]
         body = {"healthy": healthy, "findings": told}
         emit(json.dumps(body, indent=1) + "\n")
     elif brief:

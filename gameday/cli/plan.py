@@ -51,7 +51,8 @@ class Plan:
 
     def as_json(self) -> object:
         touches = [{**asdict(t), "change": t.change.as_json()} for t in self.blast.touches]
-        acts = [_without_messages(asdict(act)) for act in self.blast.acts]
+        of_act = ("step", "text", "does", "undone_by")
+        acts = [{name: getattr(act, name) for name in of_act} for act in self.blast.acts]
         return {
             "stack": self.question.stack,
             "fit": self.exit_code == 0,
@@ -63,10 +64,6 @@ class Plan:
             "findings": [each.as_json() for each in self.findings],
             **({"alertmanager": self.paste} if self.paste else {}),
         }
-
-
-def _without_messages(act: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in act.items() if not name.endswith("_it")}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -140,11 +140,11 @@ def duration_text(text: str, language: str = "en") -> str:
     """Every duration in a text as the language writes it: `1m30s` is "1분 30초" in Korean."""
     words = templates(language)
 
-    def told(found: re.Match[str]) -> str:
+    def spelled(found: re.Match[str]) -> str:
         parts = _SPAN_PART.findall(found[0])
         return words["span.join"].join(fill(words[f"span.{unit}"], {"n": n}) for n, unit in parts)
 
-    return _SPAN.sub(told, text)
+    return _SPAN.sub(spelled, text)
 
 
 _SPAN_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|d|h|m|s)", re.ASCII)

@@ -45,9 +45,10 @@ class Finding:
         id_ = f"finding.name.{self.name.replace(' ', '_').strip('-')}"
         return Message(id_) if id_ in templates() else self.name
 
-    def as_json(self) -> dict[str, object]:
-        named = {name: getattr(self, name) for name in ("name", "status", "found", "cure")}
-        return {**named, "usage": self.usage}
+    def as_json(self, *names: str) -> object:
+        """For a program: the fields named, all where none is; texts in English."""
+        every = ("name", "status", "found", "cure", "usage")
+        return {name: getattr(self, name) for name in names or every}
 
 
 def failures(findings: Iterable[Finding]) -> list[Finding]:

@@ -186,7 +186,7 @@ def _index_table(overview: Overview, numbers: dict[str, int], say: Messages) -> 
     for run in reversed(overview.runs):
         result = run.result
         experiment = element("a", run.experiment, href=_experiment(overview, run))
-        ended = say.by_id.get(f"ended.{result.ended}", result.ended)
+        ended = plain_word(result.ended, say)
         cell_texts = (
             when(run),
             element("a", run.name[-4:], href=f"runs/{run.name}/{INDEX}", aria_label=run.name),
