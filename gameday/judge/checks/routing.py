@@ -55,6 +55,7 @@ def notified_ns(evidence: Evidence, alert: AlertStatus, to: str | None) -> int |
 def _first(alert: AlertStatus, received: list[NotificationLine], to: str | None) -> int | None:
     if alert.fired_at_ns is None:
         return None
+    since_ns = alert.fired_at_ns - int(EARLY_S * NS)
     ats = (
         one.at_ns
         for one in received
