@@ -7,7 +7,7 @@ from contextlib import ExitStack
 import httpx
 import pytest
 
-from gameday.console import app, connections
+from gameday.console import app
 from gameday.console.access import MOST_SESSIONS, ConsoleRole, Sessions
 from gameday.console.app import (
     ALL_ORDERS_AT_MOST,
@@ -18,6 +18,7 @@ from gameday.console.app import (
 )
 from gameday.console.guard import HEADERS, MOST_BODY, host_name
 from gameday.console.stream import MOST_STREAMS, MOST_STREAMS_EACH
+from gameday.core.network import bounded_connection as connections
 from tests.support.consoles import (
     CSRF,
     Browser,

@@ -366,6 +366,7 @@ def test_instants_before_all_samples_count_in_a_subquery(text: str, expected: fl
         store.append(t_s * NS, [(labels("x"), float(t_s - 2))])
     store.append(10 * NS, [(labels("y"), 1.0)])
     found = value(text, store, 10)
+    assert isinstance(found, dict)
     assert list(found.values()) == [expected]
 
 

@@ -20,6 +20,7 @@ from gameday.telemetry.query_api.server import bind
 from gameday.telemetry.query_api.settings import QueryBounds
 from tests.support.query_apis import BEGAN_NS, WALL_NS, SampleFile, serving
 
+pytestmark = pytest.mark.timeout(180)
 RULES = """\
 groups:
   - name: shop

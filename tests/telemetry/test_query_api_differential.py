@@ -22,7 +22,7 @@ from gameday.telemetry.promql import Labels, labels
 from tests.support.prometheus import needs_prometheus, prometheus
 from tests.support.query_apis import WALL_NS, SampleFile, openmetrics, serving
 
-pytestmark = needs_prometheus
+pytestmark = [needs_prometheus, pytest.mark.timeout(300)]  # two servers, many questions
 PROMTOOL = shutil.which("promtool")
 SECONDS = 300
 BEGIN, END = WALL_NS / NS, WALL_NS / NS + SECONDS - 1

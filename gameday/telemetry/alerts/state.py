@@ -43,6 +43,7 @@ MOST_RECORDED: Final = 10_000
 """Series that one rule may record at an instant: one that reads its own can double them."""
 MOST_RECORDED_TOGETHER: Final = 5 * MOST_RECORDED
 """Different series that all rules may record in a run: those of a changing label stay for long."""
+_REMEMBERED: Final = 1_000  # label sets of one rule: some times what one page of alerts has
 _MOST_ASKED: Final = 100  # matched with each name of a thousand: a tenth of a second
 MOST_CHARACTERS: Final = 32 * 1024 * 1024
 """Characters of the labels of all these."""
@@ -91,8 +92,15 @@ class RuleState:
         self.rule = rule
         self.limit = limit
         self._active: dict[Labels, _Active] = {}
+        self._is_templated = any("{{" in text for _, text in rule.labels)
+        self._labels: dict[Labels, Labels] = {}  # of results, where they hang on nothing else
 
     def evaluate(self, result: Value, t_ns: int) -> list[AlertInstance]:
+        """Take the expression's value at `t_ns`: the alerts since then. Raises EvaluationError."""
+        self.take(result, t_ns)
+        return self.alerts()
+
+    def take(self, result: Value, t_ns: int) -> None:
         """Take the expression's value at `t_ns`. Raises EvaluationError.
 
         Two results with the same labels leave the state as it was; more alerts than the
@@ -112,13 +120,12 @@ class RuleState:
                 self._fire(alert, t_ns)
             elif self._is_over(alert, t_ns):
                 del self._active[labels]
-        alerts = self.alerts()
-        if 0 < self.limit < len(alerts):
+        count = len(self.alerts()) if self.limit > 0 else 0
+        if count > self.limit:
             self._active.clear()
             raise EvaluationError(
-                f"{len(alerts)} alerts exceed the limit of {self.limit}", self.rule.alert
+                f"{count} alerts exceed the limit of {self.limit}", self.rule.alert
             )
-        return alerts
 
     def series(self, wall_offset_ns: int) -> Vector:
         """The series `ALERTS` and `ALERTS_FOR_STATE` of the alerts there are."""
@@ -161,8 +168,7 @@ class RuleState:
     def _seen(self, vector: dict[Labels, float], t_ns: int) -> dict[Labels, _Active]:
         seen: dict[Labels, _Active] = {}
         for found, value in vector.items():
-            own = {k: templates.expand(v, found, value) for k, v in self.rule.labels}
-            labels = label_set({**dict(nameless(found)), **own, "alertname": self.rule.alert})
+            labels = self._labels.get(found) or self._labels_of(found, value)
             if labels in seen:
                 raise EvaluationError(
                     f"two results have the labels {show(labels)} once the rule's are added",
@@ -171,6 +177,16 @@ class RuleState:
             notes = tuple((k, templates.expand(v, found, value)) for k, v in self.rule.annotations)
             seen[labels] = _Active(value, notes, t_ns)
         return seen
+
+    def _labels_of(self, found: Labels, value: float) -> Labels:
+        """The labels of an alert: those of the result, the rule's own, and its name."""
+        own = {k: templates.expand(v, found, value) for k, v in self.rule.labels}
+        labels = label_set({**dict(nameless(found)), **own, "alertname": self.rule.alert})
+        if not self._is_templated:
+            if len(self._labels) >= _REMEMBERED:
+                self._labels.clear()
+            self._labels[found] = labels
+        return labels
 
     def _fire(self, alert: _Active, t_ns: int) -> None:
         if alert.state == "pending" and t_ns - alert.active_at_ns >= self.rule.for_ns:
@@ -359,7 +375,7 @@ class Evaluator:
                 result = moment.value(state.query.node)
                 self._write(moment, rule, recorded(state, result, limit), (state.record,))
                 return
-            state.evaluate(moment.value(state.rule.query.node), t_ns)
+            state.take(moment.value(state.rule.query.node), t_ns)
             if self._tells_alerts:
                 series = state.series(moment.store.wall_offset_ns)
                 self._write(moment, rule, series, (ALERTS, ALERTS_FOR_STATE))

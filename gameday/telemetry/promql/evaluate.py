@@ -376,7 +376,9 @@ class InstantEvaluator:
         found = []
         for held in self.store.select(selector):
             times, values = held.times, held.values
-            stop = bisect_right(times, end)
+            stop = len(times)
+            if stop and times[-1] > end:
+                stop = bisect_right(times, end)
             begin = first(times, start, 0, stop)
             if self._is_bounded:
                 self.budget.spend(1 + stop - begin, selector)
@@ -385,7 +387,9 @@ class InstantEvaluator:
                 times = [t for t, v in zip(times, values, strict=True) if v is not STALE]
                 values = [v for v in values if v is not STALE]
             if times:
-                found.append((held, ranges.Window(times, values, start, end, zero_first)))
+                never_falls = not (held.falls or held.marks)  # a mark may lie between two values
+                window = ranges.Window(times, values, start, end, zero_first, never_falls)
+                found.append((held, window))
         return found
 
 

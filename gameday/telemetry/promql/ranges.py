@@ -7,6 +7,7 @@ half an interval, and for counters never past the instant at which they would ha
 
 import math
 from collections.abc import Callable
+from functools import lru_cache
 from itertools import pairwise
 from operator import gt
 from typing import NamedTuple
@@ -16,19 +17,23 @@ from gameday.telemetry.promql.arithmetic import mean, quantile, regression, tota
 
 
 class Window(NamedTuple):  # many are made a second: a frozen dataclass takes four times as long
-    """The samples of one series between two instants; never empty."""
+    """The samples of one series between two instants; never empty.
+
+    `never_falls` says that no value is known to be less than the one before it.
+    """
 
     times: list[int]
     values: list[float]
     start_ns: int
     end_ns: int
     zero_first: bool = False
+    never_falls: bool = False
 
 
 def _rate(window: Window) -> float | None:
     if len(window.times) < 2:
         return None
-    grown = _counted(window.values)
+    grown = _counted(window)
     per_s = _factor(window, grown) / ((window.end_ns - window.start_ns) / NS)
     return grown * per_s
 
@@ -36,7 +41,7 @@ def _rate(window: Window) -> float | None:
 def _increase(window: Window) -> float | None:
     if len(window.times) < 2:
         return None
-    grown = _counted(window.values)
+    grown = _counted(window)
     return grown * _factor(window, grown)
 
 
@@ -46,10 +51,11 @@ def _delta(window: Window) -> float | None:
     return (window.values[-1] - window.values[0]) * _factor(window, 0.0)
 
 
-def _counted(values: list[float]) -> float:
+def _counted(window: Window) -> float:
     """The growth of a counter, with what it had before each time it fell."""
+    values = window.values
     grown = values[-1] - values[0]
-    if sorted(values) != values:  # the quickest way to see that it never fell
+    if not window.never_falls and sorted(values) != values:  # the quickest way to look
         for before, now in pairwise(values):
             if now < before:
                 grown += before
@@ -62,21 +68,32 @@ def _factor(window: Window, grown: float) -> float:
     Every step is rounded as Prometheus rounds it. A counter that has grown is never extrapolated
     to before it was zero; Prometheus 2 looks at that first.
     """
-    times = window.times
-    sampled = (times[-1] - times[0]) / NS
-    average = sampled / (len(times) - 1)
-    to_start = (times[0] - window.start_ns) / NS
-    to_end = (window.end_ns - times[-1]) / NS
+    times, values, start_ns, end_ns, zero_first, _ = window
+    sampled, average, to_start, to_end = _extent(times[0], times[-1], len(times), start_ns, end_ns)
     to_zero = math.inf
-    if grown > 0 and window.values[0] >= 0:
-        to_zero = sampled * (window.values[0] / grown)
-    if window.zero_first and to_zero < to_start:
+    if grown > 0 and values[0] >= 0:
+        to_zero = sampled * (values[0] / grown)
+    if zero_first and to_zero < to_start:
         to_start, to_zero = to_zero, math.inf
     if to_start >= average * 1.1:
         to_start = average / 2
+    return (sampled + min(to_start, to_zero) + to_end) / sampled
+
+
+@lru_cache(maxsize=64)
+def _extent(
+    first_ns: int, last_ns: int, count: int, start_ns: int, end_ns: int
+) -> tuple[float, float, float, float]:
+    """Seconds: between all samples, between two on average, before the first, after the last.
+
+    The last is what is extrapolated there. Series of one scrape have all of it in common.
+    """
+    sampled = (last_ns - first_ns) / NS
+    average = sampled / (count - 1)
+    to_end = (end_ns - last_ns) / NS
     if to_end >= average * 1.1:
         to_end = average / 2
-    return (sampled + min(to_start, to_zero) + to_end) / sampled
+    return sampled, average, (first_ns - start_ns) / NS, to_end
 
 
 def _irate(window: Window) -> float | None:

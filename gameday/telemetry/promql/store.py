@@ -22,19 +22,22 @@ _CACHED_SELECTORS = 2048  # some times what experiments and rules name; bounds m
 class Series:
     """The samples of one label set, oldest first; `STALE` itself among the values is a mark."""
 
-    __slots__ = ("labels", "marks", "nameless", "times", "values")
+    __slots__ = ("falls", "labels", "marks", "nameless", "times", "values")
 
     def __init__(self, labels: Labels) -> None:
         self.labels = labels
         self.nameless = nameless(labels)
         self.times: list[int] = []
         self.values: list[float] = []
-        self.marks = 0
+        self.marks = 0  # of staleness, among the values
+        self.falls = 0  # values that were less than the one before, since the first
 
     def append(self, t_ns: int, value: float) -> bool:
         """Take a sample; False where it is not newer than the last, nor the same once more."""
-        if self.times and t_ns <= self.times[-1]:
-            return t_ns == self.times[-1] and _is_same(value, self.values[-1])
+        if self.times:
+            if t_ns <= self.times[-1]:
+                return t_ns == self.times[-1] and _is_same(value, self.values[-1])
+            self.falls += value < self.values[-1]
         self.times.append(t_ns)
         self.values.append(value)
         self.marks += value is STALE

@@ -29,9 +29,9 @@ from gameday.telemetry.query_api import lookups, rules
 from gameday.telemetry.query_api.database import SampleDatabase
 from gameday.telemetry.query_api.encode import ApiAnswer, to_json
 from gameday.telemetry.query_api.parameters import (
-    Deadline,
-    Form,
+    AnswerDeadline,
     QueryApiError,
+    RequestForm,
     parse_duration_ns,
     read_form,
 )
@@ -43,7 +43,7 @@ MOST_BODY: Final = 64 * 1024  # a query has 4,000 characters, escaped 12,000
 READ_EVERY_S: Final = 1.0
 READ_BEFORE: Final = 50  # turns of reading on before a query is answered: 10,000 lines
 _OURS: Final = ("same-origin", "none")
-Answering = Callable[[Form, Deadline], ApiAnswer]
+Answering = Callable[[RequestForm, AnswerDeadline], ApiAnswer]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,7 +110,7 @@ class QueryApi:
         try:
             _refuse_others(request)
             form = read_form(_query_of(request), await _body_of(request))
-            deadline = Deadline(self._clock, self._timeout_s(form))
+            deadline = AnswerDeadline(self._clock, self._timeout_s(form))
             answer = await self._in_turn(lambda: self._answer(answering, form, deadline))
         except QueryApiError as error:
             return _failed(error)
@@ -130,7 +130,7 @@ class QueryApi:
         finally:
             self._waiting -= 1
 
-    def _answer(self, answering: Answering, form: Form, deadline: Deadline) -> str:
+    def _answer(self, answering: Answering, form: RequestForm, deadline: AnswerDeadline) -> str:
         deadline.check("query queue")
         for _ in range(READ_BEFORE):
             if not self.database.read_on():
@@ -138,7 +138,7 @@ class QueryApi:
             deadline.check("query queue")
         return answering(form, deadline).text
 
-    def _timeout_s(self, form: Form) -> float:
+    def _timeout_s(self, form: RequestForm) -> float:
         """The shorter of what is asked for and what there is. Raises QueryApiError."""
         most_s = self._settings.bounds.timeout_s
         text = form.text("timeout")
@@ -149,20 +149,20 @@ class QueryApi:
         except ValueError as error:
             raise QueryApiError("bad_data", f'invalid parameter "timeout": {error}') from None
 
-    def _instant(self, form: Form, deadline: Deadline) -> ApiAnswer:
+    def _instant(self, form: RequestForm, deadline: AnswerDeadline) -> ApiAnswer:
         now_ns = self.database.now_ns or wall_time_ns()
         return self._evaluator(form).instant(now_ns // 1_000_000, deadline)
 
-    def _range(self, form: Form, deadline: Deadline) -> ApiAnswer:
+    def _range(self, form: RequestForm, deadline: AnswerDeadline) -> ApiAnswer:
         return self._evaluator(form).ranged(deadline)
 
-    def _evaluator(self, form: Form) -> QueryEvaluator:
+    def _evaluator(self, form: RequestForm) -> QueryEvaluator:
         return QueryEvaluator(self.database, form, self._settings.bounds)
 
-    def _series(self, form: Form, deadline: Deadline) -> ApiAnswer:
+    def _series(self, form: RequestForm, deadline: AnswerDeadline) -> ApiAnswer:
         return lookups.series(self.database, form, deadline)
 
-    def _label_names(self, form: Form, deadline: Deadline) -> ApiAnswer:
+    def _label_names(self, form: RequestForm, deadline: AnswerDeadline) -> ApiAnswer:
         return lookups.label_names(self.database, form, deadline)
 
     def _build_info(self) -> ApiAnswer:

@@ -17,7 +17,7 @@ from gameday.telemetry.promql.nodes import Selector
 from gameday.telemetry.promql.store import STALE, Series
 from gameday.telemetry.query_api.database import SampleDatabase
 from gameday.telemetry.query_api.encode import ApiAnswer, labels_json, to_json
-from gameday.telemetry.query_api.parameters import Deadline, Form, QueryApiError
+from gameday.telemetry.query_api.parameters import AnswerDeadline, QueryApiError, RequestForm
 
 _MS: Final = 1_000_000
 _EVERY: Final = Selector("", ())
@@ -33,7 +33,7 @@ class MetricKind:
     unit: str = ""
 
 
-def series(database: SampleDatabase, form: Form, deadline: Deadline) -> ApiAnswer:
+def series(database: SampleDatabase, form: RequestForm, deadline: AnswerDeadline) -> ApiAnswer:
     """`/api/v1/series`. Raises QueryApiError."""
     selectors = form.selectors()
     if not selectors:
@@ -45,14 +45,16 @@ def series(database: SampleDatabase, form: Form, deadline: Deadline) -> ApiAnswe
     return ApiAnswer(f"[{','.join(told)}]", warnings)
 
 
-def label_names(database: SampleDatabase, form: Form, deadline: Deadline) -> ApiAnswer:
+def label_names(database: SampleDatabase, form: RequestForm, deadline: AnswerDeadline) -> ApiAnswer:
     """`/api/v1/labels`. Raises QueryApiError."""
     selectors = form.selectors() or [_EVERY]
     every = _labels_in(database.store, selectors, form.span_ms(), deadline)
     return _names(database, {name for labels in every for name, _ in labels}, form)
 
 
-def label_values(database: SampleDatabase, form: Form, deadline: Deadline, name: str) -> ApiAnswer:
+def label_values(
+    database: SampleDatabase, form: RequestForm, deadline: AnswerDeadline, name: str
+) -> ApiAnswer:
     """`/api/v1/label/<name>/values`. Raises QueryApiError."""
     if not name:
         raise QueryApiError("bad_data", f'invalid label name: "{excerpt(name)}"')
@@ -61,7 +63,7 @@ def label_values(database: SampleDatabase, form: Form, deadline: Deadline, name:
     return _names(database, {value_of(labels, name) for labels in every} - {""}, form)
 
 
-def metadata(database: SampleDatabase, form: Form) -> ApiAnswer:
+def metadata(database: SampleDatabase, form: RequestForm) -> ApiAnswer:
     """`/api/v1/metadata`. Raises QueryApiError."""
     wanted, limit = form.text("metric"), form.limit()
     every = {_family(held.labels) for held in database.store.select(_EVERY)}
@@ -78,7 +80,7 @@ def _family(labels: Labels) -> tuple[str, str]:
     return name, "counter" if name.endswith("_total") else "unknown"
 
 
-def _names(database: SampleDatabase, found: Iterable[str], form: Form) -> ApiAnswer:
+def _names(database: SampleDatabase, found: Iterable[str], form: RequestForm) -> ApiAnswer:
     every, limit = sorted(found), form.limit()
     warnings = _warnings(database, truncated=limit is not None and len(every) > limit)
     return ApiAnswer(to_json(every[:limit]), warnings)
@@ -89,7 +91,10 @@ def _warnings(database: SampleDatabase, *, truncated: bool) -> Sequence[str]:
 
 
 def _labels_in(
-    store: SeriesStore, selectors: Iterable[Selector], span_ms: tuple[int, int], deadline: Deadline
+    store: SeriesStore,
+    selectors: Iterable[Selector],
+    span_ms: tuple[int, int],
+    deadline: AnswerDeadline,
 ) -> Iterator[Labels]:
     """The labels of series that have a sample in a time, some of them more than once."""
     start_ns, end_ns = span_ms[0] * _MS, span_ms[1] * _MS

@@ -51,7 +51,7 @@ class QueryApiError(Exception):
         self.status = status or STATUS[type_]
 
 
-class Deadline:
+class AnswerDeadline:
     """The instant by which an answer must be there."""
 
     def __init__(self, clock: Clock, within_s: float) -> None:
@@ -65,7 +65,7 @@ class Deadline:
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class RequestForm:
     """The fields of a request; one may be there several times."""
 
     fields: Mapping[str, Sequence[str]]
@@ -117,7 +117,7 @@ class Form:
         return int(text or 0) or None
 
 
-def read_form(query: bytes, body: bytes) -> Form:
+def read_form(query: bytes, body: bytes) -> RequestForm:
     """The fields of a request's body and of its address. Raises QueryApiError."""
     fields: dict[str, list[str]] = {}
     try:
@@ -128,7 +128,7 @@ def read_form(query: bytes, body: bytes) -> Form:
                 fields.setdefault(name, []).append(value)
     except ValueError:
         raise QueryApiError("bad_data", f"more than {MOST_FIELDS} fields") from None
-    return Form(fields)
+    return RequestForm(fields)
 
 
 def parse_time_ms(text: str) -> int:

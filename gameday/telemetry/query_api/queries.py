@@ -29,7 +29,7 @@ from gameday.telemetry.query_api.encode import (
     time_json,
     to_json,
 )
-from gameday.telemetry.query_api.parameters import Deadline, Form, QueryApiError
+from gameday.telemetry.query_api.parameters import AnswerDeadline, QueryApiError, RequestForm
 from gameday.telemetry.query_api.settings import QueryBounds
 
 _MS: Final = 1_000_000
@@ -40,12 +40,12 @@ Points = dict[Labels, list[tuple[int, float]]]
 class QueryEvaluator:
     """Queries over one database, as one version of Prometheus answers them."""
 
-    def __init__(self, database: SampleDatabase, form: Form, bounds: QueryBounds) -> None:
+    def __init__(self, database: SampleDatabase, form: RequestForm, bounds: QueryBounds) -> None:
         self._database = database
         self._form = form
         self._bounds = bounds
 
-    def instant(self, now_ms: int, deadline: Deadline) -> ApiAnswer:
+    def instant(self, now_ms: int, deadline: AnswerDeadline) -> ApiAnswer:
         """`/api/v1/query`. Raises QueryApiError."""
         at_ms = self._form.time_ms("time", now_ms)
         query = _parsed(self._form.text("query"))
@@ -65,7 +65,7 @@ class QueryEvaluator:
             return _result("scalar", f'[{time_json(at_ms)},"{number_text(value)}"]')
         return self._vector(value, at_ms)
 
-    def ranged(self, deadline: Deadline) -> ApiAnswer:
+    def ranged(self, deadline: AnswerDeadline) -> ApiAnswer:
         """`/api/v1/query_range`. Raises QueryApiError."""
         start_ms, end_ms, step_ms = self._steps()
         query = _parsed(self._form.text("query"))
@@ -95,7 +95,7 @@ class QueryEvaluator:
             )
         return start_ms, end_ms, step_ns // _MS
 
-    def _evaluated(self, query: Query, times_ms: range, deadline: Deadline) -> Points:
+    def _evaluated(self, query: Query, times_ms: range, deadline: AnswerDeadline) -> Points:
         store = self._database.store.apart()
         span_ms = (times_ms[0], times_ms.stop - 1)
         found: Points = {}

@@ -11,7 +11,7 @@ from gameday.telemetry.alerts.rules import RecordingRule
 from gameday.telemetry.alerts.state import AlertInstance, EvaluatedGroup, EvaluatedRule
 from gameday.telemetry.query_api.database import SampleDatabase
 from gameday.telemetry.query_api.encode import ApiAnswer, exponent_text, rfc3339, to_json
-from gameday.telemetry.query_api.parameters import Form, QueryApiError
+from gameday.telemetry.query_api.parameters import QueryApiError, RequestForm
 
 _KINDS: Final = {"": "", "alert": "alerting", "record": "recording"}
 _EVERY_S: Final = 1.0  # a group without an interval is evaluated at each instant of a run
@@ -81,7 +81,7 @@ def alerts(database: SampleDatabase) -> ApiAnswer:
     return ApiAnswer(to_json({"alerts": told}), _warnings(database))
 
 
-def rules(database: SampleDatabase, form: Form) -> ApiAnswer:
+def rules(database: SampleDatabase, form: RequestForm) -> ApiAnswer:
     """`/api/v1/rules`. Raises QueryApiError."""
     kind = form.text("type").lower()
     if kind not in _KINDS:
@@ -98,7 +98,7 @@ def _warnings(database: SampleDatabase) -> list[str]:
     return [*database.warnings, *([f"the rules are not evaluated: {problem}"] if problem else [])]
 
 
-def _groups(every: Iterable[EvaluatedGroup], form: Form, kind: str) -> Iterator[ToldGroup]:
+def _groups(every: Iterable[EvaluatedGroup], form: RequestForm, kind: str) -> Iterator[ToldGroup]:
     files, names = form.fields.get("file[]", ()), form.fields.get("rule_group[]", ())
     wanted = form.fields.get("rule_name[]", ())
     without_alerts = form.text("exclude_alerts").lower() in {"1", "t", "true"}
