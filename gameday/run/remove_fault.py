@@ -19,7 +19,7 @@ from gameday.injection.drivers.traffic import switch_off
 from gameday.injection.heal import all_gone
 from gameday.injection.undo_policy import UndoPolicy
 from gameday.injection.verify.probe import Spot
-from gameday.injection.verify.recovery import Comparison, compare
+from gameday.injection.verify.recovery import LatencyNow, compare
 from gameday.run.context import Run
 from gameday.run.verify_injection import READ_S, unreadable_history
 from gameday.spec.faults import Fault
@@ -112,6 +112,10 @@ class Removal:
         spot = self._run.spots.get(self._fault.on)
         if spot is None or spot.before_ms is None:
             return "yes", Message("removal.not_compared")
+        return await self._latency_is_back(spot)
+
+    async def _latency_is_back(self, spot: Spot) -> tuple[YesNo, Message]:
+        """Latency as before, or both figures where it is not."""
         both = "through" if spot.upstream is None else "difference"
         last = await self._calms_down(spot)
         if last is not None and last.is_calm:
@@ -122,7 +126,7 @@ class Removal:
             f"removal.{both}_is_not_back", now_ms=last.now_ms, most_ms=last.most_ms
         )
 
-    async def _calms_down(self, spot: Spot) -> Comparison | None:
+    async def _calms_down(self, spot: Spot) -> LatencyNow | None:
         """The first comparison that is calm, else the last in the time for it; None without any."""
         begun_ns = self._run.clock.now_ns()
         last = None
