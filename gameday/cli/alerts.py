@@ -328,7 +328,10 @@ def _show_contract(held: "Sequence[AlertStatus]") -> None:
     for each in held:
         expected = "alert_expected" if each.expected else "alert_not_expected"
         word = "unexpected" if each.status == "false" else each.status
-        status, why = messages.word(word).strip("*"), one_line(each.told.text(messages.language))
+        status, why = (
+            messages.word(word).strip("*"),
+            one_line(each.explanation.text(messages.language)),
+        )
         echo(f"{one_line(each.alert)}: {status} ({say(expected)}): {why}")
 
 
@@ -366,7 +369,7 @@ def _as_json(
                 "alert": each.alert,
                 "expected": each.expected,
                 "status": each.status,
-                "why": each.told.text(),
+                "why": each.explanation.text(),
             }
             for each in held
         ],

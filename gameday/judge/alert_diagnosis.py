@@ -20,7 +20,7 @@ from gameday.judge.alert_replay import RecordedRun, load_run, play
 from gameday.judge.checks.alerts import VALIDITY, AlertStatus
 from gameday.judge.verdict import Validity
 from gameday.spec.experiment import ExpectedAlert
-from gameday.telemetry.alerts.looks import Comparison, Look, comparison, looks
+from gameday.telemetry.alerts.looks import AskedFigure, Look, comparison, looks
 from gameday.telemetry.alerts.replay import LabelledScrape, period_ns
 from gameday.telemetry.alerts.rules import AlertRule, RecordingRule, RuleFile, load_rules
 from gameday.telemetry.promql import PromqlError, parse
@@ -104,7 +104,7 @@ class _Case:
     end_ns: int
 
     @property
-    def compared(self) -> Comparison | None:
+    def compared(self) -> AskedFigure | None:
         return comparison(self.rule.query.node)
 
     @property

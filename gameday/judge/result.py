@@ -251,6 +251,9 @@ class Result:
     def to_bytes(self, schema: int = 2) -> bytes:
         """result.json, byte for byte; half a surrogate pair is escaped as JSON does it."""
         content = _plain(self)
+        for line in content["alerts"]:
+            if line["cause"] is None or schema == 1:
+                del line["cause"]
         if schema == 1:
             content["schema"] = 1
             traffic = [(content["traffic"] or {}).get(name) for name in ("generator", "limit")]

@@ -89,6 +89,7 @@ def test_faults_steps_and_alerts_stand_in_the_result_with_their_times() -> None:
             "active_at": 11.0,
             "fired_at": 13.0,
             "resolved_at": 20.0,
+            "cause": None,
         }
     ]
     assert [(step.step, step.status) for step in judged.playbook] == [

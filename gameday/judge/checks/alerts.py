@@ -104,7 +104,7 @@ class AlertStatus:
     cause: Message | None = None
 
     @property
-    def told(self) -> Message:
+    def explanation(self) -> Message:
         """Why it has the status, and which defect of the rules that is, where it was seen."""
         if self.cause is None:
             return self.why
@@ -124,7 +124,7 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
         {
             "alert": one.alert,
             "status": one.status,
-            "why": one.told.text(),
+            "why": one.explanation.text(),
             "fired_at": evidence.seconds(one.fired_at_ns),
         }
         for one in found
@@ -132,7 +132,7 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     if not found:
         return valid("check.alerts.none")
     told = [one for one in found if VALIDITY.get(one.status, Validity.INVALID) is validity]
-    whys = [Message("check.alerts.one", alert=one.alert, why=one.told) for one in told]
+    whys = [Message("check.alerts.one", alert=one.alert, why=one.explanation) for one in told]
     return Verdict(validity, Message("check.all", parts=whys), shown)
 
 

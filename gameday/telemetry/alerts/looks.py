@@ -19,7 +19,7 @@ _MIRRORED: Mapping[str, str] = {">": "<", "<": ">", ">=": "<=", "<=": ">=", "=="
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class AskedFigure:
     """`measured op limit`: the outermost comparison of a rule with a number."""
 
     measured: Node
@@ -41,14 +41,14 @@ class Look:
     figure: float | None
 
 
-def comparison(node: Node) -> Comparison | None:
+def comparison(node: Node) -> AskedFigure | None:
     """The outermost comparison of an expression with a number, None where there is none."""
     if not isinstance(node, BinaryExpression) or node.op not in COMPARISONS:
         return None
     if isinstance(node.rhs, Number):
-        return Comparison(node.lhs, node.op, node.rhs.value)
+        return AskedFigure(node.lhs, node.op, node.rhs.value)
     if isinstance(node.lhs, Number):
-        return Comparison(node.rhs, _MIRRORED[node.op], node.lhs.value)
+        return AskedFigure(node.rhs, _MIRRORED[node.op], node.lhs.value)
     return None
 
 
@@ -78,7 +78,7 @@ def _holds(moment: InstantEvaluator, node: Node) -> bool:
     return bool(value) if isinstance(value, dict) else True
 
 
-def _figure(moment: InstantEvaluator, compared: Comparison | None) -> float | None:
+def _figure(moment: InstantEvaluator, compared: AskedFigure | None) -> float | None:
     """The figure that is nearest to the limit or furthest beyond it."""
     if compared is None:
         return None
