@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gameday.report.action_items import RunItem
 
 COLOURS = {"open": "yellow", "broken again": "red", "closed": "green", "done": "green"}
+_ID = 24  # letters of an id that a person chose
 _LONGEST = 160  # letters of a title in the table; --json has all of it
 
 
@@ -47,7 +48,7 @@ def action_items(runs_dir: Path, *, only_open: bool, as_json: bool) -> None:
         echo(f"no {'open ' if only_open else ''}action items in {runs_dir}")
         return
     today = datetime.fromtimestamp(wall_time_ns() / 1e9, UTC).date()
-    told = table("run", "state", "due", "owner", "type", "what is to be done")
+    told = table("item", "state", "due", "owner", "type", "what is to be done")
     for each in items:
         told.add_row(*_row(each, today))
     SafeConsole().print(told)
@@ -63,7 +64,7 @@ def _row(each: "RunItem", today: date) -> "list[str | Text]":
         test = f"(test: {item.experiment}, {', '.join(item.expect)})"
         title = f"{title[:_LONGEST]} {one_line(test)[:_LONGEST]}"
     return [
-        one_line(each.run)[-4:],
+        one_line(item.id)[:_ID] or one_line(each.run)[-4:],
         styled(state, COLOURS[each.state]),
         styled(f"{due} overdue" if late else due, "red" if late else ""),
         one_line(item.owner)[:40] or "-",

@@ -112,6 +112,10 @@ class Removal:
         spot = self._run.spots.get(self._fault.on)
         if spot is None or spot.before_ms is None:
             return "yes", Message("removal.not_compared")
+        return await self._latency_is_back(spot)
+
+    async def _latency_is_back(self, spot: Spot) -> tuple[YesNo, Message]:
+        """Latency as before, or both figures where it is not."""
         both = "through" if spot.upstream is None else "difference"
         last = await self._calms_down(spot)
         if last is not None and last.is_calm:

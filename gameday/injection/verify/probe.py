@@ -113,8 +113,8 @@ async def look(
     through, direct = latency_ms(through_probes), latency_ms(direct_probes)
     if through is None or direct is None:
         return Spot(spot_address, protocol, through)
-    # A proxy takes nothing off: less than nothing is a direct way that stood still for a moment, and
-    # against it no later latency would be as before.
+    # A proxy takes nothing off: less than nothing is a direct way that stood still for a moment,
+    # and against it no later latency would be as before.
     return Spot(spot_address, protocol, through, upstream, max(through - direct, 0.0))
 
 
