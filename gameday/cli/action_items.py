@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gameday.report.action_items import RunItem
 
 COLOURS = {"open": "yellow", "broken again": "red", "closed": "green", "done": "green"}
+_ID = 24  # letters of an id that a person chose
 _LONGEST = 160  # letters of a title in the table; --json has all of it
 
 
@@ -49,7 +50,7 @@ def action_items(runs_dir: Path, *, only_open: bool, as_json: bool) -> None:
         echo(sentence("items.none_open" if only_open else "items.none", runs=str(runs_dir)))
         return
     today = datetime.fromtimestamp(wall_time_ns() / 1e9, UTC).date()
-    heads = ("run", "state", "due", "owner", "type", "what")
+    heads = ("item", "state", "due", "owner", "type", "what")
     told = table(*(sentence(f"items.{head}") for head in heads))
     for each in items:
         told.add_row(*_row(each, today))
@@ -68,7 +69,7 @@ def _row(each: "RunItem", today: date) -> "list[str | Text]":
         test = sentence("items.test", experiment=item.experiment, expect=", ".join(item.expect))
         title = f"{title[:_LONGEST]} {one_line(test)[:_LONGEST]}"
     return [
-        one_line(each.run)[-4:],
+        one_line(item.id)[:_ID] or one_line(each.run)[-4:],
         styled(state, COLOURS[each.state]),
         styled(sentence("items.overdue", due=due) if late else due, "red" if late else ""),
         one_line(item.owner)[:40] or "-",

@@ -425,10 +425,10 @@ def _schema(kind: str) -> object:
     dialect = {"$schema": "https://json-schema.org/draft/2020-12/schema"}
     if kind == "settings":
         return {**dialect, **settings.json_schema()}
-    if kind == "report" or kind == "action-items":
-        from gameday.report.result_json import json_schema
+    if kind in {"report", "action-items"}:
+        from gameday.report.result_json import written_as
 
-        return {**dialect, **json_schema(kind)}
+        return {**dialect, **written_as(kind).json_schema()}
     if kind == "readiness":
         from pydantic import TypeAdapter
 

@@ -3,26 +3,17 @@
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import click
 
 from gameday.cli.options import lang_option, runs_option
-from gameday.cli.runs import LARGEST_BYTES, RESULT, find_run, list_runs, run_argument
+from gameday.cli.runs import RESULT, find_run, list_runs, run_argument
 from gameday.cli.terminal import echo, emit, warn
 from gameday.core import files
 from gameday.core.errors import UsageError
+from gameday.core.report_forms import FORMS, MARKDOWN
 
-if TYPE_CHECKING:
-    from gameday.judge.result import Result
-
-FORMS: Final = ("md", "html", "pdf", "json", "junit")
-FILES: Final = {
-    "html": "postmortem.html",
-    "pdf": "postmortem.pdf",
-    "json": "report.json",
-    "junit": "junit.xml",
-}
 STATUSES: Final = ("draft", "in-review", "final")
 NOT_SUPPORTED: Final = 1
 
@@ -34,8 +25,8 @@ NOT_SUPPORTED: Final = 1
 @click.option(
     "--format",
     "form",
-    type=click.Choice(FORMS),
-    default="md",
+    type=click.Choice([*FORMS]),
+    default=MARKDOWN,
     show_default=True,
     help="The form to write it in.",
 )
@@ -85,7 +76,7 @@ def report(
         _lint(run_dir, form)
     elif status is not None or owner is not None:
         _set_head(run_dir, status, owner)
-    elif form == "md":
+    elif form == MARKDOWN:
         from gameday.report import write_report
 
         echo(str(write_report(run_dir)))
@@ -97,7 +88,7 @@ def _fits(form: str, output: str | None, *, lint: bool, changes: bool) -> None:
     """Raise UsageError for options that do not go together."""
     if lint and changes:
         raise UsageError("--lint changes nothing", help="leave --status and --owner out")
-    if output is not None and (form == "md" or lint or changes):
+    if output is not None and (form == MARKDOWN or lint or changes):
         raise UsageError(
             "-o is for a form that is not md", help="add --format html, pdf, json or junit"
         )
@@ -127,43 +118,20 @@ def _judged(run_dir: Path, *, keep_baselines: bool) -> None:
         settle(run_dir)
 
 
-def _result(run_dir: Path) -> "Result":
-    from gameday.core.errors import UnknownError
-    from gameday.judge.result import Result
-
-    path = run_dir / RESULT
-    try:
-        return Result.from_bytes(files.read_bytes(path, LARGEST_BYTES))
-    except OSError as error:
-        raise UnknownError(f"{path}: {error.strerror}", help=files.HELP) from error
-    except (ValueError, RecursionError) as error:
-        raise UnknownError(f"{path}: {error}", help="gameday check judges a run again") from error
-
-
 def _write(run_dir: Path, form: str, output: str | None, run_dirs: list[Path]) -> None:
     """Write a form that nobody edits."""
-    from gameday.core import settings
-    from gameday.report.action_items import collect
     from gameday.report.formats import MAKERS
-    from gameday.report.junit import junit
-    from gameday.report.result_json import with_items
 
-    result = _result(run_dir)
-    if form in MAKERS:
-        raw = MAKERS[form](run_dir)
-    elif form == "junit":
-        raw = junit(result, settings.language())
-    else:
-        found = collect(run_dirs if run_dir in run_dirs else [run_dir, *run_dirs])
-        for problem in found.problems:
-            warn(problem)
-        raw = with_items(result, [each for each in found.items if each.run == run_dir.name])
+    made = MAKERS[form](run_dir, run_dirs)
+    for problem in made.problems:
+        warn(problem)
+    raw = made.raw
     if output == "-":
         if form == "pdf":
             raise UsageError("-o -: a PDF is not shown in a terminal", help="name a file with -o")
         emit(raw.decode())
         return
-    path = Path(output) if output else run_dir / FILES[form]
+    path = Path(output) if output else run_dir / FORMS[form]
     try:
         files.replace(path, [raw])
     except (OSError, ValueError) as error:
@@ -216,13 +184,12 @@ def _lint(run_dir: Path, form: str) -> None:
     """Tell of each number of the draft, or of the page, that the evidence does not have."""
     import gc
 
-    from gameday.report.draft_file import DRAFT
     from gameday.report.lint import lint
 
     gc.disable()  # a third of the time, and the process ends with this: nothing is worth collecting
     if form not in {"md", "html"}:
         raise UsageError(f"--lint cannot read {form}", help="leave --format out, or say html")
-    path = run_dir / (DRAFT if form == "md" else FILES[form])
+    path = run_dir / FORMS[form]
     found = lint(run_dir, path)
     for each in found.unsupported:
         echo(f"{files.shown_path(path)}:{each.line}: {each.number}: {each.why}")

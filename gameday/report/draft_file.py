@@ -51,7 +51,7 @@ _MARKUP: Final = re.compile(r"[<>&`*_\[\]!:/~|#@$^{}()]|(?<=www)\.")
 _BLOCKS: Final = MarkdownIt("commonmark").disable("reference")
 _BLOCKS.core.ruler.enableOnly(["normalize", "block"])
 _HEAD_KEYS: Final = {"status", "owner", "date"}
-_ITEM_KEYS: Final = {"type", "owner", "due", "experiment", "expect"}
+_ITEM_KEYS: Final = {"id", "type", "owner", "due", "experiment", "expect"}
 T = TypeVar("T", bound=str)
 
 
@@ -67,11 +67,15 @@ class Head:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActionItem:
-    """A thing to do, as it stands in a draft; `expect` names checks of `experiment`."""
+    """A thing to do, as it stands in a draft; `expect` names checks of `experiment`.
+
+    `id` is what a ticket or a commit calls it by.
+    """
 
     title: str
     line: int
     done: bool = False
+    id: str = ""
     type: str = ""
     owner: str = ""
     due: date | None = None
@@ -284,6 +288,7 @@ class _Items:
         _refuse_nearly(block, _ITEM_KEYS, problems)
         return replace(
             item,
+            id=_text(block, "id", problems),
             type=_one_of(block, "type", KINDS, problems) or "",
             owner=_text(block, "owner", problems),
             due=_date(block, "due", problems),

@@ -3,11 +3,9 @@
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Literal
 
 from pydantic import TypeAdapter
 
-from gameday.core.json_objects import Json
 from gameday.judge.result import Result
 from gameday.report.action_items import RunItem
 
@@ -27,6 +25,7 @@ class ItemLine:
     run: str
     file: str
     line: int
+    id: str | None
     title: str
     type: str | None
     owner: str | None
@@ -44,10 +43,9 @@ class Report(Result):
     action_items: Sequence[ItemLine]
 
 
-def json_schema(kind: Literal["report", "action-items"]) -> Json:
-    """The JSON Schema of what is written: of a report, or of a list of action items."""
-    of = TypeAdapter(Report) if kind == "report" else TypeAdapter(list[ItemLine])
-    return of.json_schema()
+def written_as(kind: str) -> TypeAdapter[Report] | TypeAdapter[list[ItemLine]]:
+    """The type of what is written: a `report`, or else a list of action items."""
+    return TypeAdapter(Report) if kind == "report" else TypeAdapter(list[ItemLine])
 
 
 def item_line(each: RunItem) -> ItemLine:
@@ -57,6 +55,7 @@ def item_line(each: RunItem) -> ItemLine:
         run=each.run,
         file=str(each.path),
         line=item.line,
+        id=item.id or None,
         title=item.title,
         type=item.type or None,
         owner=item.owner or None,

@@ -9,6 +9,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gameday.cli import main
+from gameday.core.report_forms import FORMS, MARKDOWN
+from gameday.report.formats import MAKERS
 from tests.report.test_report import RESULT, write_run
 
 RUN = "20261123T083000Z-redis-slow-k3f9"
@@ -96,7 +98,7 @@ def test_open_items_are_listed_and_closed_by_a_later_run(runs: Path) -> None:
     assert gameday(runs, "action-items").stdout.startswith("no open action items")
     gameday(runs, "report")
     table = gameday(runs, "action-items").stdout
-    assert "k3f9  open" in table
+    assert "k3f9-1  open" in table
     later = "20261124T083000Z-redis-slow-a2b3"
     write_run(runs / later, result={**RESULT, "run": later, "started_at": "2026-11-24T08:30:00Z"})
     assert gameday(runs, "action-items").stdout.startswith("no open action items")
@@ -110,5 +112,9 @@ def test_a_damaged_draft_is_named_and_the_rest_is_listed(runs: Path) -> None:
     write_run(other)
     (other / "postmortem.md").write_bytes(b"\xff")
     told = gameday(runs, "action-items")
-    assert (told.exit_code, "k3f9  open" in told.stdout) == (0, True)
+    assert (told.exit_code, "k3f9-1  open" in told.stdout) == (0, True)
     assert "zzzz/postmortem.md:1:1: byte 0xff is not UTF-8" in told.stderr
+
+
+def test_each_form_that_is_offered_is_made() -> None:
+    assert MAKERS.keys() == FORMS.keys() - {MARKDOWN}

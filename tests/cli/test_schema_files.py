@@ -12,7 +12,9 @@ from click.testing import CliRunner, Result
 from gameday.cli import main
 from gameday.cli.files import KINDS
 from gameday.cli.schema_files import PLACES
+from gameday.report import write_report
 from gameday.spec.yaml import load
+from tests.report.test_report import RESULT, write_run
 
 ROOT = Path(__file__).parents[2]
 LINE = "# yaml-language-server: $schema="
@@ -39,6 +41,29 @@ def test_a_shipped_file_names_its_schema_which_takes_it(path: Path) -> None:
     assert named.parent == ROOT / "docs" / "schemas"
     validator = jsonschema.Draft202012Validator(json.loads(named.read_text()))
     assert [error.message for error in validator.iter_errors(plain(path))] == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "words"),
+    [
+        ("report", ["report", "run", "--format", "json", "-o", "-"]),
+        ("action-items", ["action-items", "--json"]),
+    ],
+)
+def test_what_is_written_as_json_is_what_its_schema_says(
+    kind: str, words: list[str], tmp_path: Path
+) -> None:
+    bad = {**RESULT["checks"][0], "verdict": "invalid", "summary": "4,530 rows for 4,500 in stock"}
+    write_report(write_run(tmp_path / "run", result={**RESULT, "checks": [bad]}), "en")
+    done = CliRunner().invoke(main, [*words, "--runs", str(tmp_path)])
+    assert done.exit_code == 0, done.output
+    validator = jsonschema.Draft202012Validator(json.loads(schema(kind).stdout))
+    written = json.loads(done.stdout)
+    assert [error.message for error in validator.iter_errors(written)] == []
+    items = written["action_items"] if kind == "report" else written
+    assert [each["id"] for each in items] == ["k3f9-1"]
+    items[0]["state"] = 7
+    assert list(validator.iter_errors(written)), "it takes anything"
 
 
 def plain(path: Path) -> Any:

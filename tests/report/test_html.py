@@ -136,7 +136,7 @@ def test_a_chromium_that_fails_is_quoted(tmp_path: Path) -> None:
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium here")
 @pytest.mark.timeout(120)
 def test_the_page_is_printed(run_dir: Path) -> None:
-    made = MAKERS["pdf"](run_dir)
+    made = MAKERS["pdf"](run_dir, []).raw
     assert made.startswith(b"%PDF-")
     assert len(re.findall(rb"/Type\s*/Page\b", made)) > 3
 

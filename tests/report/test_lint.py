@@ -8,6 +8,7 @@ import pytest
 
 from gameday.core.errors import UsageError
 from gameday.report import write_report
+from gameday.report.html import fresh_page, page, write_html
 from gameday.report.inputs import Material, read_material
 from gameday.report.lint import Unsupported, by_words, lint, lint_blocks
 from gameday.report.lint.blocks import of_html, of_markdown
@@ -90,6 +91,39 @@ def test_most_changes_of_a_cell_are_found_by_the_evidence_alone(
         found += bool(lint_blocks(of_markdown(mutant), sources, {}).unsupported)
     assert tried > 40
     assert found / tried > 0.7
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_no_digit_of_a_page_can_be_changed_unseen(
+    language: str, run_dir: Path, material: Material
+) -> None:
+    """What is no text (pictures, scripts, the head) is not looked at; all else is."""
+    text = page(run_dir, language).decode()
+    sources = Sources(material)
+    fresh = by_words(of_html(fresh_page(material, Messages(language))))
+    hidden = [each.span() for each in re.finditer(r"(?s)<(script|style|svg|head)\b.*?</\1>", text)]
+    places = [
+        (each.start(1) + word.start(), word[0])
+        for each in re.finditer(r">([^<]*)<", text)
+        if not any(start <= each.start() < end for start, end in hidden)
+        for word in re.finditer(r"\d+", each[1])
+    ]
+    missed = []
+    for nth, (start, word) in enumerate(places[:: max(1, len(places) // 40)]):
+        at = start + nth % len(word)
+        mutant = text[:at] + str((int(text[at]) + 1 + nth % 9) % 10) + text[at + 1 :]
+        if not lint_blocks(of_html(mutant), sources, fresh).unsupported:
+            missed.append(text[max(0, at - 60) : at + 20])
+    assert missed == []
+
+
+def test_a_page_of_which_a_person_changed_a_number_is_told_by_the_evidence(tmp_path: Path) -> None:
+    """The page is made of what they wrote; what it is held against is not."""
+    run_dir = write_run(tmp_path / "run")
+    draft = write_report(run_dir, "en")
+    draft.write_text(draft.read_text().replace("| 6,000 |", "| 6,001 |", 1))
+    found = lint(run_dir, write_html(run_dir, "en")).unsupported
+    assert [(each.number, each.why) for each in found] == [("6,001", "the evidence gives 6,000")]
 
 
 def findings(text: str, material: Material) -> Sequence[Unsupported]:

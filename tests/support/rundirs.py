@@ -253,7 +253,7 @@ class RunDir:
         if self.has_audit:
             _write_json(path / "audit.json", self._audit())
         self.write_journal(path / "journal.jsonl")
-        self._write_history(path / "history" / "drop-0.bin")
+        self.write_history(path / "history" / "drop-0.bin")
         lines = "".join(json.dumps(line) + "\n" for line in self.evaluations)
         (path / "samples.jsonl").write_text(lines)
         return path
@@ -308,7 +308,8 @@ class RunDir:
             journal.write(event_of(event, **data))
         journal.close()
 
-    def _write_history(self, path: Path) -> None:
+    def write_history(self, path: Path) -> None:
+        """Write the answers as a worker does."""
         header = {"scenario": "drop", "worker": 0, "workers": 1, "seed": 7, "run": RUN}
         header |= {"users": 1_000_000, "coupon": "COUPON-k3f9", "t0_ns": T0_NS}
         header |= {"spec": self.experiment["traffic"]["drop"], "clock": "host", "pid": 1}

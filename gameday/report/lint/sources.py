@@ -26,6 +26,7 @@ from gameday.report.inputs import Material
 from gameday.report.lint.blocks import DraftBlock
 from gameday.report.lint.numbers import TIME_UNITS, ShownNumber, leaves, numbers_in, split
 from gameday.report.people import affected_users
+from gameday.report.sections.actions import item_id
 from gameday.report.sections.people import NAMED
 
 Leaf = float | str
@@ -36,6 +37,7 @@ _REFERENCE: Final = re.compile(
 )
 _PLACE: Final = re.compile(r"((?:(?:logs|inputs|history)/|certificate-)[^:]+)(?::(\d+))?")
 _MOST_REFERENCES: Final = 40  # of one block; a sentence with more says nothing
+_MOST_ITEMS: Final = 50  # a run breaks no more expectations
 _LARGEST_BYTES: Final = 64 * files.MIB
 PERCENTILES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 _RED: Final = ("unknown", "refused")
@@ -86,9 +88,13 @@ class Sources:
             for each in leaves([self._result, self._effective, data, kinds, self._roles()])
             if isinstance(each, str)
         ]
-        texts += self.of_drill[1]
+        texts += [*self.of_drill[1], *self._items()]
         alerts = {name for each in self._m.evaluations for name in _names(each)}
         return "\n".join([*texts, *alerts, *self._files, *PERCENTILES])
+
+    def _items(self) -> list[str]:
+        """The names that action items of this run may have."""
+        return [item_id(self._m.result.run, number) for number in range(1, _MOST_ITEMS + 1)]
 
     @cached_property
     def _files(self) -> dict[str, tuple[int, str]]:

@@ -38,7 +38,12 @@ def actions(m: Material, say: Messages) -> list[Markup]:
     head = [say("actions.head"), say("actions.about")]
     if not found:
         return [*head, say("actions.none")]
-    return [*head, *(_item(each, m.result.experiment, say) for each in found)]
+    return [*head, *(_item(each, m, number, say) for number, each in enumerate(found, 1))]
+
+
+def item_id(run: str, number: int) -> str:
+    """The name of an item, as `gameday action-items` and a ticket have it."""
+    return f"{run[-4:]}-{number}"
 
 
 def proposed(m: Material, say: Messages) -> Iterator[Action]:
@@ -101,15 +106,16 @@ def _has_items_of_its_own(m: Material, failure: Failure) -> bool:
     return failure.first.name == "alerts" and bool(bad) and "false" not in bad
 
 
-def _item(action: Action, experiment: str, say: Messages) -> Markup:
+def _item(action: Action, m: Material, number: int, say: Messages) -> Markup:
     """The item as Markdown: its block stands inside it, so that code hosts show them together."""
     expect = action.expect
     one = len(expect) == 1
     lines = [
+        f"id: {scalar(item_id(m.result.run, number))}",
         f"type: {action.type}",
         "owner:",
         "due:",
-        f"experiment: {scalar(experiment)}",
+        f"experiment: {scalar(m.result.experiment)}",
         "expect: " + (scalar(expect[0]) if one else f"[{', '.join(map(scalar, expect))}]"),
     ]
     block = "\n".join(_INDENT + line for line in ("```yaml action", *lines, "```"))

@@ -14,7 +14,7 @@ from gameday.report.certificates import file_of, has_file
 from gameday.report.inputs import Material
 from gameday.report.markdown import Markup, bullets, code, table, text
 from gameday.report.messages import Messages
-from gameday.report.sections.names import held
+from gameday.report.sections.names import claim
 
 _EVIDENCE: Final = (
     "result.json",
@@ -52,7 +52,7 @@ def _row(check: CheckLine, say: Messages) -> list[Markup]:
     name = check.name
     summary = text(say.line(check.message, check.summary))
     ref = format.of_result(f"checks.{name}")
-    return [held(name, say), say.word(check.verdict), summary, ref]
+    return [claim(name, say), say.word(check.verdict), summary, ref]
 
 
 def _certificate(m: Material, check: CheckLine, say: Messages) -> list[Markup]:

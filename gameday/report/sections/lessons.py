@@ -18,7 +18,7 @@ from gameday.report.markdown import Markup, bullets, code
 from gameday.report.messages import Messages
 from gameday.report.sections.detection import delays
 from gameday.report.sections.impact import last_sample, outcome_count
-from gameday.report.sections.names import broke, broken, held, names
+from gameday.report.sections.names import broke, broken, claim, names
 from gameday.report.sections.response import dose, step_records
 
 _LONG_PENDING: Final = 0.5  # more than half of the detection was the rule's own `for:`
@@ -214,7 +214,7 @@ def bad_steps(m: Material) -> list[StepLine]:
 def _lesson(part: str, check: CheckLine, say: Messages) -> Markup:
     return say(
         f"lessons.{part}_check",
-        what=(held if part == "well" else broke)(check.name, say),
+        what=(claim if part == "well" else broke)(check.name, say),
         summary=say.line(check.message, check.summary),
         ref=format.of_result(f"checks.{check.name}"),
     )

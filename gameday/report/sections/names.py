@@ -16,24 +16,24 @@ def names(found: Iterable[str]) -> Markup:
     return Markup(", ".join(code(name) for name in found))
 
 
-def held(check: str, say: Messages) -> Markup:
-    """What a check found to be so, as the beginning of a sentence."""
+def claim(check: str, say: Messages) -> Markup:
+    """The sentence of a check that is valid, as people begin one."""
     known = f"held.{check}" in say.by_id
     return _begun(say(f"held.{check}")) if known else code(check)
 
 
 def broke(check: str, say: Messages) -> Markup:
-    """What a check found to be wrong, as the beginning of a sentence."""
+    """The sentence of a check that failed, as people begin one."""
     return _begun(broken(check, say)) if f"broke.{check}" in say.by_id else code(check)
 
 
 def broken(check: str, say: Messages) -> Markup:
-    """What a check found to be wrong, inside of a sentence."""
+    """The same inside of another sentence."""
     return say(f"broke.{check}") if f"broke.{check}" in say.by_id else code(check)
 
 
 def whether(check: str, say: Messages) -> Markup:
-    """What a check asks, behind "whether"."""
+    """The question of a check, behind "whether"."""
     return say(f"whether.{check}") if f"whether.{check}" in say.by_id else code(check)
 
 

@@ -188,14 +188,21 @@ def _fault(m: Material, fault: FaultLine, say: Messages) -> Markup:
     if fault.injected == "yes" and reached:
         said.append(say("origin.reached", reached=reached, ref=ref))
     elif fault.injected != "yes":
-        doubt = next(iter(m.of_fault(fault.id, FaultDosed)), None)
-        why = say.line(getattr(doubt.event, "message", None), doubt.event.why) if doubt else ""
+        why = _doubt(m, fault, say)
         shown_why = {"why": why or say.value(None), "ref": ref}
         absent = fault.injected == "no"
         said.append(
             say("origin.absent", **shown_why) if absent else say("origin.unsure", **shown_why)
         )
     return Markup(" ".join(said))
+
+
+def _doubt(m: Material, fault: FaultLine, say: Messages) -> str:
+    """Why a fault does not count as injected; "" where nothing says so."""
+    found = next(iter(m.of_fault(fault.id, FaultDosed)), None)
+    if found is None or not isinstance(found.event, FaultDosed):
+        return ""
+    return say.line(found.event.message, found.event.why)
 
 
 def _witness(seen: Observation, say: Messages) -> Markup:

@@ -13,7 +13,7 @@ from gameday.report import format
 from gameday.report.inputs import Material
 from gameday.report.markdown import Markup, bullets, code, table, text
 from gameday.report.messages import Messages
-from gameday.report.sections.names import CLOCKS, broke, describe_fault, held, whether
+from gameday.report.sections.names import CLOCKS, broke, claim, describe_fault, whether
 from gameday.report.sections.timeline import quantity, sentence, witness
 
 MOST_ORDERS: Final = 200  # of people, and of all others; a program may give thousands
@@ -196,7 +196,7 @@ def _verdict(check: CheckLine, say: Messages) -> Markup:
     }
     if check.verdict == "unknown":
         return say("recovery.unknown", what=whether(check.name, say), **shown)
-    what = (held if check.verdict == "valid" else broke)(check.name, say)
+    what = (claim if check.verdict == "valid" else broke)(check.name, say)
     return say("recovery.check", what=what, **shown)
 
 

@@ -1,6 +1,7 @@
 """Timeline: the journal, and the changes of alerts and objectives, as one list."""
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,8 @@ from gameday.evidence.events import (
     Event,
     FaultDosed,
     FaultProbed,
+    FaultProven,
+    FaultRemoved,
     OrderAnswered,
     OrderGiven,
     Phase,
@@ -30,6 +33,7 @@ from gameday.report.messages import Messages, Value
 MOST: Final = 500
 _WORDS: Final = {"ok", "injected", "gone", "removed", "status", "verified", "by", "cut", "ended"}
 _PROSE: Final = {"text", "to", "why", "unit"}
+_OF_A_VERDICT: Final = (StepDone, ActionDone, FaultProbed, FaultDosed, FaultRemoved, FaultProven)
 _NOT_DONE: Final = {"refused", "answered", "interrupted"}
 
 
@@ -119,9 +123,9 @@ def sentence(record: Record, say: Messages) -> Markup:
     why = say.line(getattr(record.event, "message", None), english)
     if not why:
         return what
-    if isinstance(record.event, OrderGiven | OrderAnswered):
-        return say("timeline.why", what=what, why=why)
-    return say("timeline.because", what=what, why=why)
+    if isinstance(record.event, _OF_A_VERDICT):
+        return say("timeline.because", what=what, why=why)
+    return say("timeline.why", what=what, why=why)
 
 
 def _says_it_all(event: Event) -> bool:
@@ -132,7 +136,7 @@ def _says_it_all(event: Event) -> bool:
 
 
 def witness(name: str, say: Messages) -> Markup:
-    """What looked at a fault, in words."""
+    """Words for the witness of a fault."""
     known = f"witness.{name.lower()}" in say.by_id
     return say(f"witness.{name.lower()}") if known else code(name)
 
@@ -203,10 +207,19 @@ def _seen(m: Material, say: Messages) -> Iterator[Entry]:
             ends = span.end_ns is not None and span.end_ns not in {s.start_ns for s in spans[i:]}
             if ends and span.end_ns is not None:
                 yield _entry(m, span.end_ns, say("event.alert_inactive", alert=code(alert)))
+    end_ns = _traffic_end_ns(m)
     for objective in objective_names(m.evaluations):
         for span in objective_spans(m.evaluations, objective)[1:]:
+            if not m.t0_ns <= span.start_ns <= end_ns:
+                continue  # nobody asks yet, or any more: it is not breached, there is nothing
             what = say(f"event.objective_{span.state}", objective=code(objective))
             yield _entry(m, span.start_ns, what)
+
+
+def _traffic_end_ns(m: Material) -> float:
+    """When the run began to end; never where it did not."""
+    ends = (r.t_ns for r in m.records if isinstance(r.event, Phase) and r.event.phase == "ending")
+    return next(ends, math.inf)
 
 
 def _entry(m: Material, t_ns: int, what: Markup) -> Entry:

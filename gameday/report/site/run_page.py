@@ -11,6 +11,7 @@ from gameday.report.charts import charts
 from gameday.report.comparison import figure, plain_word
 from gameday.report.messages import Messages
 from gameday.report.past_runs import PastRun
+from gameday.report.sections.names import claim
 from gameday.report.site.html import Html, badge, element, joined, table
 from gameday.report.site.pages import inputs_table, page, traffic_table, when
 
@@ -76,13 +77,18 @@ def _word(word: str | None, say: Messages) -> Html:
 def _checks(result: Result, say: Messages) -> Iterator[Html]:
     yield element("h2", say.plain("site.checks"))
     rows = [
-        (check.name, _word(check.verdict, say), say.line(check.message, check.summary))
+        (_claim(check.name, say), _word(check.verdict, say), say.line(check.message, check.summary))
         for check in result.checks
     ]
     yield _table("checks", ("what", "result", "summary"), rows, say)
     if result.not_applicable:
         names = ", ".join(each.name for each in result.not_applicable)
         yield element("p", say.plain("site.not_applicable", names=names), class_="soft")
+
+
+def _claim(check: str, say: Messages) -> str:
+    """The sentence of a check; its name where none is known."""
+    return claim(check, say) if f"held.{check}" in say.by_id else check
 
 
 def _faults(result: Result, say: Messages) -> Iterator[Html]:
