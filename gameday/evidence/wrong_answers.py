@@ -79,11 +79,11 @@ def lost(attempts: Attempts, audit: Audit) -> Indices:
     answers = answers[~_plainly_kept(attempts, answers, audit)]
     users = attempts.users[answers].tolist()
     ids = attempts.ids(answers).tolist()
-    stored = {(user, stored_id(id_)) for user, id_ in audit.rows} if len(answers) else set()
+    stored = {(user, stored_id(id_)) for user, id_ in audit.indexed} if len(answers) else set()
     missing = [
         position
         for position, (user, id_) in enumerate(zip(users, ids, strict=True))
-        if not _kept(user, id_, stored, audit.users)
+        if not _kept(user, id_, stored, audit.holders)
     ]
     return answers[np.array(missing, dtype=np.intp)]
 

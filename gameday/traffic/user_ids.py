@@ -20,8 +20,9 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from gameday.core.errors import UsageError
 from gameday.spec.request import IssueRequest
-from gameday.spec.template import PLACEHOLDER, fill_text
+from gameday.spec.template import PLACEHOLDER, fill_text, format_problem
 from gameday.traffic.schedule.users import GOLDEN, mixed
 
 Indices = npt.NDArray[np.int64]
@@ -128,13 +129,13 @@ class Form:
     def _numbers(self, digits: npt.NDArray[np.uint8]) -> Indices:
         count = digits.shape[1]
         values = digits.astype(np.int64) - ord("0")
-        fits = ((values >= 0) & (values <= 9)).all(axis=1)
+        fits = np.asarray(((values >= 0) & (values <= 9)).all(axis=1), dtype=np.bool_)
         if count > _DIGITS:
             fits &= (values[:, : count - _DIGITS] == 0).all(axis=1)
         if not self.loose and count > (width := _width(self.format)) and count > 1:
             fits &= values[:, 0] != 0
         elif not self.loose and count < width:
-            fits[:] = False
+            fits = np.zeros(len(digits), dtype=np.bool_)
         number = np.zeros(len(digits), dtype=np.int64)
         for column in range(max(0, count - _DIGITS), count):
             number = number * 10 + values[:, column]
@@ -162,9 +163,10 @@ class UserIds:
 
     def __init__(self, forms: Sequence[Form] = (), users: int = MOST_USERS, seed: int = 0) -> None:
         self.uuids = Uuids.of(seed)
-        self.users = users
-        self._beyond = users
+        self.users = min(users, MOST_USERS)
         self._forms = self._certain(forms or [Form(b"", "", b"", loose=True)])
+        # A number that nobody was is told as it is.
+        self._beyond = MOST_USERS if self.are_numbers else self.users
 
     @classmethod
     def of(
@@ -178,9 +180,6 @@ class UserIds:
         ]
         return cls(list(dict.fromkeys([*map(_loosened, whole), *alone])), users, seed)
 
-        if self.are_numbers:  # of one that nobody asked for the number is told, as it is
-            self._beyond = MOST_USERS
-
     @property
     def are_numbers(self) -> bool:
         """True if users are plain numbers, as in `{user}`: an index is its id then."""
@@ -193,11 +192,10 @@ class UserIds:
 
     def read(self, told: Column) -> Indices:
         """The indices of users as somebody told of them, FOREIGN where no template made the id."""
-        if told.dtype.kind == "i":
-            if self.are_numbers:
-                return np.where(told >= 0, told, FOREIGN)
-            told = told.astype("S20")
-        return self._read_texts(told)
+        if told.dtype.kind == "i" and self.are_numbers:
+            numbers = told.astype(np.int64)
+            return np.where(numbers >= 0, numbers, FOREIGN)
+        return self._read_texts(told.astype("S20") if told.dtype.kind == "i" else told)
 
     def _read_texts(self, told: npt.NDArray[Any]) -> Indices:
         found = np.full(len(told), FOREIGN, dtype=np.int64)
@@ -245,19 +243,23 @@ def _forms_in(request: IssueRequest, values: Mapping[str, int | str]) -> Iterato
     for text in _texts(request):
         found = list(PLACEHOLDER.finditer(text))
         users = [match for match in found if match[1] and match[1].partition(":")[0] == "user"]
-        if len(users) != 1:
+        if len(users) != 1 or _is_wrong(users[0][1]):
             continue
         [user] = users
         before, behind = text[: user.start()], text[user.end() :]
-        others = {match[1].partition(":")[0] for match in found if match[1] and match is not user}
-        if others <= values.keys():
+        format_ = user[1].partition(":")[2]
+        try:
             yield Form(
-                fill_text(before, values).encode(),
-                user[1].partition(":")[2],
-                fill_text(behind, values).encode(),
+                fill_text(before, values).encode(), format_, fill_text(behind, values).encode()
             )
-        else:
-            yield Form(b"", user[1].partition(":")[2], b"")
+        except (UsageError, UnicodeEncodeError):  # something else in it varies: it is no id
+            yield Form(b"", format_, b"")
+
+
+def _is_wrong(placeholder: str) -> bool:
+    """True for a format that no plan lets pass; a damaged file may hold one."""
+    name, colon, format_ = placeholder.partition(":")
+    return bool(colon and format_problem(name, format_))
 
 
 def _texts(request: IssueRequest) -> Iterator[str]:

@@ -20,8 +20,8 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
         return valid("check.no_lost_issuance.kept", acknowledged=acknowledged)
     shown = attempts.describe(missing[:SHOWN], evidence.t0_ns)
     users = ", ".join(str(answer.user) for answer in shown[:3])
-    user = shown[0].user
-    rows = sorted(id_ for holder, id_ in audit.rows if holder == user)
+    user = int(attempts.users[missing[0]])
+    rows = sorted(id_ for holder, id_ in audit.indexed if holder == user)
     certificate = {"answer": shown[0], "rows_of_the_user": rows}
     told = Message(
         "check.no_lost_issuance.lost", lost=len(missing), acknowledged=acknowledged, users=users

@@ -44,11 +44,12 @@ def must_hold(evidence: Evidence) -> list[int]:
 
 
 def _too_many_rows(evidence: Evidence, stock: int) -> Verdict:
-    rows = sorted(evidence.audited.rows)
+    audit = evidence.audited
+    rows, names = sorted(audit.indexed), audit.users
     order = _told_at(evidence)
     latest = sorted(rows, key=lambda row: (order.get(row[0], len(order)), row))
-    beyond = [{"user": user, "issue_id": id_} for user, id_ in latest[stock:]]
-    users = ", ".join(str(row["user"]) for row in beyond[:3])
+    beyond = [{"user": names.id_of(user), "issue_id": id_} for user, id_ in latest[stock:]]
+    users = ", ".join(names.named(user) for user, _ in latest[stock : stock + 3])
     told = Message(
         "check.no_over_issuance.rows",
         rows=count(len(rows), "row"),
@@ -56,8 +57,8 @@ def _too_many_rows(evidence: Evidence, stock: int) -> Verdict:
         beyond=len(beyond),
         users=users,
     )
-    certificate = {"stock": stock, "rows": [list(row) for row in latest[: stock + 1]]}
-    return Verdict(Validity.INVALID, told, beyond[:SHOWN], certificate)
+    chosen = [[names.id_of(user), id_] for user, id_ in latest[: stock + 1]]
+    return Verdict(Validity.INVALID, told, beyond[:SHOWN], {"stock": stock, "rows": chosen})
 
 
 def _told_at(evidence: Evidence) -> dict[int, int]:
@@ -71,5 +72,8 @@ def _too_many_promised(evidence: Evidence, holders: list[int], stock: int) -> Ve
     shown: list[Any] = evidence.attempts.describe(late[:SHOWN], evidence.t0_ns)
     users, beyond = count(len(holders), "user"), len(holders) - stock
     told = Message("check.no_over_issuance.promised", users=users, stock=stock, beyond=beyond)
-    certificate = {"stock": stock, "users": holders[: stock + 1]}
+    names, chosen = evidence.attempts.names, holders[: stock + 1]
+    certificate: dict[str, Any] = {"stock": stock, "users": list(map(names.id_of, chosen))}
+    if chosen and names.in_history(chosen[0]) is not None:
+        certificate["indices"] = chosen
     return Verdict(Validity.INVALID, told, shown, certificate)

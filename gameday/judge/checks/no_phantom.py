@@ -5,6 +5,8 @@ yes. And a user who is told "duplicate" must have asked before in a way that cou
 A request without an answer may have worked, so it explains both.
 """
 
+from typing import Any
+
 import numpy as np
 
 from gameday.core.messages import Message
@@ -22,7 +24,9 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     issuing = attempts.are(Outcome.ISSUED, Outcome.DUPLICATE) | attempts.may_have_worked
     holders, _ = audit.columns
     unexplained = np.flatnonzero(~among(holders, attempts.users[issuing]))
-    phantoms = sorted(audit.rows[at] for at in unexplained.tolist())
+    if isinstance(audit.unsettled, Message) and attempts.are(Outcome.ISSUED).any():
+        return unknown("check.no_phantom.unsettled", why=audit.unsettled)
+    phantoms = sorted(audit.indexed[at] for at in unexplained.tolist())
     if phantoms:
         return _rows_without_request(evidence, phantoms)
     if audit.unsettled:
@@ -34,14 +38,25 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
 
 
 def _rows_without_request(evidence: Evidence, phantoms: list[tuple[int, str]]) -> Verdict:
-    shown = [{"user": user, "issue_id": id_} for user, id_ in phantoms[:SHOWN]]
-    user = phantoms[0][0]
+    names = evidence.audited.users
+    # Who could have been asked for stands first; a foreign one may be somebody else's doing.
+    phantoms = sorted(phantoms, key=lambda row: (row[0] < 0, row))
+    shown = [{"user": names.id_of(user), "issue_id": id_} for user, id_ in phantoms[:SHOWN]]
+    user, id_ = phantoms[0]
     asked = np.flatnonzero(evidence.attempts.users == user)
     answers = evidence.attempts.describe(asked, evidence.t0_ns)
-    certificate = {"row": list(phantoms[0]), "attempts_of_the_user": answers}
-    users = ", ".join(str(user) for user, _ in phantoms[:3])
+    certificate: dict[str, Any] = {
+        "row": [names.id_of(user), id_],
+        "attempts_of_the_user": answers,
+    }
+    if (index := names.in_history(user)) is not None:
+        certificate["index"] = index
+    users = ", ".join(names.named(user) for user, _ in phantoms[:3])
     rows = count(len(phantoms), "row")
     told = Message("check.no_phantom.unexplained", rows=rows, users=users)
+    if foreign := sum(user < 0 for user, _ in phantoms):
+        strange = Message("check.no_phantom.foreign", rows=count(foreign, "row"))
+        told = Message("check.all", parts=[told, strange])
     return Verdict(Validity.INVALID, told, shown, certificate)
 
 
@@ -90,8 +105,7 @@ def _overtaken_meanwhile(attempts: Attempts, told: Indices) -> Mask:
 def _duplicates_of_nothing(evidence: Evidence, baseless: Indices) -> Verdict:
     attempts = evidence.attempts
     shown = attempts.describe(baseless[:SHOWN], evidence.t0_ns)
-    user = shown[0].user
-    asked = np.flatnonzero(attempts.users == user)
+    asked = np.flatnonzero(attempts.users == attempts.users[baseless[0]])
     tries = attempts.describe(asked, evidence.t0_ns)
     certificate = {"answer": shown[0], "row": None, "attempts_of_the_user": tries}
     users = ", ".join(str(answer.user) for answer in shown[:3])

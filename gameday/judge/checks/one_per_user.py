@@ -1,5 +1,7 @@
 """One coupon a user: one durable row each, and nobody is issued a second one."""
 
+from typing import Any
+
 import numpy as np
 
 from gameday.core.messages import Message
@@ -28,17 +30,27 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
 
 
 def _two_rows(evidence: Evidence) -> Verdict | None:
-    rows = evidence.audited.rows
-    holders, counts = np.unique(evidence.audited.columns[0], return_counts=True)
+    audit = evidence.audited
+    holders, counts = np.unique(audit.columns[0], return_counts=True)
     users: list[int] = holders[counts > 1].tolist()
     if not users:
         return None
-    chosen = set(users[:SHOWN])
-    shown = [{"user": user, "issue_id": id_} for user, id_ in sorted(rows) if user in chosen]
-    names = ", ".join(str(user) for user in users[:3])
+    chosen, shown = set(users[:SHOWN]), audit.users
+    lines = [
+        {"user": shown.id_of(user), "issue_id": id_}
+        for user, id_ in sorted(audit.indexed)
+        if user in chosen
+    ]
+    names = ", ".join(map(shown.named, users[:3]))
     told = Message("check.one_per_user.rows", users=count(len(users), "user"), names=names)
-    certificate = {"user": users[0], "rows": sorted(id_ for user, id_ in rows if user == users[0])}
-    return Verdict(Validity.INVALID, told, shown, certificate)
+    rows = [(audit.rows[at][0], id_) for at, (u, id_) in enumerate(audit.indexed) if u == users[0]]
+    certificate: dict[str, Any] = {
+        "user": shown.id_of(users[0]),
+        "rows": sorted(id_ for _, id_ in rows),
+    }
+    if len(spellings := {user for user, _ in rows}) > 1:
+        certificate["spellings"] = sorted(map(str, spellings))
+    return Verdict(Validity.INVALID, told, lines, certificate)
 
 
 def _told_twice(evidence: Evidence) -> Verdict:
@@ -46,9 +58,10 @@ def _told_twice(evidence: Evidence) -> Verdict:
     again = issued_again(attempts, evidence.plan.system.semantics.replay)
     user = int(attempts.users[again[0]])
     answers = [index for index in issued(attempts) if attempts.users[index] == user]
-    told = [Message("check.one_per_user.twice", answers=count(len(again), "answer"), user=user)]
+    name = attempts.names.id_of(user)
+    told = [Message("check.one_per_user.twice", answers=count(len(again), "answer"), user=name)]
     if not len(issued_again(attempts, "idempotent")):
         told.append(Message("check.one_per_user.same"))
-    certificate = {"user": user, "answers": attempts.describe(answers[:2], evidence.t0_ns)}
+    certificate = {"user": name, "answers": attempts.describe(answers[:2], evidence.t0_ns)}
     shown = attempts.describe(again[:SHOWN], evidence.t0_ns)
     return Verdict(Validity.INVALID, Message("check.all", parts=told), shown, certificate)

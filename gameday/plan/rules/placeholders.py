@@ -54,7 +54,7 @@ def _look(document: Document, loc: Loc, node: Node, known: frozenset[str]) -> Fi
         elif name is None or name in known:
             continue
         elif (asked := name.partition(":"))[0] in known and asked[1]:
-            if wrong := _format_problem(*asked[::2], known):
+            if wrong := _format_problem(asked[0], asked[2], known):
                 problem = f"{key!r}: {match[0]!r}: {wrong}"
                 yield document.error(loc, problem, help=FORMATS)
         else:

@@ -1,9 +1,9 @@
 """The bytes of a request, made once, with only what differs between starts filled in each time.
 
 All placeholders that are the same throughout a run are filled when the worker starts. The others
-(user, iteration, key, attempt) get a mark each, and the finished text is cut at the marks: a request is the
-pieces with the values between them. A body's length is known only then, so it comes last in the
-head.
+(user, iteration, key, attempt) get a mark each, and the finished text is cut at the marks: a
+request is the pieces with the values between them. A body's length is known only then, so it comes
+last in the head.
 """
 
 import json
