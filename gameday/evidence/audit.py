@@ -112,7 +112,7 @@ class Audit:
             return self.problem
         if self.cut == "moving":
             return "the rows were still changing when they were read"
-        if len(self.rows) and self.foreign == len(self.rows) and self.users.foreign_texts:
+        if len(self.rows) and self.foreign == len(self.rows) and self.users.are_others:
             users = ", ".join(map(self.users.named, self.columns[0][:3].tolist()))
             return Message("check.other_ids", rows=len(self.rows), users=users)
         return ""
@@ -163,6 +163,8 @@ def _parsed(lines: list[bytes]) -> Any:
 
 def _add_pairs(rows: Rows, pairs: Any) -> None:
     """Add rows as gameday keeps them."""
+    if not isinstance(pairs, list) or not set(map(type, pairs)) <= {list}:
+        raise TypeError("its rows are not pairs")
     rows.add([user for user, _ in pairs], [id_ for _, id_ in pairs])
 
 

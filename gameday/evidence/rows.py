@@ -38,6 +38,7 @@ _SHORT_ID: Final = 64  # bytes; a column as wide is never much of a waste
 _MOST_WASTE: Final = 4  # times the bytes that came
 _SHOWN: Final = 60  # a line of an error message
 _SHOWN_ROWS: Final = 5
+_NUMBER: Final = re.compile(r"0|-?[1-9][0-9]{0,18}")
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -61,8 +62,8 @@ def user_of(value: object) -> User:
     A whole number is a number whether it was written as 42, "42" or 42.0; "00042" is a text.
     """
     if isinstance(value, str):
-        if len(value) < _MOST_DIGITS and value.isascii() and value.isdecimal():
-            return int(value) if value[0] != "0" or value == "0" else value
+        if _NUMBER.fullmatch(value) and -_LARGEST <= (number := int(value)) < _LARGEST:
+            return number
         return _short(value) if len(value) > _SHOWN or not value.isascii() else _clean(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return value if -_LARGEST <= value < _LARGEST else _short(_digits(value))

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from gameday.evidence.rows import Column, User, column_of, quoted, users_of
+from gameday.evidence.rows import Column, User, column_of, quoted, user_of, users_of
 from gameday.traffic.user_ids import FOREIGN, NUMBERS, Indices, UserIds
 
 
@@ -37,9 +37,7 @@ class Users:
     def _index_of(self, text: bytes) -> int:
         index = self._foreign.setdefault(text, FOREIGN - len(self._foreign))
         if len(self._foreign) > len(self._names):
-            shown = text.decode()
-            is_number = shown.removeprefix("-").isdecimal() and self._ids.are_numbers
-            self._names.append(int(shown) if is_number and len(shown) < 20 else shown)
+            self._names.append(user_of(text.decode()))
         return index
 
     def id_of(self, index: int) -> User:
@@ -56,6 +54,6 @@ class Users:
         return None if index < 0 or self._ids.are_numbers else index
 
     @property
-    def foreign_texts(self) -> int:
-        """How many foreign users are called by something that is no number."""
-        return sum(isinstance(name, str) for name in self._names)
+    def are_others(self) -> bool:
+        """True if foreign users are of another kind than those of the run: no numbers like them."""
+        return not self._ids.are_numbers or any(isinstance(name, str) for name in self._names)
