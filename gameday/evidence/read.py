@@ -226,7 +226,8 @@ def _wrong_coupon(
         return None
     if not effective.system.issues:
         return None
+    semantics = effective.system.semantics
     promise = CampaignPromise(
-        effective.stock, effective.system.semantics.replay, effective.experiment.expect.checks
+        semantics.issues_of(effective.stock), semantics, effective.experiment.expect.checks
     )
     return first_wrong_ns(attempts, audit, promise)

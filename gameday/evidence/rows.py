@@ -78,7 +78,7 @@ def _digits(number: int) -> str:
 
 
 def _nested(value: object) -> str:
-    """What is no name of anybody, so that it can be shown."""
+    """Text of a value that is no name of anybody, so that it can be shown."""
     if isinstance(value, list | dict):
         try:
             return json.dumps(value)
@@ -223,14 +223,14 @@ class Rows:
         """The row at a place from 0: for the few that are shown."""
         for users, ids in self._pieces:
             if at < len(users):
-                return _told(users[at].item()), ids[at].decode()
+                return _user_in(users[at].item()), ids[at].decode()
             at -= len(users)
         raise IndexError(at)
 
     def __iter__(self) -> Iterator[Row]:
         for users, ids in self._pieces:
             for user, id_ in zip(users.tolist(), ids.tolist(), strict=True):
-                yield _told(user), id_.decode()
+                yield _user_in(user), id_.decode()
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Rows | list | tuple):
@@ -282,7 +282,7 @@ def column_of(users: Sequence[int] | Sequence[bytes]) -> Column:
     return np.array(users, dtype=np.int64)
 
 
-def _told(user: int | bytes) -> User:
+def _user_in(user: int | bytes) -> User:
     """A user of a column; a number is one also where it stands among texts."""
     return user if isinstance(user, int) else user_of(user.decode())
 
@@ -305,7 +305,7 @@ def _marks(rows: Rows, read: Read) -> npt.NDArray[np.bytes_]:
         for told, index, id_ in zip(
             users.tolist(), read(users).tolist(), ids.tolist(), strict=True
         ):
-            user = index if index != FOREIGN else _told(told)
+            user = index if index != FOREIGN else _user_in(told)
             marks.append(blake2b(f"{user} {id_.decode()}".encode(), digest_size=16).digest())
     return np.sort(np.array(marks, dtype="S16"))
 

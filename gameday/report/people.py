@@ -144,12 +144,14 @@ def _looked_up(kind: str, evidence: Evidence) -> Sequence[WrongedUser]:
         case "over":
             return _beyond_rows(evidence)
         case "promised":
-            return _answered(evidence, wrong_answers.beyond_stock(evidence.asked, evidence.stock))
+            beyond = wrong_answers.beyond_stock(evidence.asked, evidence.issues, evidence.semantics)
+            return _answered(evidence, beyond)
         case "twice":
-            replay = evidence.plan.system.semantics.replay
-            return _answered(evidence, wrong_answers.issued_again(evidence.asked, replay))
+            again = wrong_answers.issued_again(evidence.asked, evidence.semantics)
+            return _answered(evidence, again)
         case "lost":
-            return _answered(evidence, wrong_answers.lost(evidence.asked, evidence.audited))
+            lost = wrong_answers.lost(evidence.asked, evidence.audited, evidence.semantics)
+            return _answered(evidence, lost)
         case _:
             return ()
 
@@ -169,7 +171,7 @@ def _beyond_rows(evidence: Evidence) -> Sequence[WrongedUser]:
     rows = sorted(evidence.audited.indexed, key=lambda row: (told.get(row[0], 2**63), row))
     return [
         WrongedUser(user=names.id_of(user), at_s=evidence.seconds(told.get(user)), issue_id=id_)
-        for user, id_ in rows[evidence.stock :][:_MOST_LISTED]
+        for user, id_ in rows[evidence.issues :][:_MOST_LISTED]
     ]
 
 

@@ -131,7 +131,10 @@ async def _look(
         _keep_rows(audit, system, after, ids)
     if view is not None:
         told = audit.views.get("redis", {})
-        audit.views["redis"] = asdict(replace(view, current=told.get("current")))
+        current = told.get("current")
+        if current is None and not system.actions:  # nothing could have switched it off
+            current = True
+        audit.views["redis"] = asdict(replace(view, current=current))
 
 
 def _keep_rows(audit: AuditReading, system: System, rows: Rows, ids: UserIds) -> None:
@@ -217,19 +220,22 @@ async def _redis_view(
 async def _redis_told(
     store: RedisStore, campaign: str, client: redis.asyncio.Redis
 ) -> tuple[StoreView, bool]:
-    if store.remaining is None or store.holders is None:
-        raise UsageError("stores.redis: no `remaining` or no `holders`")
+    if store.remaining is None and store.holders is None:
+        raise UsageError("stores.redis: no `remaining` and no `holders`")
     values = {"coupon": campaign}
-    key, left = fill_text(store.holders, values), fill_text(store.remaining, values)
+    left = None if store.remaining is None else fill_text(store.remaining, values)
+    key = None if store.holders is None else fill_text(store.holders, values)
 
     async def numbers() -> tuple[bytes | None, int]:
         async with client.pipeline(transaction=True) as pipe:
-            pipe.get(left)
-            pipe.scard(key)
+            pipe.get(left if left is not None else "")
+            pipe.scard(key if key is not None else "")
             remaining, count = await pipe.execute()
-        return remaining, count
+        return (None if left is None else remaining), count
 
     before = remaining, count = await numbers()
+    if key is None:
+        return StoreView(None if remaining is None else _number(remaining), None), True
     if count > MOST_HOLDERS:
         raise RowError(f"{count} holders are more than {MOST_HOLDERS}")
     users = await holders_of(client, key)

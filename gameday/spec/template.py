@@ -28,7 +28,7 @@ Values = Mapping[str, int | str]
 
 
 def format_problem(name: str, format_: str) -> str:
-    """What is wrong with the format of a placeholder, "" if nothing is."""
+    """Fault of the format of a placeholder, "" for none."""
     if format_ == "s" or (format_ == "d" and name in NUMBERS):
         return ""
     if format_ == "uuid":

@@ -101,7 +101,7 @@ def _width(format_: str) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class IdForm:
     """The form of an id: what stands before the user, in which format, and what behind.
 
     `loose`: any whole number, however many zeros lead it; a system may keep the number alone.
@@ -161,10 +161,12 @@ def _read_uuids(text: npt.NDArray[np.uint8], uuids: Uuids) -> Indices:
 class UserIds:
     """Ids of the users of one run. The first form is how a report writes one."""
 
-    def __init__(self, forms: Sequence[Form] = (), users: int = MOST_USERS, seed: int = 0) -> None:
+    def __init__(
+        self, forms: Sequence[IdForm] = (), users: int = MOST_USERS, seed: int = 0
+    ) -> None:
         self.uuids = Uuids.of(seed)
         self.users = min(users, MOST_USERS)
-        self._forms = self._certain(forms or [Form(b"", "", b"", loose=True)])
+        self._forms = self._certain(forms or [IdForm(b"", "", b"", loose=True)])
         # A number that nobody was is told as it is.
         self._beyond = MOST_USERS if self.are_numbers else self.users
 
@@ -175,7 +177,7 @@ class UserIds:
         """Ids as this request makes them; `values` are the same for all starts of a run."""
         whole = list(_forms_in(request, values))
         alone = [
-            Form(b"", "uuid" if form.format == "uuid" else "", b"", form.format != "uuid")
+            IdForm(b"", "uuid" if form.format == "uuid" else "", b"", form.format != "uuid")
             for form in whole
         ]
         return cls(list(dict.fromkeys([*map(_loosened, whole), *alone])), users, seed)
@@ -214,15 +216,15 @@ class UserIds:
                     break
         return found
 
-    def _certain(self, forms: Sequence[Form]) -> list[Form]:
+    def _certain(self, forms: Sequence[IdForm]) -> list[IdForm]:
         """Forms that take no id of one before for another user: `1{user}` and `{user}` do."""
-        kept: list[Form] = []
+        kept: list[IdForm] = []
         for form in forms:
             if not any(self._mistakes(form, earlier) for earlier in kept):
                 kept.append(form)
         return kept
 
-    def _mistakes(self, form: Form, earlier: Form) -> bool:
+    def _mistakes(self, form: IdForm, earlier: IdForm) -> bool:
         for index in (each for each in _SAMPLES if each < self.users):
             text = earlier.text(index, self.uuids).encode()
             bytes_ = np.frombuffer(text, dtype=np.uint8).reshape(1, -1)
@@ -232,13 +234,13 @@ class UserIds:
         return False
 
 
-def _loosened(form: Form) -> Form:
+def _loosened(form: IdForm) -> IdForm:
     """A number that stands alone and is not padded is any whole number, as systems write one."""
     plain = not form.before and not form.behind and form.format in ("", "d", "s")
-    return Form(b"", "", b"", loose=True) if plain else form
+    return IdForm(b"", "", b"", loose=True) if plain else form
 
 
-def _forms_in(request: IssueRequest, values: Mapping[str, int | str]) -> Iterator[Form]:
+def _forms_in(request: IssueRequest, values: Mapping[str, int | str]) -> Iterator[IdForm]:
     """The values of a request that hold the user and nothing else that varies; its body first."""
     for text in _texts(request):
         found = list(PLACEHOLDER.finditer(text))
@@ -249,11 +251,11 @@ def _forms_in(request: IssueRequest, values: Mapping[str, int | str]) -> Iterato
         before, behind = text[: user.start()], text[user.end() :]
         format_ = user[1].partition(":")[2]
         try:
-            yield Form(
+            yield IdForm(
                 fill_text(before, values).encode(), format_, fill_text(behind, values).encode()
             )
         except (UsageError, UnicodeEncodeError):  # something else in it varies: it is no id
-            yield Form(b"", format_, b"")
+            yield IdForm(b"", format_, b"")
 
 
 def _is_wrong(placeholder: str) -> bool:

@@ -242,9 +242,7 @@ def test_a_row_of_no_user_is_foreign_and_shown(user: object, shown: object) -> N
     ],
     ids=["digits", "ascii", "accents", "list", "object"],
 )
-def test_a_user_of_any_size_is_kept_as_a_short_text_that_only_it_has(
-    user: Any, other: Any
-) -> None:
+def test_a_user_of_any_size_is_kept_as_a_short_text_that_only_it_has(user: Any, other: Any) -> None:
     rows = Rows([(user, "a"), (user, "b"), (other, "c")])
     told = [text for text, _ in rows]
     assert told[0] == told[1] != told[2]

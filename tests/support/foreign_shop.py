@@ -96,8 +96,7 @@ class Handler(BaseHTTPRequestHandler):
         path = urlsplit(self.path).path
         if path == "/audit":
             planted = [
-                {"userId": each, "issueId": f"p{n}"}
-                for n, each in enumerate(planted_members())
+                {"userId": each, "issueId": f"p{n}"} for n, each in enumerate(planted_members())
             ]
             holders = [row["userId"] for row in rows]
             view = {"remaining": left, "holders": holders, "current": not planted}

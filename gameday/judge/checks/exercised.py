@@ -12,10 +12,10 @@ import numpy as np
 
 from gameday.core.clock import NS
 from gameday.core.messages import Message
-from gameday.evidence.attempts import distinct
 from gameday.evidence.model import Evidence
+from gameday.evidence.wrong_answers import promised
 from gameday.judge.verdict import NotApplicable, Validity, Verdict, valid
-from gameday.traffic.forecast import distinct_users, sell_out_s
+from gameday.traffic.forecast import distinct_users, expected_starts, sell_out_s
 from gameday.traffic.history import Outcome
 from gameday.traffic.metrics.k6_metrics import EXPECTED
 
@@ -76,8 +76,8 @@ def _sell_out(evidence: Evidence) -> Iterator[Message]:
     if expected is None or expected < max(_switches(evidence), default=0):
         return
     attempts = evidence.asked
-    issued = len(distinct(attempts.users[attempts.are(Outcome.ISSUED)]))
-    if not attempts.are(Outcome.SOLD_OUT).any() and issued < evidence.stock:
+    issued = len(promised(attempts, evidence.semantics))
+    if not attempts.are(Outcome.SOLD_OUT).any() and issued < evidence.issues:
         yield Message("check.exercised.sell_out", at_s=evidence.seconds(expected))
 
 
@@ -85,9 +85,14 @@ def _expected_sell_out(evidence: Evidence) -> int | None:
     """When the schedule is expected to have asked for the whole stock; None: not, or only just."""
     if not evidence.plan.system.issues:
         return None
-    experiment, stock = evidence.experiment, evidence.stock
+    experiment, stock = evidence.experiment, evidence.issues
     campaign = experiment.campaign.model_copy(update={"stock": stock})
-    at_s = sell_out_s(experiment.model_copy(update={"campaign": campaign}))
-    if at_s is None or distinct_users(experiment, math.inf, share=1 / MARGIN) < stock:
+    several = evidence.semantics.per_user != "one"
+    at_s = sell_out_s(experiment.model_copy(update={"campaign": campaign}), several=several)
+    if several:  # each request may get one
+        enough = expected_starts(experiment) / MARGIN
+    else:
+        enough = distinct_users(experiment, math.inf, share=1 / MARGIN)
+    if at_s is None or enough < stock:
         return None
     return evidence.t0_ns + round(at_s * NS)

@@ -15,7 +15,7 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     audit = evidence.audited
     if audit.unsettled:
         return unknown("check.no_lost_issuance.unsettled", why=audit.unsettled)
-    missing = lost(attempts, audit)
+    missing = lost(attempts, audit, evidence.semantics)
     if not len(missing):
         return valid("check.no_lost_issuance.kept", acknowledged=acknowledged)
     shown = attempts.describe(missing[:SHOWN], evidence.t0_ns)

@@ -7,17 +7,22 @@ promise than there are coupons is over-issuance whatever became of the rows.
 
 from typing import Any
 
+import numpy as np
+
 from gameday.core.messages import Message
 from gameday.evidence.attempts import distinct
 from gameday.evidence.model import Evidence
-from gameday.evidence.wrong_answers import beyond_stock, issued
+from gameday.evidence.wrong_answers import beyond_stock, issued, promised
 from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, count, unknown, valid
 from gameday.traffic.history import Outcome
 
 
 def check(evidence: Evidence) -> Verdict | NotApplicable:
-    """Durable rows and promised users are both at most the stock (I1, I2)."""
-    stock = evidence.stock
+    """Durable rows and promised users are both at most the stock (I1, I2).
+
+    Where an issue takes more than one of it, as many as the stock allows.
+    """
+    stock = evidence.issues
     if evidence.audit is not None and len(evidence.audit.rows) > stock:
         return _too_many_rows(evidence, stock)
     holders = must_hold(evidence)
@@ -31,13 +36,17 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
 
 
 def must_hold(evidence: Evidence) -> list[int]:
-    """Users to whom the service admitted a coupon.
+    """Users to whom the service admitted a coupon, each as often as he was promised another.
 
     A duplicate answer admits one too, but only where nothing is held and given back again:
     a reservation that fails later may have caused it.
     """
     attempts = evidence.asked
-    strict = evidence.plan.system.semantics.holds == "strict"
+    if evidence.semantics.per_user != "one":
+        answers = promised(attempts, evidence.semantics)
+        holders: list[int] = np.sort(attempts.users[answers]).tolist()
+        return holders
+    strict = evidence.semantics.holds == "strict"
     admitting = (Outcome.ISSUED, Outcome.DUPLICATE) if strict else (Outcome.ISSUED,)
     users: list[int] = distinct(attempts.users[attempts.are(*admitting)]).tolist()
     return users
@@ -58,7 +67,7 @@ def _too_many_rows(evidence: Evidence, stock: int) -> Verdict:
         users=users,
     )
     chosen = [[names.id_of(user), id_] for user, id_ in latest[: stock + 1]]
-    return Verdict(Validity.INVALID, told, beyond[:SHOWN], {"stock": stock, "rows": chosen})
+    return Verdict(Validity.INVALID, told, beyond[:SHOWN], {**_stock(evidence), "rows": chosen})
 
 
 def _told_at(evidence: Evidence) -> dict[int, int]:
@@ -68,12 +77,18 @@ def _told_at(evidence: Evidence) -> dict[int, int]:
 
 
 def _too_many_promised(evidence: Evidence, holders: list[int], stock: int) -> Verdict:
-    late = beyond_stock(evidence.attempts, stock)
+    late = beyond_stock(evidence.attempts, stock, evidence.semantics)
     shown: list[Any] = evidence.attempts.describe(late[:SHOWN], evidence.t0_ns)
     users, beyond = count(len(holders), "user"), len(holders) - stock
     told = Message("check.no_over_issuance.promised", users=users, stock=stock, beyond=beyond)
     names, chosen = evidence.attempts.names, holders[: stock + 1]
-    certificate: dict[str, Any] = {"stock": stock, "users": list(map(names.id_of, chosen))}
+    certificate: dict[str, Any] = {**_stock(evidence), "users": list(map(names.id_of, chosen))}
     if chosen and names.in_history(chosen[0]) is not None:
         certificate["indices"] = chosen
     return Verdict(Validity.INVALID, told, shown, certificate)
+
+
+def _stock(evidence: Evidence) -> dict[str, Any]:
+    """How many issues there may be, and how much of the stock each takes, if that is not one."""
+    units = evidence.semantics.units
+    return {"stock": evidence.issues} | ({"units": units} if units > 1 else {})

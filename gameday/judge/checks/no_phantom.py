@@ -29,12 +29,41 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     phantoms = sorted(audit.indexed[at] for at in unexplained.tolist())
     if phantoms:
         return _rows_without_request(evidence, phantoms)
+    if evidence.semantics.per_user != "one" and (more := _more_than_asked(evidence, issuing)):
+        return more
     if audit.unsettled:
         return unknown("check.no_phantom.unsettled", why=audit.unsettled)
     baseless = _baseless_duplicates(evidence, audit)
     if len(baseless):
         return _duplicates_of_nothing(evidence, baseless)
     return valid("check.no_phantom.asked_for", rows=count(len(audit.rows), "row"))
+
+
+def _more_than_asked(evidence: Evidence, issuing: Mask) -> Verdict | None:
+    """Users who may hold several, and hold more than they can have been given.
+
+    A request that was asked again may have worked as often as it was asked.
+    """
+    attempts, audit = evidence.attempts, evidence.audited
+    owners, rows = np.unique(audit.columns[0], return_counts=True)
+    able = np.flatnonzero(issuing)
+    users, place = np.unique(attempts.users[able], return_inverse=True)
+    asked = np.bincount(place, np.maximum(attempts.records["attempts"][able], 1), len(users))
+    more = owners[rows > asked[np.searchsorted(users, owners)]].tolist()
+    if not more:
+        return None
+    chosen = [row for row in sorted(audit.indexed) if row[0] == more[0]]
+    user = audit.users.id_of(more[0])
+    mine = np.flatnonzero(attempts.users == more[0])
+    certificate = {
+        "user": user,
+        "rows": sorted(id_ for _, id_ in chosen),
+        "attempts_of_the_user": attempts.describe(mine, evidence.t0_ns),
+    }
+    shown = [{"user": user, "issue_id": id_} for _, id_ in chosen[:SHOWN]]
+    names = ", ".join(map(audit.users.named, more[:3]))
+    told = Message("check.no_phantom.more", users=count(len(more), "user"), names=names)
+    return Verdict(Validity.INVALID, told, shown, certificate)
 
 
 def _rows_without_request(evidence: Evidence, phantoms: list[tuple[int, str]]) -> Verdict:

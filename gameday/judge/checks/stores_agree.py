@@ -32,7 +32,7 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     if audit.problem or audit.cut != "consistent":
         why: str | Message = audit.problem or Message("check.stores_agree.cut", cut=audit.cut)
         return unknown("check.stores_agree.incomparable", why=why)
-    found = [_compare(view, audit, evidence.stock) for view in views]
+    found = [_compare(view, audit, evidence) for view in views]
     found.extend(_compare_answer(audit))
     return Verdict(
         validity=worst([verdict.validity for verdict in found]),
@@ -42,16 +42,17 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     )
 
 
-def _compare(view: View, audit: Audit, stock: int) -> Verdict:
-    name = view.store
+def _compare(view: View, audit: Audit, evidence: Evidence) -> Verdict:
+    name, units = view.store, evidence.semantics.units
+    left = evidence.stock - len(audit.rows) * units
     if view.current is None:
         return unknown("check.stores_agree.current", store=name)
     if view.holders is None and view.remaining is None:
         return unknown("check.stores_agree.nothing", store=name)
     if view.holders is not None and view.holders != audit.holders:
         return _other_users(name, view.holders, audit)
-    if view.remaining is not None and view.remaining != stock - len(audit.rows):
-        return _other_stock(view, audit, stock)
+    if view.remaining is not None and view.remaining != left:
+        return _other_stock(view, audit, evidence.stock, left)
     if view.holders is None:
         told = Message("check.stores_agree.rows", store=name, rows=len(audit.rows))
     else:
@@ -70,10 +71,10 @@ def _other_users(name: str, holders: frozenset[int], audit: Audit) -> Verdict:
     return Verdict(Validity.INVALID, told, shown, shown[0])
 
 
-def _other_stock(view: View, audit: Audit, stock: int) -> Verdict:
+def _other_stock(view: View, audit: Audit, stock: int, left: int) -> Verdict:
     rows = len(audit.rows)
     certificate = {"store": view.store, "remaining": view.remaining, "rows": rows, "stock": stock}
-    told = Message("check.stores_agree.other_stock", left=stock - rows, **certificate)
+    told = Message("check.stores_agree.other_stock", left=left, **certificate)
     return Verdict(Validity.INVALID, told, [certificate], certificate)
 
 

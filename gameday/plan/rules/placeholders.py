@@ -64,7 +64,7 @@ def _look(document: Document, loc: Loc, node: Node, known: frozenset[str]) -> Fi
 
 
 def _format_problem(name: str, format_: str, known: frozenset[str]) -> str:
-    """What is wrong with a format; what `start` fills in has none."""
+    """Fault of a format, "" for none; what `start` fills in has no formats."""
     if name not in PLACEHOLDERS or known == STORE_KEYS:
         return "it has no formats here"
     return format_problem(name, format_)
