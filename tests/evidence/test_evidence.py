@@ -224,7 +224,11 @@ def test_rows_are_read_whatever_form_their_ids_have() -> None:
     ],
 )
 def test_a_row_of_no_user_is_foreign_and_shown(user: object, shown: object) -> None:
-    fields = {"rows": [[user, "a"], [7, "b"]], "rows_from": "stores", "cut": "consistent"}
+    fields: dict[str, Any] = {
+        "rows": [[user, "a"], [7, "b"]],
+        "rows_from": "stores",
+        "cut": "consistent",
+    }
     fields |= {"views": {}, "answer_rows_equal": None, "problem": ""}
     audit = audit_of([json.dumps(fields).encode()])
     assert audit.columns[0].tolist() == [-1, 7]

@@ -6,8 +6,9 @@ Who asks is `member` of a JSON body, a form, a text, or a query, whatever the pa
 them, and how it tells, is set by words of its configuration:
 
 - `stock`, `per_member` (how many one may hold; 0: any number), `units` (how many one claim takes)
-- `spelling`: `same`, `keys` (the audit tells of keys of its own), `upper` (case is changed), `number` (kept as a number where it is one),
-  `twice` (the audit tells every tenth member as text and as a number: two rows)
+- `spelling`: `same`, `keys` (the audit tells of keys of its own), `upper` (case is changed),
+  `number` (kept as a number where it is one), `twice` (the audit tells every tenth member as text
+  and as a number: two rows)
 - `planted`: members that are in the audit though nobody asked for them, as JSON has them;
   `planted_long`: one more, of so many characters
 - `later_ms`: a claim is answered 202 with a ticket, and decided so much later; `loses`: every so
@@ -34,7 +35,7 @@ numbers = itertools.count(1)
 
 
 def planted_members() -> list[Any]:
-    """Who is there without having asked, once somebody has; with `planted_long` one of so many characters, too."""
+    """Who is there without having asked, once somebody has."""
     if not rows:
         return []
     long = int(setting.get("planted_long", 0))

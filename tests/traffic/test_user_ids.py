@@ -45,7 +45,8 @@ def ids_of(template: object, users: int = USERS, seed: int = 7, **changes: Any) 
 
 
 def read(ids: UserIds, *texts: str) -> list[int]:
-    return ids.read(np.array([text.encode() for text in texts], dtype=np.bytes_)).tolist()
+    found: list[int] = ids.read(np.array([t.encode() for t in texts], dtype=np.bytes_)).tolist()
+    return found
 
 
 def sent(request: IssueRequest, user: int, **start: Any) -> tuple[str, Any]:
@@ -121,7 +122,10 @@ def test_a_number_is_never_read_as_another_user_where_the_whole_value_is_a_numbe
 
 
 def test_the_body_says_who_a_user_is_before_path_and_headers_do() -> None:
-    changes = {"post": "/shops/s-{user}/issue", "headers": {"Cookie": "a=1; uid=c{user:04d}"}}
+    changes: dict[str, Any] = {
+        "post": "/shops/s-{user}/issue",
+        "headers": {"Cookie": "a=1; uid=c{user:04d}"},
+    }
     ids = ids_of({"who": ["{user:uuid}"]}, **changes)
     assert ids.id_of(42) == Uuids.of(7).text(42)
     assert read(ids, "s-42", "c0042", "42", "C0042", "c42") == [42, 42, 42, 42, FOREIGN]
