@@ -11,7 +11,16 @@ from itertools import islice
 from typing import TypeGuard
 
 from gameday.core.errors import FileError
-from gameday.plan.rules import day, deadlines, drill, expressions, names, placeholders, secrets
+from gameday.plan.rules import (
+    answers,
+    day,
+    deadlines,
+    drill,
+    expressions,
+    names,
+    placeholders,
+    secrets,
+)
 from gameday.spec.day_files import LoadedDay
 from gameday.spec.faults import Fault
 from gameday.spec.faults.network import NetworkFault
@@ -123,6 +132,7 @@ def _of_system(loaded: LoadedSystem) -> Findings:
     yield from expressions.of_system(loaded)
     yield from secrets.of_system(loaded)
     yield from placeholders.of_system(loaded)
+    yield from answers.of_system(loaded)
     yield from names.of_system(loaded)
 
 

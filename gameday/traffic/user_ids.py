@@ -267,6 +267,8 @@ def _is_wrong(placeholder: str) -> bool:
 def _texts(request: IssueRequest) -> Iterator[str]:
     """Every text of a request that may be an id: values of the body, then parts of the others."""
     yield from _leaves(request.json_)
+    yield from _leaves(request.form)
+    yield from _PART.findall(request.text or "")
     yield from _PART.findall(request.path)
     yield from (value for value in request.query.values() if isinstance(value, str))
     for value in request.headers.values():

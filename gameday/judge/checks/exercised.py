@@ -12,6 +12,7 @@ import numpy as np
 
 from gameday.core.clock import NS
 from gameday.core.messages import Message
+from gameday.evidence.attempts import Mask
 from gameday.evidence.model import Evidence
 from gameday.evidence.wrong_answers import promised
 from gameday.judge.verdict import NotApplicable, Validity, Verdict, valid
@@ -35,7 +36,7 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
 def _issues(evidence: Evidence) -> Iterator[Message]:
     attempts = evidence.asked
     issues = evidence.plan.system.issues
-    issued = attempts.are(*((Outcome.ISSUED,) if issues else EXPECTED))
+    issued = _issued(evidence) if issues else attempts.are(*EXPECTED)
     word = "issue" if issues else "answer"
     if not issued.any():
         yield Message(f"check.exercised.{word}")
@@ -52,6 +53,15 @@ def _issues(evidence: Evidence) -> Iterator[Message]:
     switched = _switches(evidence)
     if switched and not (sent >= switched[0]).any():
         yield Message(f"check.exercised.{word}_mitigated")
+
+
+def _issued(evidence: Evidence) -> Mask:
+    """Answers that issued one; an accepted request did where its user has a row in the end."""
+    attempts, audit = evidence.asked, evidence.audit
+    issued = attempts.are(Outcome.ISSUED)
+    if audit is not None:
+        issued |= attempts.of(audit.columns[0], attempts.are(Outcome.ACCEPTED))
+    return issued
 
 
 def _in_faults(evidence: Evidence) -> Iterator[Message]:
@@ -77,6 +87,8 @@ def _sell_out(evidence: Evidence) -> Iterator[Message]:
         return
     attempts = evidence.asked
     issued = len(promised(attempts, evidence.semantics))
+    if evidence.audit is not None and attempts.are(Outcome.ACCEPTED).any():
+        issued = max(issued, len(evidence.audit.rows))
     if not attempts.are(Outcome.SOLD_OUT).any() and issued < evidence.issues:
         yield Message("check.exercised.sell_out", at_s=evidence.seconds(expected))
 

@@ -186,7 +186,7 @@ def _request(experiment: Experiment, system: System, notes: list[str]) -> str:
         notes.append("A user's UUID is made of the user's number here, not of the seed.")
     if "{iteration" in asked:
         notes.append("{iteration} counts the iterations of each virtual user here.")
-    body = "null" if issue.json_ is None else f"JSON.stringify({_value(issue.json_)})"
+    body = _body(issue)
     params = (
         f"headers: {_headers(headers, issue)}, timeout: {_js(format_duration(issue.timeout))}, "
         f"responseCallback: {_expected(issue)}"
@@ -209,6 +209,14 @@ def _request(experiment: Experiment, system: System, notes: list[str]) -> str:
     ]
     needed = _needed(values, "\n".join(lines))
     return "\n".join(["\nfunction iteration(pause) {", *needed, *lines, "}\n"])
+
+
+def _body(issue: IssueRequest) -> str:
+    if issue.form is not None:  # k6 sends an object as a form
+        return _value(dict(issue.form))
+    if issue.text is not None:
+        return _template(issue.text)
+    return "null" if issue.json_ is None else f"JSON.stringify({_value(issue.json_)})"
 
 
 def _needed(values: list[str], used: str) -> list[str]:
@@ -296,5 +304,5 @@ def _expected(issue: IssueRequest) -> str:
     statuses: set[int] = set()
     for name, match in issue.outcomes.items():
         if name in _GOOD:
-            statuses.update([match.status] if isinstance(match.status, int) else match.status)
+            statuses.update(match.statuses)
     return f"http.expectedStatuses({', '.join(str(status) for status in sorted(statuses))})"

@@ -12,8 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gameday.core.errors import UsageError
-from gameday.core.network.urls import Base, path_problem
-from gameday.spec.request import IssueRequest
+from gameday.core.network.urls import Base, encoded, path_problem
+from gameday.spec.request import FORM, PLAIN_TEXT, IssueRequest
 from gameday.spec.template import NUMBERS, fill_json, fill_text, format_problem, percent
 from gameday.traffic.user_ids import Uuids, text_of
 from gameday.traffic.worker.config import Config
@@ -112,7 +112,7 @@ def _texts(
     path = fill_text(request.path, values, percent)
     if wrong := path_problem(path):
         raise UsageError(f"{path!r} {wrong}", help="begin with / and no spaces")
-    target = origin.prefix + path
+    target = encoded(origin.prefix + path)
     pairs = [
         f"{percent(name)}={percent(fill_text(str(value), values))}"
         for name, value in request.query.items()
@@ -124,6 +124,15 @@ def _texts(
     if request.json_ is not None:
         body = _json_text(fill_json(request.json_, values), numbers)
         headers["Content-Type"] = "application/json"
+    elif request.form is not None:
+        body = "&".join(
+            f"{percent(name)}={percent(fill_text(str(value), values))}"
+            for name, value in request.form.items()
+        )
+        headers["Content-Type"] = FORM
+    elif request.text is not None:
+        body = fill_text(request.text, values)
+        headers["Content-Type"] = PLAIN_TEXT
     own = {name.lower(): name for name in headers}
     for name, value in request.headers.items():
         headers.pop(own.get(name.lower(), ""), None)
