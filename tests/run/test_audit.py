@@ -151,7 +151,7 @@ async def test_sql_that_does_not_fit_is_a_problem_and_no_crash(stores: Stores, r
         ("42.0::float8", 42),
         ("18446744073709551616::numeric", "18446744073709551616"),
         ("'0c5f2a4e-8a0b-4e6e-9b0a-0123456789ab'::uuid", "0c5f2a4e-8a0b-4e6e-9b0a-0123456789ab"),
-        ("'{1,2}'::int[]", "[1, 2]"),
+        ("'{1,2}'::int[]", "{1,2}"),
         ("now()::date - now()::date", 0),
         ("false", "false"),
     ],
@@ -172,7 +172,7 @@ async def test_members_of_a_set_are_users_whatever_they_are(stores: Stores) -> N
     await client.aclose()
     found = await read(stores, ANSWER)
     holders = found.views["redis"]["holders"]
-    assert [7, "u00042", "\\xff\\x00"] == [each for each in holders if len(str(each)) < 60]
+    assert {7, "u00042", "\\xff\\x00"} == {each for each in holders if len(str(each)) < 60}
     assert len(holders) == 4 and max(len(str(each)) for each in holders) < 200
 
 

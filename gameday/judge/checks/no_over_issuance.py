@@ -82,13 +82,16 @@ def _too_many_promised(evidence: Evidence, holders: list[int], stock: int) -> Ve
     users, beyond = count(len(holders), "user"), len(holders) - stock
     told = Message("check.no_over_issuance.promised", users=users, stock=stock, beyond=beyond)
     names, chosen = evidence.attempts.names, holders[: stock + 1]
-    certificate: dict[str, Any] = {**_stock(evidence), "users": list(map(names.id_of, chosen))}
-    if chosen and names.in_history(chosen[0]) is not None:
-        certificate["indices"] = chosen
+    indexed = chosen and names.in_history(chosen[0]) is not None
+    certificate = {
+        **_stock(evidence),
+        "users": list(map(names.id_of, chosen)),
+        **({"indices": chosen} if indexed else {}),
+    }
     return Verdict(Validity.INVALID, told, shown, certificate)
 
 
-def _stock(evidence: Evidence) -> dict[str, Any]:
+def _stock(evidence: Evidence) -> dict[str, int]:
     """How many issues there may be, and how much of the stock each takes, if that is not one."""
     units = evidence.semantics.units
     return {"stock": evidence.issues} | ({"units": units} if units > 1 else {})

@@ -5,8 +5,6 @@ yes. And a user who is told "duplicate" must have asked before in a way that cou
 A request without an answer may have worked, so it explains both.
 """
 
-from typing import Any
-
 import numpy as np
 
 from gameday.core.messages import Message
@@ -74,12 +72,12 @@ def _rows_without_request(evidence: Evidence, phantoms: list[tuple[int, str]]) -
     user, id_ = phantoms[0]
     asked = np.flatnonzero(evidence.attempts.users == user)
     answers = evidence.attempts.describe(asked, evidence.t0_ns)
-    certificate: dict[str, Any] = {
+    index = names.in_history(user)
+    certificate = {
         "row": [names.id_of(user), id_],
         "attempts_of_the_user": answers,
+        **({} if index is None else {"index": index}),
     }
-    if (index := names.in_history(user)) is not None:
-        certificate["index"] = index
     users = ", ".join(names.named(user) for user, _ in phantoms[:3])
     rows = count(len(phantoms), "row")
     told = Message("check.no_phantom.unexplained", rows=rows, users=users)

@@ -3,8 +3,6 @@
 Or as many as the system file says that a user may hold (`semantics.per_user`).
 """
 
-from typing import Any
-
 import numpy as np
 
 from gameday.core.messages import Message
@@ -70,12 +68,12 @@ def _two_rows(evidence: Evidence) -> Verdict | None:
             "check.one_per_user.more_rows", users=count(len(users), "user"), names=names, most=most
         )
     rows = [(audit.rows[at][0], id_) for at, (u, id_) in enumerate(audit.indexed) if u == users[0]]
-    certificate: dict[str, Any] = {
+    spellings = sorted({str(user) for user, _ in rows})
+    certificate = {
         "user": shown.id_of(users[0]),
         "rows": sorted(id_ for _, id_ in rows),
+        **({"spellings": spellings} if len(spellings) > 1 else {}),
     }
-    if len(spellings := {user for user, _ in rows}) > 1:
-        certificate["spellings"] = sorted(map(str, spellings))
     return Verdict(Validity.INVALID, told, lines, certificate)
 
 
