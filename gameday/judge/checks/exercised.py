@@ -101,9 +101,9 @@ def _expected_sell_out(evidence: Evidence) -> int | None:
     campaign = experiment.campaign.model_copy(update={"stock": stock})
     several = evidence.semantics.per_user != "one"
     at_s = sell_out_s(experiment.model_copy(update={"campaign": campaign}), several=several)
-    if several:  # each request may get one
+    if evidence.semantics.most_each is None:  # each request may get one
         enough = expected_starts(experiment) / MARGIN
-    else:
+    else:  # each user gets one at least
         enough = distinct_users(experiment, math.inf, share=1 / MARGIN)
     if at_s is None or enough < stock:
         return None
