@@ -80,9 +80,9 @@ def proves_answer(kind, facts, rows, history):
         return not any(u == user for u, _ in rows)
     if kind == "left":
         return len(rows) < stock
-    if (
-        kind == "early" and "index" not in claimed
-    ):  # more than could be taken, at most: so the true number is smaller still
+    # More than could be taken, at most: so the true number is smaller still.
+    one_each = len({u for u, _ in rows}) == len(rows)
+    if kind == "early" and one_each and "index" not in claimed:
         holders = {u for u, _ in rows}
         for _, _, sent, ended, *_ in found:
             taken = {u for u, _, begun, *_ in history if u in holders and begun <= ended}
