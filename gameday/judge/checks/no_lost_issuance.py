@@ -4,6 +4,7 @@ from gameday.core.messages import Message
 from gameday.evidence.model import Evidence
 from gameday.evidence.wrong_answers import issued, lost
 from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, unknown, valid
+from gameday.spec.system import Semantics
 
 
 def check(evidence: Evidence) -> Verdict | NotApplicable:
@@ -15,7 +16,9 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     audit = evidence.audited
     if audit.unsettled:
         return unknown("check.no_lost_issuance.unsettled", why=audit.unsettled)
-    missing = lost(attempts, audit, evidence.semantics)
+    # Of a run whose file is damaged it is judged as if a user may hold one, the usual.
+    semantics = Semantics() if evidence.effective is None else evidence.semantics
+    missing = lost(attempts, audit, semantics)
     if not len(missing):
         return valid("check.no_lost_issuance.kept", acknowledged=acknowledged)
     shown = attempts.describe(missing[:SHOWN], evidence.t0_ns)
