@@ -68,7 +68,9 @@ def test_a_shop_may_let_people_hold_several_and_count_its_stock_otherwise(
         done = run(tmp_path, url, issue, users=20, semantics=semantics)
     assert done.code == 0, (done.told, done.wrong())
     rows = json.loads((done.dir / "audit.json").read_text())["rows"]
-    assert len(rows) == {0: 45, 1: 15, 2: 40}[most]
+    assert len(rows) <= {0: 45, 1: 15, 2: 40}[most]
+    held = Counter(user for user, _ in rows)
+    assert max(held.values()) == most if most else max(held.values()) > 2
 
 
 def test_claims_that_are_decided_later_are_settled_by_the_audit(tmp_path: Path) -> None:
