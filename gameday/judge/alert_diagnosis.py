@@ -20,7 +20,7 @@ from gameday.judge.alert_replay import RecordedRun, load_run, play
 from gameday.judge.checks.alerts import VALIDITY, AlertStatus
 from gameday.judge.verdict import Validity
 from gameday.spec.experiment import ExpectedAlert
-from gameday.telemetry.alerts.looks import AskedFigure, Look, comparison, looks
+from gameday.telemetry.alerts.looks import AskedFigure, RuleLook, comparison, looks
 from gameday.telemetry.alerts.replay import LabelledScrape, period_ns
 from gameday.telemetry.alerts.rules import AlertRule, RecordingRule, RuleFile, load_rules
 from gameday.telemetry.promql import PromqlError, parse
@@ -99,7 +99,7 @@ class _Case:
     files: Sequence[RuleFile]
     rule: AlertRule
     status: AlertStatus
-    looks: Sequence[Look]
+    looks: Sequence[RuleLook]
     begin_ns: int
     end_ns: int
 
@@ -197,7 +197,7 @@ class _Case:
         for_s = self.rule.for_ns / NS
         return Message("alert_cause.for", held_s=held_s, for_s=for_s, place=self.place)
 
-    def _reversed(self, during: Sequence[Look]) -> Message | None:
+    def _reversed(self, during: Sequence[RuleLook]) -> Message | None:
         """The rule holds in quiet, and the fault moves its figure away from its limit."""
         before = [look for look in self.looks if look.t_ns < self.begin_ns]
         compared = self.compared
@@ -259,7 +259,7 @@ class _Case:
             return None
         return Message("alert_cause.window_long", window_s=longest / NS, place=self.place)
 
-    def _threshold(self, during: Sequence[Look]) -> Message | None:
+    def _threshold(self, during: Sequence[RuleLook]) -> Message | None:
         compared = self.compared
         figures = [look.figure for look in during if look.figure is not None]
         if compared is None or not figures:
@@ -420,7 +420,7 @@ def _near(name: str, known: Sequence[str]) -> str:
     return ", ".join(found or sorted(known)[:_SHOWN]) or "-"
 
 
-def _longest_s(during: Sequence[Look]) -> float | None:
+def _longest_s(during: Sequence[RuleLook]) -> float | None:
     """For how long a rule held without a break, None where it never did."""
     longest = begun = None
     for look in during:

@@ -155,7 +155,7 @@ def test_of_rules_without_a_defect_nothing_is_said(run_dir: Path, tmp_path: Path
     fine = RuleDefect(name="none", says=["fired and resolved in time"], edits=[])
     row = seeded(run_dir, fine, tmp_path)
     assert "Mend" not in row.said
-    assert row.missing == ["fired and resolved in time (draft)"]  # it has no word for that
+    assert row.missing == []
 
 
 @pytest.mark.slow

@@ -33,7 +33,7 @@ class AskedFigure:
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class RuleLook:
     """A rule at one instant; `figure` None: no single comparison with a number, or no data."""
 
     t_ns: int
@@ -57,7 +57,7 @@ def looks(
     files: Sequence[RuleFile],
     rule: AlertRule,
     wall_offset_ns: int = 0,
-) -> Iterator[Look]:
+) -> Iterator[RuleLook]:
     """The rule at each instant at which the run evaluated its own; `files` say what is recorded."""
     played = RuleReplay(files, wall_offset_ns, spare_s=rule.query.window_s)
     compared = comparison(rule.query.node)
@@ -67,7 +67,7 @@ def looks(
             continue
         played.at(line.t_ns)
         moment = played.moment(line.t_ns)
-        yield Look(line.t_ns, _holds(moment, rule.query.node), _figure(moment, compared))
+        yield RuleLook(line.t_ns, _holds(moment, rule.query.node), _figure(moment, compared))
 
 
 def _holds(moment: InstantEvaluator, node: Node) -> bool:
