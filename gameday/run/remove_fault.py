@@ -19,7 +19,7 @@ from gameday.injection.drivers.traffic import switch_off
 from gameday.injection.heal import all_gone
 from gameday.injection.undo_policy import UndoPolicy
 from gameday.injection.verify.probe import Spot
-from gameday.injection.verify.recovery import Comparison, compare
+from gameday.injection.verify.recovery import LatencyNow, compare
 from gameday.run.context import Run
 from gameday.run.verify_injection import READ_S, unreadable_history
 from gameday.spec.faults import Fault
@@ -126,7 +126,7 @@ class Removal:
             f"removal.{both}_is_not_back", now_ms=last.now_ms, most_ms=last.most_ms
         )
 
-    async def _calms_down(self, spot: Spot) -> Comparison | None:
+    async def _calms_down(self, spot: Spot) -> LatencyNow | None:
         """The first comparison that is calm, else the last in the time for it; None without any."""
         begun_ns = self._run.clock.now_ns()
         last = None

@@ -35,7 +35,7 @@ async def direct_address(
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class LatencyNow:
     """Latency now, None when too few probes were answered, and the most that is as before, in ms.
 
     Of the way through the proxy less the direct one, or of the way through alone.
@@ -50,7 +50,7 @@ class Comparison:
         return self.now_ms is not None and self.now_ms <= self.most_ms
 
 
-async def compare(spot: Spot, clock: Clock) -> Comparison:
+async def compare(spot: Spot, clock: Clock) -> LatencyNow:
     """Latency at `spot`, whose latency before is known, beside what it was before the fault."""
     if spot.upstream is None or spot.extra_ms is None:
         return way_through(await probe(spot.address, spot.protocol, clock), spot.before_ms or 0.0)
@@ -58,16 +58,16 @@ async def compare(spot: Spot, clock: Clock) -> Comparison:
     return difference(through, direct, spot.extra_ms)
 
 
-def way_through(probes: Sequence[Probe], before_ms: float) -> Comparison:
+def way_through(probes: Sequence[Probe], before_ms: float) -> LatencyNow:
     """Latency through the proxy, by `_bound_ms`."""
-    return Comparison(_median_of_most(probes), _bound_ms(before_ms))
+    return LatencyNow(_median_of_most(probes), _bound_ms(before_ms))
 
 
-def difference(through: Sequence[Probe], direct: Sequence[Probe], extra_ms: float) -> Comparison:
+def difference(through: Sequence[Probe], direct: Sequence[Probe], extra_ms: float) -> LatencyNow:
     """Latency that the proxy adds, by the same bound."""
     through_ms, direct_ms = _median_of_most(through), _median_of_most(direct)
     more_ms = None if through_ms is None or direct_ms is None else through_ms - direct_ms
-    return Comparison(more_ms, _bound_ms(extra_ms))
+    return LatencyNow(more_ms, _bound_ms(extra_ms))
 
 
 def _bound_ms(before_ms: float) -> float:
