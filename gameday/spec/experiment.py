@@ -303,7 +303,9 @@ class ExpectedLog(Model):
         max_length=20,
         description="Field of the line, as `level` or `http.status`, to RE2 of its whole value",
     )
-    of: str | None = Field(default=None, description="The id of the fault it is about")
+    of: str | None = Field(
+        default=None, description="The id of the fault it is about", examples=["network-down-1"]
+    )
     from_: Literal["injection", "damage", "start"] = Field(
         default="injection",
         alias="from",

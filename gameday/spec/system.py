@@ -60,10 +60,16 @@ class Semantics(Model):
     )
     restock: Literal["never"] = Field(default="never", description="Coupons never come back")
     per_user: PerUser = Field(
-        default="one", description="How many a user may hold: one, many (any number), or a number"
+        default="one",
+        description="How many a user may hold: one, many (any number), or a number",
+        examples=["many"],
     )
     units: int = Field(
-        default=1, ge=1, le=MOST_UNITS, description="How much of the stock one issue takes"
+        default=1,
+        ge=1,
+        le=MOST_UNITS,
+        description="How much of the stock one issue takes",
+        examples=[2],
     )
 
     @property
@@ -211,6 +217,7 @@ class System(Model):
         max_length=MOST_REPLICAS,
         description="The service's JSON logs, one file a replica, where gameday does not start it;"
         " paths from here",
+        examples=[["service.log"]],
     )
     alert_tells: Mapping[str, ToldCheck] = Field(
         default_factory=dict,

@@ -106,7 +106,7 @@ def test_an_ack_passes_over_what_the_scheduler_has_left_out(here: Path) -> None:
     entry = load_entries([str(path)]).good[0]
     at_s = int(datetime.combine(midnight(1), datetime.min.time(), UTC).timestamp())
     row = state.add(entry.key, ("drop", at_s, at_s))
-    state.skip(row, Message("schedule.left_out.expr", expr="up == 0"))
+    state.skip(row, Message("schedule.left_out.expr_seen", expr="up == 0", seen="0"))
 
     told = gameday("schedule", "ack", "drop")
     assert "is left out: true: up == 0" in told.stderr

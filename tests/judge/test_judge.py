@@ -90,6 +90,8 @@ def test_faults_steps_and_alerts_stand_in_the_result_with_their_times() -> None:
             "fired_at": 13.0,
             "resolved_at": 20.0,
             "cause": None,
+            "injected_at": 10.004,
+            "notified_at": None,
         }
     ]
     assert [(step.step, step.status) for step in judged.playbook] == [
@@ -260,7 +262,7 @@ def test_the_result_has_exactly_the_fields_of_its_format() -> None:
     judged = json.loads(result(RunDir()).to_bytes())
     assert list(judged) == [
         *("schema", "run", "experiment", "stack", "seed", "started_at", "ended_at", "verdict"),
-        *("ended", "exit_code", "checks", "not_applicable", "faults", "alerts", "traffic"),
+        *("ended", "exit_code", "checks", "not_applicable", "faults", "alerts", "traffic", "logs"),
         *("playbook", "clocks", "missing"),
     ]
     assert judged["run"] == RUN
