@@ -17,6 +17,7 @@ from typing import Any, Final
 from gameday.core import files
 from gameday.core.clock import NS
 from gameday.core.json import DAMAGED, parse
+from gameday.core.patterns import Pattern, compile_pattern
 from gameday.evidence.log_file import (
     GapKind,
     LogEvidence,
@@ -26,7 +27,6 @@ from gameday.evidence.log_file import (
     LogSource,
 )
 from gameday.spec.experiment import ExpectedLog
-from gameday.telemetry.promql.patterns import Pattern, compile_pattern
 
 MOST_BYTES: Final = 256 * files.MIB  # of one log; what comes after it is a gap
 LONGEST_LINE: Final = files.MIB

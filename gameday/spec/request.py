@@ -3,14 +3,15 @@
 Traffic workers load this and not the whole system file, for they start beside a running clock.
 """
 
-import re
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from gameday.core.json_objects import Json
+from gameday.core.patterns import Pattern, compile_pattern
 from gameday.core.units import Duration
 from gameday.spec.yaml import Model, shape
 
@@ -158,19 +159,24 @@ class Request(Model):
 class TextMatch(Model):
     """A text: one of three ways to look at it. White space around it does not count."""
 
-    equals: str | None = Field(default=None, description="It is this text")
-    contains: str | None = Field(default=None, description="This is somewhere in it")
-    matches: str | None = Field(default=None, description="A regular expression finds it in it")
+    equals: str | None = Field(
+        default=None, description="It is this text", examples=["no-coupons-left"]
+    )
+    contains: str | None = Field(
+        default=None, description="This is somewhere in it", examples=["already"]
+    )
+    matches: str | None = Field(
+        default=None,
+        description="A regular expression of RE2 finds it in it",
+        examples=["^(gone|empty)$"],
+    )
 
     @model_validator(mode="after")
     def _one_way(self) -> "TextMatch":
         if sum(each is not None for each in (self.equals, self.contains, self.matches)) != 1:
             raise ValueError("write one of equals, contains, matches")
         if self.matches is not None:
-            try:
-                re.compile(self.matches)
-            except re.error as error:
-                raise ValueError(f"{self.matches!r} is no regular expression: {error}") from None
+            _pattern(self.matches)
         return self
 
     def fits(self, text: str) -> bool:
@@ -180,7 +186,13 @@ class TextMatch(Model):
             return text == self.equals.strip()
         if self.contains is not None:
             return self.contains in text
-        return re.search(self.matches or "", text) is not None
+        return _pattern(self.matches or "").is_in(text)
+
+
+@cache
+def _pattern(text: str) -> Pattern:
+    """The pattern, once for all answers. Raises ValueError with what it cannot take."""
+    return compile_pattern(text)
 
 
 HeaderMatch = Annotated[

@@ -262,8 +262,8 @@ def test_the_result_has_exactly_the_fields_of_its_format() -> None:
     judged = json.loads(result(RunDir()).to_bytes())
     assert list(judged) == [
         *("schema", "run", "experiment", "stack", "seed", "started_at", "ended_at", "verdict"),
-        *("ended", "exit_code", "checks", "not_applicable", "faults", "alerts", "traffic", "logs"),
-        *("playbook", "clocks", "missing"),
+        *("ended", "exit_code", "checks", "not_applicable", "faults", "alerts", "traffic"),
+        *("playbook", "clocks", "missing", "logs"),
     ]
     assert judged["run"] == RUN
     assert judged["started_at"] == "2026-11-23T08:30:00.000Z"

@@ -1,11 +1,11 @@
 """Rules about what is expected of the service's logs: patterns, and a time that the traffic has."""
 
+from gameday.core.patterns import compile_pattern
 from gameday.core.units import format_duration, seconds
 from gameday.evidence.service_logs import searched
 from gameday.plan.rules.deadlines import fault_of
 from gameday.spec.experiment import ExpectedLog
 from gameday.spec.inputs import Findings, Inputs
-from gameday.telemetry.promql.patterns import compile_pattern
 from gameday.traffic.forecast import traffic_end_s
 
 Loc = tuple[str | int, ...]

@@ -8,8 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
+from gameday.core.patterns import Pattern
 from gameday.telemetry.promql.labels import NAME, Labels, drop, keep, value_of
-from gameday.telemetry.promql.patterns import Pattern
 
 _REMEMBERED = 10_000  # label sets of one aggregation: some times what a system has
 COMPARISONS = frozenset({"==", "!=", "<", "<=", ">", ">="})

@@ -14,6 +14,7 @@ from typing import Any, Literal, NoReturn
 
 import promql_parser as grammar
 
+from gameday.core.patterns import compile_pattern
 from gameday.telemetry.promql import dates, functions, ranges
 from gameday.telemetry.promql.aggregations import COUNT_VALUES, FOLDS, PARAMETERISED
 from gameday.telemetry.promql.errors import PromqlError
@@ -38,7 +39,6 @@ from gameday.telemetry.promql.nodes import (
     is_range,
     is_scalar,
 )
-from gameday.telemetry.promql.patterns import compile_pattern
 from gameday.telemetry.promql.query import Query
 from gameday.telemetry.promql.relabel import relabelling
 

@@ -13,10 +13,10 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
+from gameday.core.patterns import compile_pattern, plain
 from gameday.telemetry.promql.errors import EvaluationError
 from gameday.telemetry.promql.labels import Labels, label_set, value_of
 from gameday.telemetry.promql.nodes import Node, Relabel, Text
-from gameday.telemetry.promql.patterns import compile_pattern, plain
 
 _REFERENCE = re.compile(r"\$(?:\$|(\w+)|\{(\w+)\})")
 _NUMBER = re.compile("0|[1-9][0-9]{0,7}")

@@ -1,8 +1,8 @@
-"""Regular expressions of label matchers: RE2's, run by RE2 itself, in time linear in the label.
+"""Regular expressions that people write: RE2's, run by RE2 itself, in time linear in the text.
 
 Prometheus uses RE2, anchored at both ends. Python's `re` reads some of it otherwise, and takes
-time that doubles with each character for some patterns, so that one rule of a file could hold up
-a whole run.
+time that doubles with each character for some patterns, so that one rule of a file, or one answer
+of a hostile service, could hold up a whole run.
 """
 
 from dataclasses import dataclass, field
@@ -63,6 +63,10 @@ class Pattern:
             if len(value) <= _LONGEST:
                 self._known[value] = found
         return found
+
+    def is_in(self, value: str) -> bool:
+        """True if the pattern matches somewhere in `value`."""
+        return self._compiled.search(plain(value)) is not None
 
 
 def plain(text: str) -> str:
