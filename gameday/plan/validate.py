@@ -12,7 +12,6 @@ from typing import TypeGuard
 
 from gameday.core.errors import FileError
 from gameday.plan.rules import (
-    answers,
     day,
     deadlines,
     drill,
@@ -133,7 +132,6 @@ def _of_system(loaded: LoadedSystem) -> Findings:
     yield from expressions.of_system(loaded)
     yield from secrets.of_system(loaded)
     yield from placeholders.of_system(loaded)
-    yield from answers.of_system(loaded)
     yield from names.of_system(loaded)
 
 
