@@ -64,10 +64,6 @@ class Pattern:
                 self._known[value] = found
         return found
 
-    def is_in(self, value: str) -> bool:
-        """True if the pattern matches somewhere in `value`."""
-        return self._compiled.search(plain(value)) is not None
-
 
 def plain(text: str) -> str:
     """Text that UTF-8 can hold: half a surrogate pair is no character."""

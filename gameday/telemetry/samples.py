@@ -174,7 +174,7 @@ class SamplesReader:
     """A reader of lines in their order, as they are appended to a samples file."""
 
     def __init__(self) -> None:
-        self._series: dict[int, Mapping[str, str]] = {}
+        self._series = _Series(None)
 
     def line(self, raw: bytes) -> Evaluation | Scrape | None:
         """What a line says; None where it names series. Raises one of `core.json.DAMAGED`."""
