@@ -18,6 +18,7 @@ from markdown_it.token import Token
 
 from gameday.report.messages import Messages
 
+SHORT: Final = 16  # letters; a longer name takes too much of a printed table to stay whole
 _CODE: Final = re.compile(r"<code>([^<>]{0,20000})</code>")
 _PARTED: Final = "<!-- -->"
 _CHART: Final = re.compile(r"charts/([a-z]+)(?:\.[a-z]+)?\.svg\Z")
@@ -51,6 +52,7 @@ def render(markdown: str, figure: Figure, say: Messages) -> Body:
     _mark_to_do(tokens)
     _mark_instants(tokens, say)
     _keep_units(tokens)
+    _keep_names(tokens)
     scroll = html.escape(say.plain("html.table"))
     around = f'<div class="wide" tabindex="0" role="group" aria-label="{scroll}"><table>'
     rules: dict[str, Rule] = {
@@ -103,6 +105,14 @@ def _heads(tokens: list[Token]) -> list[tuple[str, str, str]]:
             token.attrSet("id", id_)
             found.append((token.tag, id_, _text(inside)))
     return found
+
+
+def _keep_names(tokens: list[Token]) -> None:
+    """Mark short names, which a narrow column of a table would break within."""
+    for cell, token in pairwise(tokens):
+        for child in (token.children or ()) if cell.type == "td_open" else ():
+            if child.type == "code_inline" and len(child.content) <= SHORT:
+                child.attrSet("class", "short")
 
 
 def _free_charts(tokens: list[Token]) -> None:
