@@ -20,7 +20,6 @@ from gameday.core.errors import UnknownError
 from gameday.core.files.private import make_folder
 from gameday.core.json_objects import json_object, plain, read_object
 from gameday.core.messages import Message, is_message
-from gameday.run.run_dir import new_run_id
 
 FILE: Final = "day.jsonl"
 LARGEST_BYTES: Final = 8 * files.MIB  # a day of 50 items has some 50 KB
@@ -154,6 +153,8 @@ class ReadJournal:
 
 def new_day_dir(runs_dir: Path, name: str) -> Path:
     """The directory of a day that begins now, named as runs are. Raises OSError."""
+    from gameday.run.run_dir import new_run_id  # reading a day needs nothing of a run
+
     return make_folder(runs_dir / DAYS / new_run_id(name))
 
 

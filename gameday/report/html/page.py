@@ -199,7 +199,7 @@ class _Page:
         if seen.any():
             at = int(np.nanargmax(np.where(seen, values, -np.inf)))
             low = float(np.nanmin(np.where(seen, values, np.inf)))
-            cells = [f"{low:,.4g}", f"{float(values[at]):,.4g}", f"{float(t_s[at]):.1f} s"]
+            cells = [_digits(low), _digits(float(values[at])), f"{float(t_s[at]):.1f} s"]
         shown = "".join(f'<span role="cell">{each}</span>' for each in cells)
         return f'<span role="row"><span role="rowheader">{html.escape(name)}</span>{shown}</span>'
 
@@ -301,6 +301,11 @@ def _chart(plot: Plot) -> _Chart:
 
 def _number(value: float | None) -> float | None:
     return None if value is None or not np.isfinite(value) else round(value, 3)
+
+
+def _digits(value: float) -> str:
+    """Four digits, never as a power of ten."""
+    return f"{float(f'{value:.4g}'):,.10g}"
 
 
 def _figures(value: float) -> float | None:

@@ -303,9 +303,10 @@ def _perfect(m: Material, course: Course, say: Messages) -> list[Markup]:
     blocks, planned = [say("debrief.perfect_head")], _planned(m)
     if course.fault_at_s is None:
         return [*blocks, say("debrief.perfect_nothing")]
-    at = format.clock(course.paged_at_s if course.paged_at_s is not None else course.fault_at_s)
+    first_s = course.paged_at_s if course.paged_at_s is not None else course.fault_at_s
+    at = {"at": format.clock(first_s), "ref": format.of_sample(first_s)}
     right = "; ".join(course.right) or None
-    lines = [say("debrief.perfect_ack", at=at), say("debrief.perfect_declare", right=right)]
+    lines = [say("debrief.perfect_ack", **at), say("debrief.perfect_declare", right=right)]
     if course.severity is not None:
         lines.append(say("debrief.perfect_severity", severity=course.severity))
     lines += [_perfect_step(m, step, say) for step in course.planned if step.needed]

@@ -106,7 +106,7 @@ def _other_factors(m: Material, say: Messages) -> Iterator[Prompt]:
     if lag is not None and lag > _SLOW_END_S:
         times = {"mitigated": format.length(mitigated), "recovered": format.length(recovered)}
         evidence = say("evidence.clocks", **times, ref=format.of_result("clocks"))
-        yield say("factors.slow_end", lag=format.length(lag)), evidence
+        yield say("factors.slow_end"), evidence
 
 
 def _how_come(check: str, say: Messages) -> Markup:
