@@ -304,8 +304,8 @@ def _number(value: float | None) -> float | None:
 
 
 def _digits(value: float) -> str:
-    """Four digits, never as a power of ten."""
-    return f"{float(f'{value:.4g}'):,.10g}"
+    """Four digits, or all before the point, never as a power of ten."""
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"  # noqa: PLR2004
 
 
 def _figures(value: float) -> float | None:
