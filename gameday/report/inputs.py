@@ -27,7 +27,7 @@ from gameday.judge.course import NOBODY, Course, course_of
 from gameday.judge.result import CheckLine, Result
 from gameday.judge.score import Score, score
 from gameday.report.charts.series import NAMES, Curves, read_curves
-from gameday.report.people import Wrong, wrongs_of
+from gameday.report.people import Affected, Wrong, affected, wrongs_of
 from gameday.telemetry import samples
 from gameday.telemetry.samples import Evaluation, Scrape
 
@@ -59,6 +59,7 @@ class Material:
     drill: DrillMaterial | None = None
     wrongs: Sequence[Wrong] = ()
 
+    affected: Affected | None = None  # None where the history cannot say
     def at_s(self, t_ns: int) -> float:
         """Seconds from t = 0."""
         return (t_ns - self.t0_ns) / NS
@@ -112,7 +113,9 @@ def read_material(run_dir: Path) -> Material:
         records=records,
         journal_damage=journaled.damage,
         evaluations=evaluations,
-        curves=read_curves([line for line in lines if isinstance(line, Scrape)], origin_ns),
+    curves = read_curves([line for line in lines if isinstance(line, Scrape)], origin_ns)
+    span_s = damage_span_s(result, curves)
+        curves=curves,
         t0_ns=origin_ns,
         has_traffic=t0_ns is not None,
         drill=drill,
@@ -124,9 +127,18 @@ def _drill(
     run_dir: Path, records: Sequence[Record], evaluations: Sequence[Evaluation]
 ) -> DrillMaterial | None:
     """The course and the score of a drill; None where it is none."""
+        affected=None if span_s is None else affected(run_dir, origin_ns, *span_s),
     if journal.first(records, DrillStarted) is None:
         return None
     course = course_of(read(run_dir, evaluations))
+def damage_span_s(result: Result, curves: Curves) -> tuple[float, float] | None:
+    """From the damage until it was over, or until the last sample; None where there was none."""
+    start_s, lasted_s = result.clocks.damage_at, result.clocks.recovered_after_s
+    if start_s is None or not len(curves.t_s):
+        return None
+    return start_s, float(curves.t_s[-1]) if lasted_s is None else start_s + lasted_s
+
+
     try:
         baselines: Baselines = read_baselines(run_dir)
     except UnknownError:

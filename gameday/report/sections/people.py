@@ -14,8 +14,8 @@ from gameday.report.certificates import file_of, has_file
 from gameday.report.inputs import Material
 from gameday.report.markdown import Markup, bullets, code
 from gameday.report.messages import Messages, Value
-from gameday.report.people import LATE_S, MOST_COUNTED, Wrong, affected_users, histories_of
-from gameday.report.sections.impact import failed_between
+from gameday.report.people import LATE_S, MOST_COUNTED, Wrong
+from gameday.report.sections.impact import failed_between, of_histories
 from gameday.report.sections.names import also_broke, broke
 from gameday.report.sections.response import asked_of
 
@@ -123,16 +123,15 @@ def _who(m: Material, wrong: Wrong, say: Messages) -> Iterator[Markup]:
 
 def _served(m: Material, say: Messages) -> Iterator[Markup]:
     """The answers to those who asked while it lasted: late ones, and failures."""
-    start_s, t_s = m.result.clocks.damage_at, m.curves.t_s
-    if start_s is None or not len(t_s):
+    span_s = damage_span_s(m.result, m.curves)
+    if span_s is None:
         return
-    lasted_s = m.result.clocks.recovered_after_s
-    end_s = float(t_s[-1]) if lasted_s is None else start_s + lasted_s
+    start_s, end_s = span_s
     failed, source = failed_between(m, start_s, end_s)
     slow = _slow_between(m, start_s, end_s)
     edge = format.length(LATE_S)
     shown = {"start": format.clock(start_s), "end": format.clock(end_s), "ref": source}
-    on = "_on" if lasted_s is None else ""
+    on = "_on" if m.result.clocks.recovered_after_s is None else ""
     if not failed and slow == 0:
         yield say(f"people.breached{on}", edge=edge, **shown)
         return
@@ -142,19 +141,15 @@ def _served(m: Material, say: Messages) -> Iterator[Markup]:
         what = say("people.served_failed", failed=failed)
     else:
         what = say("people.served_slow_failed", slow=slow, edge=edge, failed=failed)
-    told = [say(f"people.served{on}", what=what, **shown), *_affected(m, start_s, end_s, say)]
+    told = [say(f"people.served{on}", what=what, **shown), *_affected(m, say)]
     yield Markup(" ".join(told))
 
 
-def _affected(m: Material, start_s: float, end_s: float, say: Messages) -> Iterator[Markup]:
+def _affected(m: Material, say: Messages) -> Iterator[Markup]:
     """How many people these requests were of."""
-    people = affected_users(m.run_dir, m.t0_ns, start_s, end_s)
-    if people:
-        files = histories_of(m.run_dir)
-        ref = Markup(" ".join(code(path.relative_to(m.run_dir).as_posix()) for path in files))
-        yield say(
-            "people.affected_one" if people == 1 else "people.affected", people=people, ref=ref
-        )
+    if m.affected is not None and (people := m.affected.people):
+        one = "people.affected_one" if people == 1 else "people.affected"
+        yield say(one, people=people, ref=of_histories(m))
 
 
 def _slow_between(m: Material, start_s: float, end_s: float) -> int | None:
@@ -166,6 +161,8 @@ def _slow_between(m: Material, start_s: float, end_s: float) -> int | None:
         max(0, int(np.searchsorted(m.curves.t_s, at, "right")) - 1) for at in (start_s, end_s)
     )
     return max(0, int(late[last] - late[first]))
+    if m.affected is not None:
+        return m.affected.late
 
 
 def _fault(m: Material, fault: FaultLine, say: Messages) -> Markup:
