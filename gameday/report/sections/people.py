@@ -1,6 +1,6 @@
 """The first lines of a summary: what happened to people, and the cause, which gameday made."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -11,7 +11,7 @@ from gameday.judge.result import Dose, FaultLine
 from gameday.report import format
 from gameday.report.causes import failures
 from gameday.report.certificates import file_of, has_file
-from gameday.report.inputs import Material
+from gameday.report.inputs import Material, damage_span_s
 from gameday.report.markdown import Markup, bullets, code
 from gameday.report.messages import Messages, Value
 from gameday.report.people import LATE_S, MOST_COUNTED, Wrong
@@ -36,7 +36,15 @@ def cause(m: Material, say: Messages) -> list[Markup]:
     if not there:
         return [say("summary.no_fault" if m.result.faults else "summary.no_method")]
     told = [_fault(m, fault, say) for fault in there]
-    return [Markup(" ".join([say("origin.known"), *told, *_done_before(m, say)]))]
+    return [Markup(" ".join([*_origin(m, there, say), *told, *_done_before(m, say)]))]
+
+
+def _origin(m: Material, there: Sequence[FaultLine], say: Messages) -> Iterator[Markup]:
+    """Whether the cause is known; nothing where no fault was in effect and nothing happened."""
+    if any(fault.injected == "yes" for fault in there):
+        yield say("origin.known")
+    elif m.wrongs or m.result.clocks.damage_at is not None:
+        yield say("origin.unproven")
 
 
 def _wrongs(m: Material, say: Messages) -> Iterator[Markup]:
@@ -153,6 +161,8 @@ def _affected(m: Material, say: Messages) -> Iterator[Markup]:
 
 
 def _slow_between(m: Material, start_s: float, end_s: float) -> int | None:
+    if m.affected is not None:
+        return m.affected.late
     buckets = m.curves.buckets
     if LATE_S not in buckets or np.inf not in buckets:
         return None
@@ -161,8 +171,6 @@ def _slow_between(m: Material, start_s: float, end_s: float) -> int | None:
         max(0, int(np.searchsorted(m.curves.t_s, at, "right")) - 1) for at in (start_s, end_s)
     )
     return max(0, int(late[last] - late[first]))
-    if m.affected is not None:
-        return m.affected.late
 
 
 def _fault(m: Material, fault: FaultLine, say: Messages) -> Markup:
@@ -175,10 +183,11 @@ def _fault(m: Material, fault: FaultLine, say: Messages) -> Markup:
         "end": format.clock(fault.removed_at),
     }
     on = fault.target
+    kind = "fault" if fault.injected == "yes" else "asked"
     if not on:
-        said = [say("origin.fault", **shown)]
+        said = [say(f"origin.{kind}", **shown)]
     else:
-        said = [say("origin.fault_on", target=code(on), **shown)]
+        said = [say(f"origin.{kind}_on", target=code(on), **shown)]
     seen = fault.dose.witnesses if isinstance(fault.dose, Dose) else ()
     showing = [each for each in seen if each.why and each.ok]  # what did not move shows nothing
     reached = Markup("; ".join(_witness(each, say) for each in showing))
