@@ -81,7 +81,7 @@ def complete_day(
     found = complete_experiment(ctx, param, incomplete)
     if "/" in incomplete or incomplete.startswith("."):
         return found
-    from gameday.spec.day_files import all_days
+    from gameday.spec.shipped import all_days
 
     try:
         names = [path.stem for path in all_days()]
