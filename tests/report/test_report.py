@@ -383,6 +383,22 @@ def test_a_cause_is_known_only_where_the_fault_was_in_effect(tmp_path: Path, inj
     assert "The cause" not in summary_of(write_run(tmp_path / "well", result=harmless))
 
 
+def test_a_trigger_is_known_only_where_the_fault_was_in_effect(tmp_path: Path, page: str) -> None:
+    assert "gameday injected the fault, so it is known" in page
+    result = {**RESULT, "faults": [{**RESULT["faults"][0], "injected": "no"}]}
+    unproven = write_report(write_run(tmp_path / "run", result=result), "en").read_text()
+    assert "so it is known" not in unproven
+    assert "none is known to have been in effect" in unproven
+
+
+def test_a_negative_impact_lag_is_explained(tmp_path: Path) -> None:
+    result = {**RESULT, "clocks": {**RESULT["clocks"], "damage_at": 14.345}}
+    text = write_report(write_run(tmp_path / "run", result=result), "en").read_text()
+    detection = text.split("## Detection")[1].split("\n## ")[0]
+    assert "-667 ms" in detection
+    assert "A negative impact lag means" in detection
+
+
 def summary_of(run_dir: Path) -> str:
     return write_report(run_dir, "en").read_text().split("## Summary")[1].split("\n## ")[0]
 
