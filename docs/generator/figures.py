@@ -40,7 +40,7 @@ _SETTINGS: Final = """A dotted name is a key of a table in the file: `bounds.aud
 
 def checks_page() -> str:
     """Every check of a verdict: what it holds, and what it is about."""
-    lines = ["# Checks\n", paragraphs(_CHECKS) + "\n"]
+    lines = ["# Checks\n", _CHECKS + "\n"]
     rows = []
     for name in get_args(CheckName):
         names = get_args(name) or (name,)
@@ -50,7 +50,7 @@ def checks_page() -> str:
 
 
 _CHECKS: Final = """Each says valid, invalid or unknown, or does not apply, with the reason. How a
-verdict comes of them is told in *Reading a verdict*."""
+verdict comes of them is told in [Reading a verdict](../verdict.md)."""
 
 
 def _check(name: str) -> tuple[str, str, str]:

@@ -16,9 +16,10 @@ from gameday.core.locks import is_locked
 from gameday.core.stack_registry import is_owned
 from gameday.run.locks import in_use, running, target_file
 from gameday.spec.day import Day
-from gameday.spec.day_files import FOLDER, LoadedDay, all_days, day_system, load_day
+from gameday.spec.day_files import LoadedDay, day_system, load_day
 from gameday.spec.inputs import find_system, load_system
 from gameday.spec.schedule import Schedule, SkipWhen
+from gameday.spec.shipped import DAYS, all_days
 from gameday.spec.system import System
 
 THIS_MACHINE: Final = "this machine"
@@ -103,7 +104,7 @@ def load_entries(
 
 def _own_days() -> list[Path]:
     """The days of the folder here: one that is merely shipped is nobody's to begin."""
-    here = Path(FOLDER).absolute()
+    here = Path(DAYS).absolute()
     return [path for path in all_days() if path.absolute().parent == here]
 
 

@@ -26,13 +26,13 @@ HEAVY: Final = {"plan"}
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 @click.pass_context
 def completion(ctx: click.Context, shell: str) -> None:
-    r"""Print the script that makes SHELL complete commands, options, experiments and runs.
+    """Print the script that makes SHELL complete commands, options, experiments and runs.
 
     \b
     bash: gameday completion bash > ~/.local/share/bash-completion/completions/gameday
     zsh:  gameday completion zsh > "${fpath[1]}/_gameday"
     fish: gameday completion fish > ~/.config/fish/completions/gameday.fish
-    """
+    """  # noqa: D301 — click looks for the character, not for a backslash and a b
     made = get_completion_class(shell)
     if made is None:
         raise UsageError(f"{shell} cannot be completed", help="bash, zsh or fish")
@@ -81,7 +81,7 @@ def complete_day(
     found = complete_experiment(ctx, param, incomplete)
     if "/" in incomplete or incomplete.startswith("."):
         return found
-    from gameday.spec.day_files import all_days
+    from gameday.spec.shipped import all_days
 
     try:
         names = [path.stem for path in all_days()]

@@ -70,8 +70,7 @@ def validate(
     drills are checked too. Playbooks (.md) and system files can be named by path. A playbook is
     held against what there is now: metrics, alerts, actions, addresses, commands, links, steps.
     """
-    from gameday.spec.day_files import all_days
-    from gameday.spec.shipped import all_experiments, all_playbooks
+    from gameday.spec.shipped import all_days, all_experiments, all_playbooks
 
     experiments = [str(path) for path in all_experiments()]
     if not files and not experiments:
@@ -198,8 +197,8 @@ def kind_of(ref: str) -> str:
 
     Only a day has an agenda. A name is an experiment's where there is one, else a day's.
     """
-    from gameday.spec.day_files import all_days, is_day, is_path
-    from gameday.spec.shipped import all_experiments
+    from gameday.spec.day_files import is_day, is_path
+    from gameday.spec.shipped import all_days, all_experiments
     from gameday.spec.yaml import load
 
     path = Path(ref)
@@ -294,7 +293,8 @@ def _list_days() -> None:
     """Print the game days below the experiments."""
     from gameday.cli.drawing import SafeConsole, table
     from gameday.cli.words import sentence
-    from gameday.spec.day_files import all_days, load_day
+    from gameday.spec.day_files import load_day
+    from gameday.spec.shipped import all_days
 
     shown = table()
     shown.add_column(sentence("list.day"), no_wrap=True)

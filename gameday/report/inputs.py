@@ -5,6 +5,7 @@ that a section shows comes with where it stands: `#12` is record 12 of the journ
 evaluation 23 s after t = 0, `traffic.failed` a place in `result.json`.
 """
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +18,7 @@ from gameday.core.errors import UnknownError
 from gameday.evidence import journal
 from gameday.evidence.drill_names import names_of, with_own_names
 from gameday.evidence.effective import Effective
-from gameday.evidence.events import DrillStarted, E, FaultEvent, RunStarted, from_json
+from gameday.evidence.events import DrillStarted, E, FaultEvent, Phase, RunStarted, from_json
 from gameday.evidence.forgotten import hidden, replacing
 from gameday.evidence.journal import Record, RecordOf
 from gameday.evidence.read import read, read_effective
@@ -27,7 +28,7 @@ from gameday.judge.course import NOBODY, Course, course_of
 from gameday.judge.result import CheckLine, Result
 from gameday.judge.score import Score, score
 from gameday.report.charts.series import NAMES, Curves, read_curves
-from gameday.report.people import Wrong, wrongs_of
+from gameday.report.people import Affected, Wrong, affected, wrongs_of
 from gameday.telemetry import samples
 from gameday.telemetry.samples import Evaluation, Scrape
 
@@ -58,10 +59,17 @@ class Material:
     has_traffic: bool
     drill: DrillMaterial | None = None
     wrongs: Sequence[Wrong] = ()
+    affected: Affected | None = None  # None where the history cannot say
 
     def at_s(self, t_ns: int) -> float:
         """Seconds from t = 0."""
         return (t_ns - self.t0_ns) / NS
+
+    @property
+    def traffic_end_ns(self) -> float:
+        """When the run began to end; never where it did not."""
+        phases = journal.every(self.records, Phase)
+        return next((r.t_ns for r in phases if r.event.phase == "ending"), math.inf)
 
     def first(self, kind: type[E]) -> RecordOf[E] | None:
         """The first record of a kind."""
@@ -105,6 +113,8 @@ def read_material(run_dir: Path) -> Material:
         records, result = _by_roles(records, drill.roles), _result_by_roles(result, drill.roles)
     first_ns = next((each.t_ns for each in [*journaled.records, *lines]), 0)
     origin_ns = first_ns if t0_ns is None else t0_ns
+    curves = read_curves([line for line in lines if isinstance(line, Scrape)], origin_ns)
+    span_s = damage_span_s(result, curves)
     return Material(
         run_dir=run_dir,
         result=result,
@@ -112,12 +122,21 @@ def read_material(run_dir: Path) -> Material:
         records=records,
         journal_damage=journaled.damage,
         evaluations=evaluations,
-        curves=read_curves([line for line in lines if isinstance(line, Scrape)], origin_ns),
+        curves=curves,
         t0_ns=origin_ns,
         has_traffic=t0_ns is not None,
         drill=drill,
         wrongs=wrongs_of(run_dir, result),
+        affected=None if span_s is None else affected(run_dir, origin_ns, *span_s),
     )
+
+
+def damage_span_s(result: Result, curves: Curves) -> tuple[float, float] | None:
+    """From the damage until it was over, or until the last sample; None where there was none."""
+    start_s, lasted_s = result.clocks.damage_at, result.clocks.recovered_after_s
+    if start_s is None or not len(curves.t_s):
+        return None
+    return start_s, float(curves.t_s[-1]) if lasted_s is None else start_s + lasted_s
 
 
 def _drill(

@@ -5,6 +5,7 @@ cannot disagree. Who and when is looked up in the history where it can be read, 
 verdict shows: its first ten.
 """
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -205,9 +206,18 @@ def histories_of(run_dir: Path) -> Sequence[Path]:
     return sorted((run_dir / "history").glob("*.bin"))
 
 
-def affected_users(run_dir: Path, t0_ns: int, start_s: float, end_s: float) -> int | None:
-    """How many users were answered late, or not well, in a span of time; None if nobody can say."""
-    paths, users = histories_of(run_dir), []
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Affected:
+    """Requests that failed, or were answered late, in a span of time; whose they were."""
+
+    failed: int
+    late: int
+    people: int
+
+
+def affected(run_dir: Path, t0_ns: int, start_s: float, end_s: float) -> Affected | None:
+    """Those of a span of time, as the history has them; None if nobody can say."""
+    paths, users, counts = histories_of(run_dir), [], Counter[str]()
     for path in paths:
         try:
             records = history.read(path).records
@@ -216,7 +226,12 @@ def affected_users(run_dir: Path, t0_ns: int, start_s: float, end_s: float) -> i
         ended, due = records["ended_ns"].astype(np.int64), records["intended_ns"].astype(np.int64)
         at_s = (np.where(ended > 0, ended, due) - t0_ns) / NS
         late = (ended > 0) & (ended - due > LATE_S * NS)
-        failed = np.isin(records["outcome"], [int(each) for each in _FAILED])
         inside = (at_s >= start_s) & (at_s <= end_s)
-        users.append(records["user"][inside & (late | failed)])
-    return len(np.unique(np.concatenate(users))) if paths else None
+        failed = inside & np.isin(records["outcome"], [int(each) for each in _FAILED])
+        late &= inside & ~failed  # a request is counted once
+        counts.update(failed=int(failed.sum()), late=int(late.sum()))
+        users.append(records["user"][late | failed])
+    if not paths:
+        return None
+    people = len(np.unique(np.concatenate(users)))
+    return Affected(failed=counts["failed"], late=counts["late"], people=people)

@@ -11,10 +11,9 @@ from gameday.core.errors import UsageError
 from gameday.core.files import is_file
 from gameday.spec.day import Day, day_of_one
 from gameday.spec.inputs import find_experiment, load_experiment
-from gameday.spec.shipped import all_experiments, named_files
+from gameday.spec.shipped import DAYS, all_days, all_experiments
 from gameday.spec.yaml import Document, load, one_of_them, shown_path
 
-FOLDER: Final = "gamedays"
 _ENDINGS: Final = (".yaml", ".yml")
 
 
@@ -40,11 +39,6 @@ class LoadedDay:
     def system(self) -> str | None:
         """The system file that it names; its path counts from the file of the day."""
         return None if self.day.system is None else str(self.path.parent / self.day.system)
-
-
-def all_days() -> list[Path]:
-    """Every game day that can be run by name."""
-    return named_files(FOLDER, "*.yaml")
 
 
 def load_day(ref: str, *, short: bool = False, language: str = "en") -> LoadedDay:
@@ -84,7 +78,7 @@ def find_day(ref: str) -> Path | None:
     experiments = {path.stem for path in all_experiments()}
     if ref in experiments:
         return None
-    help = one_of_them(ref, days) or f"there is no folder `{FOLDER}` here"
+    help = one_of_them(ref, days) or f"there is no folder `{DAYS}` here"
     near = one_of_them(ref, experiments)
     if not help.startswith("did you mean") and near.startswith("did you mean"):
         help = near
@@ -96,7 +90,7 @@ def is_day(path: Path) -> bool:
     root = load(path).root
     if root.child("agenda") is not None:
         return True
-    return path.absolute().parent.name == FOLDER and root.child("traffic") is None
+    return path.absolute().parent.name == DAYS and root.child("traffic") is None
 
 
 def is_path(ref: str) -> bool:

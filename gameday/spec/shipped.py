@@ -1,4 +1,4 @@
-"""Where experiments and playbooks lie: in the current folder, then among those that are shipped.
+"""Where experiments, playbooks and game days lie: here first, then among those that are shipped.
 
 Apart from what reads them, so that a shell that completes a name need not wait for pydantic.
 """
@@ -9,6 +9,7 @@ from typing import Final
 PACKAGE: Final = Path(__file__).parent.parent
 EXPERIMENTS: Final = "experiments"
 PLAYBOOKS: Final = "playbooks"
+DAYS: Final = "gamedays"
 
 
 def shipped() -> list[Path]:
@@ -35,6 +36,11 @@ def named_files(kind: str, pattern: str) -> list[Path]:
 def all_experiments() -> list[Path]:
     """Every experiment that can be run by name."""
     return named_files(EXPERIMENTS, "*.yaml")
+
+
+def all_days() -> list[Path]:
+    """Every game day that can be run by name."""
+    return named_files(DAYS, "*.yaml")
 
 
 def all_playbooks() -> list[Path]:

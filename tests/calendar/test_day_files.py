@@ -14,8 +14,9 @@ from gameday.core.errors import FileError, UsageError
 from gameday.core.messages import templates
 from gameday.plan.validate import validate_day
 from gameday.spec.day import BreakItem, Day
-from gameday.spec.day_files import all_days, load_day
+from gameday.spec.day_files import load_day
 from gameday.spec.inputs import find_system, load_system
+from gameday.spec.shipped import all_days
 
 jsonschema: Any = pytest.importorskip("jsonschema")
 SHIPPED = sorted((Path(__file__).parents[2] / "gamedays").glob("*.yaml"))

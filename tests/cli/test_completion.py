@@ -70,6 +70,16 @@ def test_bash_completes_commands(folder: Path) -> None:
     assert {"run", "drill", "completion"} <= {*bash(folder, "''")}
 
 
+def test_the_help_shows_lines_that_can_be_copied(folder: Path) -> None:
+    help_ = [sys.executable, "-m", "gameday", "completion", "--help"]
+    asked = {**environment(folder), "COLUMNS": "80"}
+    ran = subprocess.run(help_, capture_output=True, text=True, check=True, env=asked)
+    lines = [line.strip() for line in ran.stdout.splitlines()]
+    assert 'zsh:  gameday completion zsh > "${fpath[1]}/_gameday"' in lines
+    assert "fish: gameday completion fish > ~/.config/fish/completions/gameday.fish" in lines
+    assert "\\b" not in ran.stdout
+
+
 @pytest.mark.parametrize("command", ["run", "plan", "show", "validate", "drill", "traffic export"])
 def test_bash_completes_experiments_of_here_and_of_the_package(folder: Path, command: str) -> None:
     assert {"red-shop", "redis-slow", "redis-down"} <= {*bash(folder, f"{command} red")}

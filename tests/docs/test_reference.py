@@ -95,6 +95,7 @@ def test_every_command_and_each_of_its_options_is_there() -> None:
 def test_every_check_code_setting_and_metric_is_there() -> None:
     checks, codes = figures.checks_page(), figures.exit_codes_page()
     assert all(f"| `{name}` |" in checks for name in CHECKS)
+    assert "[Reading a verdict](../verdict.md)" in checks
     assert [int(found) for found in re.findall(r"^\| (\d+) \|", codes, re.MULTILINE)] == [*ExitCode]
     assert all(f"`{key.variable}`" in figures.settings_page() for key in KEYS.values())
     metrics = figures.metrics_page()

@@ -344,6 +344,11 @@ def test_only_a_failed_step_fails_the_playbook(status: str, expected: Validity) 
     assert validity(step(RunDir(), 1, False, status=status), "playbook") is expected  # noqa: FBT003
 
 
+def test_the_status_of_a_step_is_told_as_a_word() -> None:
+    run = step(RunDir(), 1, False, status="needs_person")  # noqa: FBT003
+    assert verdict(run, "playbook").summary == "2 steps: 2 needs a person"
+
+
 def test_a_failed_undo_fails_the_playbook() -> None:
     run = step(RunDir(), 1, True, status="failed", why="not seen")  # noqa: FBT003
     assert verdict(run, "playbook").summary == "the undo of step 1 failed: not seen"

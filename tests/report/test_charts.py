@@ -23,7 +23,7 @@ import pytest
 from gameday.core.clock import NS
 from gameday.report import write_report
 from gameday.report.charts import plot
-from gameday.report.charts.charts import NAMES
+from gameday.report.charts.charts import NAMES, in_traffic
 from gameday.report.charts.plot import (
     Bar,
     Drawing,
@@ -37,7 +37,9 @@ from gameday.report.charts.plot import (
     width_of,
 )
 from gameday.report.charts.series import Curve
-from tests.report.test_report import HOSTILE, RESULT, T0, write_run
+from gameday.report.charts.spans import Span, objective_spans
+from gameday.report.inputs import read_material
+from tests.report.test_report import EVENTS, HOSTILE, RESULT, T0, write_run
 
 RSVG = shutil.which("rsvg-convert")
 needs_rsvg = pytest.mark.skipif(RSVG is None, reason="no rsvg-convert (Debian: librsvg2-bin)")
@@ -187,6 +189,24 @@ def test_words_are_no_wider_than_they_are_taken_for(words: str) -> None:
     dark = dark[(dark > 4) & (dark < 296)]
     assert 9 <= dark.min()
     assert 0.5 * width_of(words) < dark.max() - 9 <= width_of(words)
+
+
+def test_nothing_is_breached_where_there_is_no_traffic(tmp_path: Path) -> None:
+    events = [*EVENTS[:-1], (50.0, "phase", {"phase": "ending"}), EVENTS[-1]]
+    run_dir = write_run(tmp_path / "run", events=events)
+    lines = [json.loads(line) for line in (run_dir / "samples.jsonl").read_text().splitlines()]
+    read = [line | {"readings": {"objective:fast": False}} for line in lines if "readings" in line]
+    lines = [read[0] | {"t": T0 - 5 * NS}, *read]
+    (run_dir / "samples.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    material = read_material(run_dir)
+    whole = objective_spans(material.evaluations, "fast")
+    assert [(s.start_ns, s.end_ns) for s in whole] == [(T0 - 5 * NS, None)]
+    drawn = [in_traffic(material, each) for each in whole]
+    assert [(s.start_ns, s.end_ns) for s in drawn if s] == [(T0, T0 + 50 * NS)]
+    after = Span("fast", "false", T0 + 51 * NS, None)
+    before = Span("fast", "false", T0 - 2 * NS, T0)
+    assert in_traffic(material, after) is None
+    assert in_traffic(material, before) is None
 
 
 def hostile_run(folder: Path) -> dict[str, str]:

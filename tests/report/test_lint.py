@@ -16,7 +16,9 @@ from gameday.report.lint.numbers import ShownNumber, numbers_in
 from gameday.report.lint.sources import Sources
 from gameday.report.messages import Messages
 from gameday.report.postmortem import compose
+from gameday.traffic.history import Outcome
 from tests.report.test_report import RESULT, write_run
+from tests.support.rundirs import Answer, RunDir, issue
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +55,33 @@ def test_every_number_of_an_untouched_draft_has_a_source(run_dir: Path, language
     assert found.numbers > 150
     assert 10 < found.of_template < found.numbers / 2
     write_report(run_dir, "en")
+
+
+@pytest.mark.parametrize("language", ["en", "ko"])
+def test_requests_and_people_of_the_lead_are_counted_from_one_source(
+    tmp_path: Path, language: str
+) -> None:
+    run_dir = write_run(tmp_path / "run")
+    (run_dir / "history").mkdir()
+    late = [issue(k, k, 21 + k / 10, took_s=0.4) for k in range(12)]
+    failed = [Answer(12 + k, 30 + k, Outcome.UNKNOWN, 22.0, took_s=2.0) for k in range(3)]
+    before = [Answer(15, 40, Outcome.REFUSED, 3.0)]
+    again = [issue(16, 0, 23.0, took_s=0.4)]
+    history = run_dir / "history" / "drop-0.bin"
+    RunDir(answers=[*late, *failed, *before, *again]).write_history(history)
+    path = write_report(run_dir, language)
+    text = path.read_text()
+    said = {
+        "en": "13 of their requests were answered later than 200 ms after they were due, and 3"
+        " failed (`history/drop-0.bin`). These were requests of 15 people (`history/drop-0.bin`).",
+        "ko": "늦게 응답된 요청이 13건, 실패한 요청이 3건이다(`history/drop-0.bin`)."
+        " 이 요청을 보낸 사용자는 15명이다",
+    }
+    assert said[language] in text
+    assert lint(run_dir, path).unsupported == []
+    changed = tmp_path / "changed.md"
+    changed.write_text(text.replace(said[language], said[language].replace("13", "14")))
+    assert [each.number for each in lint(run_dir, changed).unsupported] == ["14"]
 
 
 def test_no_digit_can_be_changed_unseen(draft: Path, material: Material) -> None:

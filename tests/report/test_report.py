@@ -339,6 +339,70 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> str:
     return write_report(run_dir).read_text()
 
 
+def test_a_playbook_of_which_no_step_was_done_is_not_what_went_well(tmp_path: Path) -> None:
+    worked = {"name": "playbook", "verdict": "valid", "summary": "x", "evidence": []}
+    checks = [*RESULT["checks"], {**worked, "certificate": None}]
+    for last, told in (("needs_person", 0), ("done", 1)):
+        steps = [RESULT["playbook"][0], {**RESULT["playbook"][1], "verified": None, "status": last}]
+        result = {**RESULT, "checks": checks, "playbook": steps}
+        page = write_report(write_run(tmp_path / last, result=result), "en").read_text()
+        well = page.split("### What went well")[1].split("### What went wrong")[0]
+        assert well.count("`checks.playbook`") == told
+
+
+def test_an_alert_that_never_fired_does_not_resolve(tmp_path: Path) -> None:
+    def alerts(at: int) -> list[Json]:
+        states = {"Short": "pending" if 18 <= at < 20 else "", "Long": "pending"}
+        states["Long"] = "" if not 18 <= at < 30 else "firing" if 22 <= at < 26 else "pending"
+        return [
+            {"labels": {"alertname": name}, "state": state, "active_at": T0 + 18 * NS}
+            for name, state in states.items()
+            if state
+        ]
+
+    page = write_report(write_run(tmp_path / "run", alerts=alerts), "en").read_text()
+    lines = [re.sub(r"^\|.*?\|.*?\| | \|.*", "", line) for line in page.splitlines()]
+    assert [line for line in lines if line.startswith("Alert `Short`")] == [
+        "Alert `Short` is pending",
+        "Alert `Short` is no longer pending; it did not fire",
+    ]
+    assert [line for line in lines if line.startswith("Alert `Long`")][-1] == (
+        "Alert `Long` resolves"
+    )
+
+
+@pytest.mark.parametrize("injected", ["no", "unknown"])
+def test_a_cause_is_known_only_where_the_fault_was_in_effect(tmp_path: Path, injected: str) -> None:
+    result = {**RESULT, "faults": [{**RESULT["faults"][0], "injected": injected}]}
+    told = summary_of(write_run(tmp_path / "hurt", result=result))
+    assert "The cause is not known for certain" in told
+    assert "on `redis` was asked for from 15.0 s to 35.0 s." in told
+    assert "The cause is known" not in told
+    assert "was in place" not in told
+    harmless = {**result, "clocks": {**RESULT["clocks"], "damage_at": None}}
+    assert "The cause" not in summary_of(write_run(tmp_path / "well", result=harmless))
+
+
+def test_a_trigger_is_known_only_where_the_fault_was_in_effect(tmp_path: Path, page: str) -> None:
+    assert "gameday injected the fault, so it is known" in page
+    result = {**RESULT, "faults": [{**RESULT["faults"][0], "injected": "no"}]}
+    unproven = write_report(write_run(tmp_path / "run", result=result), "en").read_text()
+    assert "so it is known" not in unproven
+    assert "none is known to have been in effect" in unproven
+
+
+def test_a_negative_impact_lag_is_explained(tmp_path: Path) -> None:
+    result = {**RESULT, "clocks": {**RESULT["clocks"], "damage_at": 14.345}}
+    text = write_report(write_run(tmp_path / "run", result=result), "en").read_text()
+    detection = text.split("## Detection")[1].split("\n## ")[0]
+    assert "-667 ms" in detection
+    assert "A negative impact lag means" in detection
+
+
+def summary_of(run_dir: Path) -> str:
+    return write_report(run_dir, "en").read_text().split("## Summary")[1].split("\n## ")[0]
+
+
 BY_PEOPLE: Json = {"by": "ann", "through": "person"}
 ACT: Json = {"do": "use-postgres", "undoing": False}
 ORDERED: list[tuple[float, str, Json]] = [

@@ -22,10 +22,10 @@ from gameday.evidence.effective import dump
 from gameday.evidence.journal import Record
 from gameday.evidence.seal import digest_of
 from gameday.report.charts.series import Curve
-from gameday.report.inputs import Material
+from gameday.report.inputs import Material, damage_span_s
 from gameday.report.lint.blocks import DraftBlock
 from gameday.report.lint.numbers import TIME_UNITS, ShownNumber, leaves, numbers_in, split
-from gameday.report.people import affected_users
+from gameday.report.people import LATE_S
 from gameday.report.sections.actions import item_id
 from gameday.report.sections.people import NAMED
 
@@ -258,15 +258,11 @@ class Sources:
         return [text, f"{name}:{line}"]
 
     def _affected(self) -> Iterator[float]:
-        """How many people were affected, whom only the history knows."""
-        clocks, t_s = self._m.result.clocks, self._m.curves.t_s
-        if clocks.damage_at is None or not len(t_s):
-            return
-        after_s = clocks.recovered_after_s
-        end_s = float(t_s[-1]) if after_s is None else clocks.damage_at + after_s
-        people = affected_users(self._m.run_dir, self._m.t0_ns, clocks.damage_at, end_s)
-        if people is not None:
-            yield float(people)
+        """How many requests and people were affected, as only the history knows."""
+        found, span_s = self._m.affected, damage_span_s(self._m.result, self._m.curves)
+        if found is not None and span_s is not None:
+            yield from (float(found.failed), float(found.late), float(found.people))
+            yield from (*span_s, LATE_S)
 
     def _of_record(self, record: Record) -> Iterator[Leaf]:
         yield from leaves(record.data)

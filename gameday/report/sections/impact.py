@@ -7,9 +7,10 @@ import numpy as np
 
 from gameday.evidence.events import AuditRead
 from gameday.report import format
-from gameday.report.inputs import Material
+from gameday.report.inputs import Material, damage_span_s
 from gameday.report.markdown import Markup, code, table
 from gameday.report.messages import Messages, Value
+from gameday.report.people import histories_of
 
 _BOOKS: Final = (
     "scheduled",
@@ -83,18 +84,22 @@ def _answers(m: Material, say: Messages) -> list[Row]:
 
 def _hurt(m: Material, say: Messages) -> list[Row]:
     """Failures from the damage until it was over, or until the last sample."""
-    t_s, start_s = m.curves.t_s, m.result.clocks.damage_at
-    if start_s is None or not len(t_s):
+    span_s = damage_span_s(m.result, m.curves)
+    if span_s is None:
         return []
-    lasted_s = m.result.clocks.recovered_after_s
-    end_s = float(t_s[-1]) if lasted_s is None else start_s + lasted_s
+    start_s, end_s = span_s
     failed, source = failed_between(m, start_s, end_s)
     what = say("impact.hurt", start=format.clock(start_s), end=format.clock(end_s))
     return [_row(say, what, failed, source)]
 
 
 def failed_between(m: Material, start_s: float, end_s: float) -> tuple[int, Markup]:
-    """The requests that failed between two instants, and the samples that say so."""
+    """The requests that failed while customers were affected, and what says so.
+
+    It is the history, which is exact, or where that is gone the two samples beside the instants.
+    """
+    if m.affected is not None:
+        return m.affected.failed, of_histories(m)
     t_s = m.curves.t_s
     first, last = (max(0, int(np.searchsorted(t_s, at, "right")) - 1) for at in (start_s, end_s))
     failed = sum(
@@ -102,6 +107,12 @@ def failed_between(m: Material, start_s: float, end_s: float) -> tuple[int, Mark
     )
     source = f"{format.of_sample(float(t_s[first]))} {format.of_sample(float(t_s[last]))}"
     return int(failed[last] - failed[first]), Markup(source)
+
+
+def of_histories(m: Material) -> Markup:
+    """A reference to the files that name who asked."""
+    files = histories_of(m.run_dir)
+    return Markup(" ".join(code(path.relative_to(m.run_dir).as_posix()) for path in files))
 
 
 def _latencies(m: Material, say: Messages) -> list[Row]:

@@ -1,6 +1,6 @@
 """The first lines of a summary: what happened to people, and the cause, which gameday made."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 import numpy as np
@@ -11,11 +11,11 @@ from gameday.judge.result import Dose, FaultLine
 from gameday.report import format
 from gameday.report.causes import failures
 from gameday.report.certificates import file_of, has_file
-from gameday.report.inputs import Material
+from gameday.report.inputs import Material, damage_span_s
 from gameday.report.markdown import Markup, bullets, code
 from gameday.report.messages import Messages, Value
-from gameday.report.people import LATE_S, MOST_COUNTED, Wrong, affected_users, histories_of
-from gameday.report.sections.impact import failed_between
+from gameday.report.people import LATE_S, MOST_COUNTED, Wrong
+from gameday.report.sections.impact import failed_between, of_histories
 from gameday.report.sections.names import also_broke, broke
 from gameday.report.sections.response import asked_of
 
@@ -36,7 +36,15 @@ def cause(m: Material, say: Messages) -> list[Markup]:
     if not there:
         return [say("summary.no_fault" if m.result.faults else "summary.no_method")]
     told = [_fault(m, fault, say) for fault in there]
-    return [Markup(" ".join([say("origin.known"), *told, *_done_before(m, say)]))]
+    return [Markup(" ".join([*_origin(m, there, say), *told, *_done_before(m, say)]))]
+
+
+def _origin(m: Material, there: Sequence[FaultLine], say: Messages) -> Iterator[Markup]:
+    """Whether the cause is known; nothing where no fault was in effect and nothing happened."""
+    if any(fault.injected == "yes" for fault in there):
+        yield say("origin.known")
+    elif m.wrongs or m.result.clocks.damage_at is not None:
+        yield say("origin.unproven")
 
 
 def _wrongs(m: Material, say: Messages) -> Iterator[Markup]:
@@ -123,16 +131,15 @@ def _who(m: Material, wrong: Wrong, say: Messages) -> Iterator[Markup]:
 
 def _served(m: Material, say: Messages) -> Iterator[Markup]:
     """The answers to those who asked while it lasted: late ones, and failures."""
-    start_s, t_s = m.result.clocks.damage_at, m.curves.t_s
-    if start_s is None or not len(t_s):
+    span_s = damage_span_s(m.result, m.curves)
+    if span_s is None:
         return
-    lasted_s = m.result.clocks.recovered_after_s
-    end_s = float(t_s[-1]) if lasted_s is None else start_s + lasted_s
+    start_s, end_s = span_s
     failed, source = failed_between(m, start_s, end_s)
     slow = _slow_between(m, start_s, end_s)
     edge = format.length(LATE_S)
     shown = {"start": format.clock(start_s), "end": format.clock(end_s), "ref": source}
-    on = "_on" if lasted_s is None else ""
+    on = "_on" if m.result.clocks.recovered_after_s is None else ""
     if not failed and slow == 0:
         yield say(f"people.breached{on}", edge=edge, **shown)
         return
@@ -142,22 +149,20 @@ def _served(m: Material, say: Messages) -> Iterator[Markup]:
         what = say("people.served_failed", failed=failed)
     else:
         what = say("people.served_slow_failed", slow=slow, edge=edge, failed=failed)
-    told = [say(f"people.served{on}", what=what, **shown), *_affected(m, start_s, end_s, say)]
+    told = [say(f"people.served{on}", what=what, **shown), *_affected(m, say)]
     yield Markup(" ".join(told))
 
 
-def _affected(m: Material, start_s: float, end_s: float, say: Messages) -> Iterator[Markup]:
+def _affected(m: Material, say: Messages) -> Iterator[Markup]:
     """How many people these requests were of."""
-    people = affected_users(m.run_dir, m.t0_ns, start_s, end_s)
-    if people:
-        files = histories_of(m.run_dir)
-        ref = Markup(" ".join(code(path.relative_to(m.run_dir).as_posix()) for path in files))
-        yield say(
-            "people.affected_one" if people == 1 else "people.affected", people=people, ref=ref
-        )
+    if m.affected is not None and (people := m.affected.people):
+        one = "people.affected_one" if people == 1 else "people.affected"
+        yield say(one, people=people, ref=of_histories(m))
 
 
 def _slow_between(m: Material, start_s: float, end_s: float) -> int | None:
+    if m.affected is not None:
+        return m.affected.late
     buckets = m.curves.buckets
     if LATE_S not in buckets or np.inf not in buckets:
         return None
@@ -178,10 +183,11 @@ def _fault(m: Material, fault: FaultLine, say: Messages) -> Markup:
         "end": format.clock(fault.removed_at),
     }
     on = fault.target
+    kind = "fault" if fault.injected == "yes" else "asked"
     if not on:
-        said = [say("origin.fault", **shown)]
+        said = [say(f"origin.{kind}", **shown)]
     else:
-        said = [say("origin.fault_on", target=code(on), **shown)]
+        said = [say(f"origin.{kind}_on", target=code(on), **shown)]
     seen = fault.dose.witnesses if isinstance(fault.dose, Dose) else ()
     showing = [each for each in seen if each.why and each.ok]  # what did not move shows nothing
     reached = Markup("; ".join(_witness(each, say) for each in showing))

@@ -210,7 +210,9 @@ def trigger(m: Material, say: Messages) -> list[Markup]:
         return [*blocks, say("trigger.early", faults=never)]
     head = [say(f"trigger.col_{name}") for name in _TRIGGER]
     rows = [_fault(m, fault, say) for fault in faults]
-    return [*blocks, say("trigger.known"), table(head, rows), say("trigger.person")]
+    there = any(fault.injected == "yes" for fault in faults)
+    about = say("trigger.known") if there else say("trigger.unproven")
+    return [*blocks, about, table(head, rows), say("trigger.person")]
 
 
 def _fault(m: Material, fault: FaultLine, say: Messages) -> list[Markup]:

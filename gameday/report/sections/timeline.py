@@ -1,9 +1,8 @@
 """Timeline: the journal, and the changes of alerts and objectives, as one list."""
 
 import json
-import math
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,7 +23,13 @@ from gameday.evidence.events import (
 )
 from gameday.evidence.journal import Record
 from gameday.report import format
-from gameday.report.charts.spans import alert_names, alert_spans, objective_names, objective_spans
+from gameday.report.charts.spans import (
+    Span,
+    alert_names,
+    alert_spans,
+    objective_names,
+    objective_spans,
+)
 from gameday.report.inputs import Material
 from gameday.report.markdown import Markup, code, table, text
 from gameday.report.messages import Messages, Value
@@ -206,8 +211,9 @@ def _seen(m: Material, say: Messages) -> Iterator[Entry]:
             yield _entry(m, span.start_ns, say(f"event.alert_{span.state}", alert=code(alert)))
             ends = span.end_ns is not None and span.end_ns not in {s.start_ns for s in spans[i:]}
             if ends and span.end_ns is not None:
-                yield _entry(m, span.end_ns, say("event.alert_inactive", alert=code(alert)))
-    end_ns = _traffic_end_ns(m)
+                ended = "alert_inactive" if _fired(spans[: i + 1]) else "alert_calm"
+                yield _entry(m, span.end_ns, say(f"event.{ended}", alert=code(alert)))
+    end_ns = m.traffic_end_ns
     for objective in objective_names(m.evaluations):
         for span in objective_spans(m.evaluations, objective)[1:]:
             if not m.t0_ns <= span.start_ns <= end_ns:
@@ -216,10 +222,14 @@ def _seen(m: Material, say: Messages) -> Iterator[Entry]:
             yield _entry(m, span.start_ns, what)
 
 
-def _traffic_end_ns(m: Material) -> float:
-    """When the run began to end; never where it did not."""
-    ends = (r.t_ns for r in m.records if isinstance(r.event, Phase) and r.event.phase == "ending")
-    return next(ends, math.inf)
+def _fired(spans: Sequence[Span]) -> bool:
+    """True if the alert fired since it last was inactive, at the end of these spans."""
+    for span, before in zip(reversed(spans), [*reversed(spans[:-1]), None], strict=True):
+        if span.state == "firing":
+            return True
+        if before is None or before.end_ns != span.start_ns:
+            break
+    return False
 
 
 def _entry(m: Material, t_ns: int, what: Markup) -> Entry:

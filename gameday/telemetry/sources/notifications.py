@@ -246,7 +246,7 @@ class Alertmanager:
             raise RoutingError("Alertmanager: its configuration cannot be read") from error
 
     async def failed(self) -> int:
-        """How many notifications it could not deliver since it was started."""
+        """Number of notifications that it could not deliver since it was started."""
         ask = Ask("GET", self._base.at("/metrics"), self._headers)
         body = (await _answered(self._client, ask, OK)).decode(errors="replace")
         return round(sum(min(float(found[1]), MOST_FAILED) for found in _FAILED.finditer(body)))
