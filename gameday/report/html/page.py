@@ -305,7 +305,7 @@ def _number(value: float | None) -> float | None:
 
 def _digits(value: float) -> str:
     """Four digits, or all before the point, never as a power of ten."""
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"  # noqa: PLR2004
+    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _figures(value: float) -> float | None:
