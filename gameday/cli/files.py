@@ -385,7 +385,7 @@ def show(experiment: str, short: bool, system_file: str | None, as_json: bool) -
 
 
 @click.command()
-@click.argument("kind", type=click.Choice(KINDS), required=False)
+@click.argument("kind", type=click.Choice(KINDS), required=False, metavar="[KIND]")
 @click.option(
     "--write",
     "folder",
@@ -396,6 +396,7 @@ def show(experiment: str, short: bool, system_file: str | None, as_json: bool) -
 def schema(kind: str | None, folder: Path | None) -> None:
     """Print the JSON Schema of a kind of file, of an experiment where none is named.
 
+    KIND is experiment, drill, day, system, playbook, settings, readiness, report or action-items.
     Editors check and complete YAML with it. A drill is what `drill:` of an experiment holds beside
     the experiment's own keys. A playbook has two parts: its front matter, and the block of a step.
     `readiness` is what `gameday readiness --json` prints, `report` what `gameday report --format

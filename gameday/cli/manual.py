@@ -125,6 +125,5 @@ def _roff(text: str) -> str:
     """A text on one line that roff shows and does not obey."""
     line = " ".join(text.split()).replace("\\", "\\e").replace("-", "\\-").replace('"', "\\(dq")
     line = line.replace("'", "\\(aq").replace("`", "\\(ga").replace("^", "\\(ha")
-    line = line.replace("|", "|\\:")  # a list of choices may go on in the next line
     line = "".join(each if ord(each) < 127 else f"\\[u{ord(each):04X}]" for each in line)
     return f"\\&{line}" if line.startswith(".") else line
