@@ -8,6 +8,7 @@ but what was seen. Reading is bounded in bytes, in lines of one, and in time.
 import math
 import re
 import time
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -210,7 +211,12 @@ class LogReader:
 
 
 class _Source:
-    """One log as it is read."""
+    """One log as it is read.
+
+    A gap lies between two lines that are in order with every other of the log: none before them is
+    later, none after them is earlier. Between others a stray clock or two threads may have written
+    anything: a stamp far in the future ends no gap, and neither does one of the past.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -218,31 +224,48 @@ class _Source:
         self._lines = 0
         self._first: int | None = None
         self._last: int | None = None
+        self._in_order = array("q")  # those lines, as far as is known by now
         self._gaps: list[LogGap] = []
-        self._open = False  # the last gap has no end yet
+        self._behind: list[int] = []  # of each gap: how many of those lines stand before it
+        self._open = False  # nothing was read since the last gap
+        self._full = False  # the last gap holds all that may come
 
     def line(self, at_ns: int) -> None:
         """A line that was read."""
         self._lines += 1
-        if self._open:
-            self._gaps[-1] = replace(self._gaps[-1], before_ns=at_ns)
-            self._open = False
+        self._open = False
+        while self._in_order and self._in_order[-1] > at_ns:
+            self._in_order.pop()
+        for number in range(len(self._behind) - 1, -1, -1):
+            if self._behind[number] <= len(self._in_order):
+                break
+            self._behind[number] = len(self._in_order)
+        if self._last is None or self._last <= at_ns:
+            self._in_order.append(at_ns)
+            self._last = at_ns
         self._first = at_ns if self._first is None else min(self._first, at_ns)
-        self._last = at_ns if self._last is None else max(self._last, at_ns)
 
     def gap(self, kind: GapKind, shown: str) -> None:
-        """A line that was not: after the latest that was read, before the next that will be."""
+        """A line that was not."""
         if self._open or len(self._gaps) >= MOST_GAPS:
-            last = self._gaps[-1]
-            # Beyond what is kept, the last gap holds all that may come.
-            self._gaps[-1] = replace(last, lines=last.lines + 1, before_ns=None)
-            self._open = self._open and len(self._gaps) < MOST_GAPS
+            self._full = self._full or not self._open
+            self._gaps[-1] = replace(self._gaps[-1], lines=self._gaps[-1].lines + 1)
             return
-        self._gaps.append(LogGap(kind, 1, shown, after_ns=self._last))
+        self._gaps.append(LogGap(kind, 1, shown))
+        self._behind.append(len(self._in_order))
         self._open = True
 
     def source(self) -> LogSource:
-        return LogSource(self._name, self.bytes, self._lines, self._gaps, self._first, self._last)
+        gaps = [
+            replace(gap, after_ns=self._line(behind - 1), before_ns=self._line(behind))
+            for gap, behind in zip(self._gaps, self._behind, strict=True)
+        ]
+        if self._full:
+            gaps[-1] = replace(gaps[-1], before_ns=None)
+        return LogSource(self._name, self.bytes, self._lines, gaps, self._first, self._last)
+
+    def _line(self, number: int) -> int | None:
+        return self._in_order[number] if 0 <= number < len(self._in_order) else None
 
 
 class _Matcher:
