@@ -40,7 +40,8 @@ MOST_GAPS: Final = 1_000
 SLACK_NS: Final = 5 * NS  # clocks of containers and of files differ by less
 TIMES: Final = ("time", "timestamp", "@timestamp", "ts")
 MESSAGES: Final = ("message", "msg")
-_SERVICE: Final = re.compile(r"(service|app|api)([-_.]?\d{1,3})?\.log", re.ASCII)
+_SERVICE: Final = re.compile(r"service(-\d+)?\.log", re.ASCII)
+_LOSS: Final = b"(gameday: "  # what follows was lost, and nobody knows when it was written
 _LARGEST_S: Final = 1e11  # in the year 5138; a larger number counts something smaller than seconds
 _SMALLER: Final = 1e3
 
@@ -48,7 +49,17 @@ _SMALLER: Final = 1e3
 def log_names(run_dir: Path) -> list[str]:
     """The service's logs in a run directory."""
     folder = run_dir / "logs"
-    return sorted(path.name for path in folder.glob("*.log") if _SERVICE.fullmatch(path.name))
+    return sorted(path.name for path in folder.glob("*.log") if is_service_log(path.name))
+
+
+def is_service_log(name: str) -> bool:
+    """True for a file that a stack keeps of the service, or of one of its replicas."""
+    return _SERVICE.fullmatch(name) is not None
+
+
+def loss(log: str, what: str) -> bytes:
+    """A line for a log of which something is lost, whenever that was written."""
+    return b"\n%s%s: %s)\n" % (_LOSS, log.encode(errors="replace"), what.encode(errors="replace"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +207,8 @@ class LogReader:
             fields = None
         if not isinstance(fields, dict):
             made.gap("not_json" if raw.endswith(b"\n") else "torn", _excerpt(raw))
+            if raw.startswith(_LOSS):
+                made.lose()
             return 0, None
         line = JsonLine(fields)
         wall_ns = instant_ns(line)
@@ -227,6 +240,7 @@ class _Source:
         self._in_order = array("q")  # those lines, as far as is known by now
         self._gaps: list[LogGap] = []
         self._behind: list[int] = []  # of each gap: how many of those lines stand before it
+        self._unbound: set[int] = set()
         self._open = False  # nothing was read since the last gap
         self._full = False  # the last gap holds all that may come
 
@@ -255,6 +269,10 @@ class _Source:
         self._behind.append(len(self._in_order))
         self._open = True
 
+    def lose(self) -> None:
+        """Say of the last gap that what is missing there may be of any time."""
+        self._unbound.add(len(self._gaps) - 1)
+
     def source(self) -> LogSource:
         gaps = [
             replace(gap, after_ns=self._line(behind - 1), before_ns=self._line(behind))
@@ -262,6 +280,8 @@ class _Source:
         ]
         if self._full:
             gaps[-1] = replace(gaps[-1], before_ns=None)
+        for number in self._unbound:
+            gaps[number] = replace(gaps[number], after_ns=None, before_ns=None)
         return LogSource(self._name, self.bytes, self._lines, gaps, self._first, self._last)
 
     def _line(self, number: int) -> int | None:
