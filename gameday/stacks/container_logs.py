@@ -31,7 +31,8 @@ def keep_logs(
     with engine.of(project) as client:
         there = {each.id: each for each in engine.containers(client, project)}
         gone = [each for each in seen if each.id not in there]
-        named = _named([e for e in (*there.values(), *gone) if only in (None, e.service)])
+        meant = [e for e in (*there.values(), *gone) if only in (None, e.service)]
+        named = _named(meant, [each for each in meant if each.id in there])
         for name, each in named.items():  # whatever keeps one from being read is no silence of it
             why = "it was not read" if each.id in there else _GONE
             (logs_dir / f"{name}.log").write_bytes(loss(each.name, why))
@@ -41,15 +42,15 @@ def keep_logs(
                     engine.copy_log(client, each, file, since_s)
 
 
-def _named(containers: Sequence[Container]) -> Mapping[str, Container]:
+def _named(containers: Sequence[Container], there: Sequence[Container]) -> Mapping[str, Container]:
     """The containers by the names of their files: those of the service's are for it alone.
 
     Its replicas are counted; whatever else has one name with others has its own.
     """
     named: dict[str, Container] = {}
-    services = [each.service for each in containers]
+    services = [each.service for each in there]
     for each in containers:
-        alone = services.count(each.service) == 1
+        alone = each in there and services.count(each.service) == 1
         name = each.service if alone else each.name
         if each.service == SERVICE and not alone:
             number = each.number

@@ -107,7 +107,7 @@ class _Tail:
                 self._lost = self._lost or _ROTATED
 
     def added(self) -> Iterator[bytes]:
-        """What was added, with a remark for what is missing."""
+        """Pieces of what was added, with a remark for what is missing."""
         if self._away or self._file is None:
             yield loss(self._path.name, self._away)
             return
@@ -161,7 +161,7 @@ class _Tail:
         self._end = os.pread(opened.fileno(), self._size - start, start)
 
     def _changed(self, before: BinaryIO, now: BinaryIO) -> str:
-        """What was lost since the last look; a file that is kept open gives its number to none."""
+        """Loss since the last look, or ""; a file that is kept open gives its number to none."""
         if not os.path.samestat(os.fstat(before.fileno()), os.fstat(now.fileno())):
             return _ROTATED
         start = self._size - len(self._end)
@@ -194,7 +194,7 @@ def _place_of(path: Path) -> Path:
 
 
 def _owners_of(path: Path) -> set[int]:
-    """Whose file may be read: its owner's; of one that is not there, ours or its folder's."""
+    """Owners whose file is read: its own; of one that is not there, we or its folder's."""
     with suppress(OSError, ValueError):
         return {path.stat().st_uid}
     with suppress(OSError, ValueError):

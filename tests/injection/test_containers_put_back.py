@@ -181,11 +181,11 @@ def test_a_replica_that_was_removed_leaves_a_mark_where_its_log_would_be(
     seen = engine.containers_of(small.project)
     del small.containers["p-service-2"]
     keep_logs(small.project, tmp_path / "logs", seen=seen)
-    assert log_names(tmp_path) == ["service-1.log", "service-2.log"]
-    told = (tmp_path / "logs" / "service-2.log").read_text()
+    assert log_names(tmp_path) == ["service-1.log", "service.log"]
+    told = (tmp_path / "logs" / "service-1.log").read_text()
     assert "p-service-2: its container was removed while the run went on" in told
 
-    found = LogReader([], 0, 0, 3600 * NS).read(tmp_path).sources[1]
+    found = LogReader([], 0, 0, 3600 * NS).read(tmp_path).sources[0]
     assert [gap.touches(5, 6) for gap in found.gaps] == [True]
 
 
