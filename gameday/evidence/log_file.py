@@ -54,9 +54,15 @@ class LogGap:
     before_ns: Annotated[int | None, _instant] = None
 
     def touches(self, start_ns: int, end_ns: int) -> bool:
-        """True if one of its lines may have been written between the two instants."""
-        begun = self.before_ns is None or self.before_ns >= start_ns
-        return begun and (self.after_ns is None or self.after_ns <= end_ns)
+        """True if one of its lines may have been written between the two instants.
+
+        Whichever of its own is the earlier: where a log is out of order, nobody knows which is.
+        """
+        if self.after_ns is None or self.before_ns is None:
+            begun = self.before_ns is None or self.before_ns >= start_ns
+            return begun and (self.after_ns is None or self.after_ns <= end_ns)
+        first, last = sorted((self.after_ns, self.before_ns))
+        return last >= start_ns and first <= end_ns
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ but what was seen. Reading is bounded in bytes, in lines of one, and in time.
 import math
 import re
 import time
+from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -39,7 +40,8 @@ MOST_GAPS: Final = 1_000
 SLACK_NS: Final = 5 * NS  # clocks of containers and of files differ by less
 TIMES: Final = ("time", "timestamp", "@timestamp", "ts")
 MESSAGES: Final = ("message", "msg")
-_SERVICE: Final = re.compile(r"(service|app|api)([-_.]?\d{1,3})?\.log", re.ASCII)
+_SERVICE: Final = re.compile(r"service(-\d+)?\.log", re.ASCII)
+_LOSS: Final = b"(gameday: "  # what follows was lost, and nobody knows when it was written
 _LARGEST_S: Final = 1e11  # in the year 5138; a larger number counts something smaller than seconds
 _SMALLER: Final = 1e3
 
@@ -47,7 +49,17 @@ _SMALLER: Final = 1e3
 def log_names(run_dir: Path) -> list[str]:
     """The service's logs in a run directory."""
     folder = run_dir / "logs"
-    return sorted(path.name for path in folder.glob("*.log") if _SERVICE.fullmatch(path.name))
+    return sorted(path.name for path in folder.glob("*.log") if is_service_log(path.name))
+
+
+def is_service_log(name: str) -> bool:
+    """True for a file that a stack keeps of the service, or of one of its replicas."""
+    return _SERVICE.fullmatch(name) is not None
+
+
+def loss(log: str, what: str) -> bytes:
+    """A line for a log of which something is lost, whenever that was written."""
+    return b"\n%s%s: %s)\n" % (_LOSS, log.encode(errors="replace"), what.encode(errors="replace"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +207,8 @@ class LogReader:
             fields = None
         if not isinstance(fields, dict):
             made.gap("not_json" if raw.endswith(b"\n") else "torn", _excerpt(raw))
+            if raw.startswith(_LOSS):
+                made.lose()
             return 0, None
         line = JsonLine(fields)
         wall_ns = instant_ns(line)
@@ -210,7 +224,12 @@ class LogReader:
 
 
 class _Source:
-    """One log as it is read."""
+    """One log as it is read.
+
+    A gap lies between two lines that are in order with every other of the log: none before them is
+    later, none after them is earlier. Between others a stray clock or two threads may have written
+    anything: a stamp far in the future ends no gap, and neither does one of the past.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -218,31 +237,55 @@ class _Source:
         self._lines = 0
         self._first: int | None = None
         self._last: int | None = None
+        self._in_order = array("q")  # those lines, as far as is known by now
         self._gaps: list[LogGap] = []
-        self._open = False  # the last gap has no end yet
+        self._behind: list[int] = []  # of each gap: how many of those lines stand before it
+        self._unbound: set[int] = set()
+        self._open = False  # nothing was read since the last gap
+        self._full = False  # the last gap holds all that may come
 
     def line(self, at_ns: int) -> None:
         """A line that was read."""
         self._lines += 1
-        if self._open:
-            self._gaps[-1] = replace(self._gaps[-1], before_ns=at_ns)
-            self._open = False
+        self._open = False
+        while self._in_order and self._in_order[-1] > at_ns:
+            self._in_order.pop()
+        for number in range(len(self._behind) - 1, -1, -1):
+            if self._behind[number] <= len(self._in_order):
+                break
+            self._behind[number] = len(self._in_order)
+        if self._last is None or self._last <= at_ns:
+            self._in_order.append(at_ns)
+            self._last = at_ns
         self._first = at_ns if self._first is None else min(self._first, at_ns)
-        self._last = at_ns if self._last is None else max(self._last, at_ns)
 
     def gap(self, kind: GapKind, shown: str) -> None:
-        """A line that was not: after the latest that was read, before the next that will be."""
+        """A line that was not."""
         if self._open or len(self._gaps) >= MOST_GAPS:
-            last = self._gaps[-1]
-            # Beyond what is kept, the last gap holds all that may come.
-            self._gaps[-1] = replace(last, lines=last.lines + 1, before_ns=None)
-            self._open = self._open and len(self._gaps) < MOST_GAPS
+            self._full = self._full or not self._open
+            self._gaps[-1] = replace(self._gaps[-1], lines=self._gaps[-1].lines + 1)
             return
-        self._gaps.append(LogGap(kind, 1, shown, after_ns=self._last))
+        self._gaps.append(LogGap(kind, 1, shown))
+        self._behind.append(len(self._in_order))
         self._open = True
 
+    def lose(self) -> None:
+        """Say of the last gap that what is missing there may be of any time."""
+        self._unbound.add(len(self._gaps) - 1)
+
     def source(self) -> LogSource:
-        return LogSource(self._name, self.bytes, self._lines, self._gaps, self._first, self._last)
+        gaps = [
+            replace(gap, after_ns=self._line(behind - 1), before_ns=self._line(behind))
+            for gap, behind in zip(self._gaps, self._behind, strict=True)
+        ]
+        if self._full:
+            gaps[-1] = replace(gaps[-1], before_ns=None)
+        for number in self._unbound:
+            gaps[number] = replace(gaps[number], after_ns=None, before_ns=None)
+        return LogSource(self._name, self.bytes, self._lines, gaps, self._first, self._last)
+
+    def _line(self, number: int) -> int | None:
+        return self._in_order[number] if 0 <= number < len(self._in_order) else None
 
 
 class _Matcher:

@@ -159,5 +159,5 @@ class Removal:
         return "no", Message("removal.rate_goes_on", more=late - early)
 
     def _dispatched(self, scenario: str) -> int:
-        paths = self._run.history_dir.glob(f"{scenario}-*.bin")
-        return sum(history.read(path).dispatched for path in paths)
+        found = history.of_scenario(self._run.history_dir, scenario)
+        return sum(each.dispatched for each in found)

@@ -225,8 +225,7 @@ class Dosing:
 
     def _started(self, scenario: str) -> int:
         started = 0
-        for path in self._run.history_dir.glob(f"{scenario}-*.bin"):
-            records = history.read(path)
+        for records in history.of_scenario(self._run.history_dir, scenario):
             dropped = int((records.records["outcome"] == Outcome.DROPPED).sum())
             started += records.dispatched - dropped
         return started

@@ -139,7 +139,10 @@ class ComposeStack:
             return []
         if self._watch is not None:
             await self._watch.stop()
-        left = [] if project is None else await _removed(project, supervisor.workdir.logs_dir)
+        left = []
+        if project is not None:
+            seen = [] if self._watch is None else self._watch.seen
+            left = await _removed(project, supervisor.workdir.logs_dir, seen)
         left += await supervisor.stop()
         if not left:
             self._supervisor = self._project = None
@@ -404,10 +407,10 @@ def _is_there(command: Sequence[str]) -> bool:
     return done.returncode == 0
 
 
-async def _removed(project: ProjectUndo, logs_dir: Path) -> list[str]:
+async def _removed(project: ProjectUndo, logs_dir: Path, seen: Sequence[Container]) -> list[str]:
     """Keep the logs as far as they can be had, and remove the project; what is left, in words."""
     with suppress(Exception):  # no log is worth containers that stay
-        await in_time(asyncio.to_thread(keep_logs, project, logs_dir), _LOG_S)
+        await in_time(asyncio.to_thread(keep_logs, project, logs_dir, seen=seen), _LOG_S)
     try:
         await projects.undo(project)
     except GamedayError as error:

@@ -25,7 +25,7 @@ class ContainerWatch:
     """Begins at once. `ended` are the services that should run and did not when last looked at.
 
     `replicas` are the metrics addresses of the service's containers; one that has ended keeps its
-    own until it is removed.
+    own until it is removed. `seen` are all the service's containers that there were.
     """
 
     def __init__(
@@ -37,9 +37,14 @@ class ContainerWatch:
     ) -> None:
         self.ended: list[str] = []
         self.replicas: Mapping[str, str] = {}
+        self._seen: dict[str, Container] = {}
         self._services = frozenset(services)
         self._may_end = frozenset(may_end)
         self._task = asyncio.create_task(self._watch(project, clock))
+
+    @property
+    def seen(self) -> Sequence[Container]:
+        return list(self._seen.values())
 
     async def stop(self) -> None:
         """Look no more; a look that is under way ends by itself."""
@@ -57,6 +62,7 @@ class ContainerWatch:
                 self.ended = ["the container engine"] if missed >= _MISSED else self.ended
                 continue
             missed = 0
+            self._seen.update({each.id: each for each in there if each.service == SERVICE})
             self.ended = engine.ended(there, self._services, self._may_end)
             self.replicas = metrics_of(there, self.replicas)
 

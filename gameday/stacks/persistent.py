@@ -120,7 +120,8 @@ class PersistentStack:
         if self._tails is not None:
             self._tails.keep(logs_dir)
         if self._project is not None:
-            keep_logs(self._project, logs_dir, only=SERVICE, since_s=self._since_s)
+            seen = [] if self._watch is None else self._watch.seen
+            keep_logs(self._project, logs_dir, seen=seen, only=SERVICE, since_s=self._since_s)
 
 
 class PersistentComposeStack(PersistentStack):

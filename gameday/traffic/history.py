@@ -244,6 +244,12 @@ class HistoryTail:
         self._file.close()
 
 
+def of_scenario(folder: Path, scenario: str) -> list[History]:
+    """The histories of one scenario; a file of `a-b` is none of `a`, whatever it is called."""
+    paths = sorted(each for each in folder.glob("*.bin") if each.name.startswith(f"{scenario}-"))
+    return [found for found in map(read, paths) if found.scenario == scenario]
+
+
 def read(path: Path) -> History:
     """A whole history file; a torn last record is left out (its k is then unknown).
 

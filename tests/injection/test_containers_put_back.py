@@ -1,5 +1,6 @@
 """What is put back of several containers where the engine refuses one, is slow, or breaks off."""
 
+import asyncio
 import io
 import json
 from collections.abc import Iterator
@@ -7,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from gameday.core.clock import NS, SystemClock
 from gameday.core.errors import StuckFaultError
+from gameday.evidence.service_logs import LogReader, log_names
 from gameday.injection import engine
 from gameday.injection.context import Direct, InjectionContext
 from gameday.injection.drivers import container, limit, partition
@@ -24,6 +27,7 @@ from gameday.spec.undos import (
     from_json,
 )
 from gameday.stacks.container_logs import keep_logs
+from gameday.stacks.container_watch import ContainerWatch
 from tests.support.small_engine import NETWORK, SmallEngine, small_engine
 
 NONE = Limits(nano_cpus=0, cpu_quota=0, cpu_period=0, memory=0, memory_swap=0)
@@ -146,3 +150,54 @@ def test_a_log_that_breaks_off_is_kept_as_far_as_it_goes_and_the_others_are(
     with pytest.raises(EngineError), engine.of(small.project) as client:
         file.writelines(client.api.logs("web-1", stream=True, follow=False))
     assert file.getvalue() == b"said"
+
+
+def test_only_containers_of_the_service_keep_logs_under_its_name(
+    small: SmallEngine, tmp_path: Path
+) -> None:
+    """In a project of somebody's own, where the service is `web`, an `api` is another's."""
+    small.add("p-api-1", "api")
+    small.add("service-3", "service-3")
+    small.add("p-web-1", "service")
+    keep_logs(small.project, tmp_path / "logs")
+    assert log_names(tmp_path) == ["service.log"]
+    assert {path.name for path in (tmp_path / "logs").iterdir()} == {
+        "api.log",
+        "other-service-3.log",
+        "service.log",
+    }
+
+    small.add("p-worker-1", "service")  # two services of a file call, each of them number 1
+    (tmp_path / "logs" / "service.log").unlink()
+    keep_logs(small.project, tmp_path / "logs")
+    assert log_names(tmp_path) == ["service-1.log", "service-2.log"]
+
+
+def test_a_replica_that_was_removed_leaves_a_mark_where_its_log_would_be(
+    small: SmallEngine, tmp_path: Path
+) -> None:
+    small.add("p-service-1", "service")
+    small.add("p-service-2", "service")
+    seen = engine.containers_of(small.project)
+    del small.containers["p-service-2"]
+    keep_logs(small.project, tmp_path / "logs", seen=seen)
+    assert log_names(tmp_path) == ["service-1.log", "service.log"]
+    told = (tmp_path / "logs" / "service-1.log").read_text()
+    assert "p-service-2: its container was removed while the run went on" in told
+
+    found = LogReader([], 0, 0, 3600 * NS).read(tmp_path).sources[0]
+    assert [gap.touches(5, 6) for gap in found.gaps] == [True]
+
+
+async def test_replicas_that_came_and_went_are_known(small: SmallEngine) -> None:
+    small.add("p-service-1", "service")
+    small.add("p-db-1", "db")
+    watch = ContainerWatch(small.project, ["service", "db"], [], SystemClock())
+    async with asyncio.timeout(30):
+        for id_ in ("p-service-2", "p-service-3"):
+            small.add(id_, "service")
+            while id_ not in {each.id for each in watch.seen}:
+                await asyncio.sleep(0.02)
+            del small.containers[id_]
+    await watch.stop()
+    assert [each.id for each in watch.seen] == ["p-service-1", "p-service-2", "p-service-3"]

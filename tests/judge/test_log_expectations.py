@@ -10,6 +10,7 @@ import pytest
 
 from gameday.core.clock import NS
 from gameday.core.files import MIB
+from gameday.evidence.log_file import LogGap
 from gameday.evidence.read import read
 from gameday.evidence.service_logs import JsonLine, LogReader, instant_ns
 from gameday.judge.checks import logs
@@ -58,13 +59,9 @@ def found(
 
 def search(path: Path, expected: list[ExpectedLog], **bounds: Any) -> None:
     begun_ns = T0_NS + round(STARTED_S * NS)
-    reader = LogReader(
-        expected,
-        offset_ns=WALL_NS - begun_ns,
-        begun_ns=begun_ns,
-        ended_ns=T0_NS + round(ENDED_S * NS),
-        **bounds,
-    )
+    ended_ns = T0_NS + round(ENDED_S * NS)
+    more = {"ended_ns": ended_ns, **bounds}
+    reader = LogReader(expected, offset_ns=WALL_NS - begun_ns, begun_ns=begun_ns, **more)
     reader.read(path).write(path / "logs.json")
 
 
@@ -210,6 +207,48 @@ def test_damage_outside_of_its_time_says_nothing_against_it(tmp_path: Path) -> N
         "unknown",
         """logs/service.log: its last line is torn: '{"time": "2026-'""",
     )
+
+
+@pytest.mark.parametrize(
+    ("ats", "status"),
+    [
+        # None is a line that nobody can read; the window is 10 s to 15 s.
+        ((-9, 30, None, 9, 40), "unknown"),
+        ((-9, 5, None, 9, 20), "hit"),
+        ((-9, 5, None, 9, 4, 20), "unknown"),  # 4 s may be the stray one, or 9 s
+        ((-9, 5, 32, None, 9, 12, 20), "unknown"),  # it may have come after 12 s
+        ((-9, 5, 32, 16, None, 17, 20), "unknown"),
+        ((-9, 5, None, 2, 6, 20), "hit"),  # 6 s is later than all before it
+        ((-9, None, 5, 2, 6, 20), "hit"),
+        ((-9, 5, 16, 17, None, 16.5, 20), "hit"),  # by threads that are out of order a little
+        ((-9, 16, None, 17, -5, 20), "unknown"),
+    ],
+)
+def test_a_gap_ends_only_at_lines_that_are_in_order_with_all_others(
+    tmp_path: Path, ats: tuple[float | None, ...], status: str
+) -> None:
+    lines = ["no JSON\n" if at is None else written(at) for at in ats]
+    path = found(tmp_path, lines, {**DB_ERRORS, "at_most": 0}, ended_ns=T0_NS + 60 * NS)
+    assert state(path)[0] == status, state(path)
+
+
+def test_a_gap_that_is_told_backwards_touches_all_between() -> None:
+    gap = LogGap("torn", 1, after_ns=30, before_ns=9)
+    assert gap.touches(10, 60)
+    assert gap.touches(0, 9)
+    assert gap.touches(15, 16)
+    assert not gap.touches(31, 60)
+    assert not gap.touches(0, 8)
+
+
+def test_gaps_beyond_those_that_are_kept_are_open_to_the_end(tmp_path: Path) -> None:
+    lines = [text for n in range(1100) for text in (written(n / 1000 - 9), "no JSON\n")]
+    path = found(tmp_path, [*lines, written(29.0)], {**DB_ERRORS, "at_most": 0})
+    assert state(path)[0] == "unknown"
+    (source,) = read(path).searched_logs.sources
+    assert len(source.gaps) == 1000
+    assert sum(gap.lines for gap in source.gaps) == 1100
+    assert [gap.before_ns is None for gap in source.gaps] == [False] * 999 + [True]
 
 
 @pytest.mark.parametrize(

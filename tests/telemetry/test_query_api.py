@@ -1,19 +1,26 @@
 """The query API of a run: what it answers, to whom, and where it stops."""
 
 import json
+import re
+import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import httpx
 import pytest
 
 from gameday.core.clock import NS, SystemClock
 from gameday.core.errors import UsageError
+from gameday.core.files import MIB
+from gameday.core.network import bounded_connection
 from gameday.telemetry.promql import labels
+from gameday.telemetry.query_api import app
 from gameday.telemetry.query_api.encode import exponent_text, number_text, rfc3339, time_json
 from gameday.telemetry.query_api.parameters import parse_duration_ns, parse_time_ms, read_form
 from gameday.telemetry.query_api.server import bind
@@ -246,6 +253,48 @@ def test_few_wait_and_the_others_are_sent_away(tmp_path: Path) -> None:
         assert {each.status_code for each in found} <= {200, 503}
         assert "unavailable" in {json.loads(each.content).get("errorType") for each in found}
         assert data(url, "/api/v1/query", query="1")["result"][1] == "1"
+
+
+@pytest.mark.parametrize("who", ["reads", "does not", "does drop by drop"])
+def test_answers_that_nobody_reads_are_few_and_are_not_held_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, who: str
+) -> None:
+    monkeypatch.setattr(bounded_connection, "READS_WITHIN_S", 3.0 if who == "does not" else 120.0)
+    monkeypatch.setattr(app, "SENT_WITHIN_S", 3.0 if who == "does drop by drop" else 120.0)
+    file = SampleFile(tmp_path / "run")
+    many = {labels("m", n=str(n)): float(n) for n in range(300)}
+    for second in range(30):
+        file.append(second, many)
+    span = {"start": WALL_S, "end": WALL_S + 29, "step": "0.02"}
+    path = f"/api/v1/query_range?{urlencode({'query': 'm', **span})}"  # of some 12 MB
+    with serving(file.settings(bounds=QueryBounds(unread=MIB))) as url, socket.socket() as deaf:
+        assert (
+            ask(url, "/api/v1/query_range", query="m", **span).status_code == 200
+        )  # one is sent, however long
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        deaf.connect(("127.0.0.1", int(url.rpartition(":")[2])))
+        deaf.sendall(f"GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
+
+        def others_get(status: int) -> None:
+            deadline = time.monotonic() + 60
+            while (found := ask(url, "/api/v1/query", query="1")).status_code != status:
+                assert time.monotonic() < deadline, found.content
+            if status == 503:
+                assert failure(found)[1:] == (
+                    "unavailable",
+                    "too many answers are not read yet: ask again later",
+                )
+
+        others_get(503)
+        if who == "reads":
+            head, _, rest = deaf.recv(4096).partition(b"\r\n\r\n")
+            assert b"200 OK" in head
+            length = int(re.findall(rb"content-length: (\d+)", head)[0])
+            got = bytearray(rest)
+            while len(got) < length:
+                got += deaf.recv(MIB)
+            assert len(json.loads(got)["data"]["result"]) == 300
+        others_get(200)
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,21 @@ def test_what_was_appended_is_read(tmp_path: Path) -> None:
     assert read.records["issue_id"].tolist() == [b"i0", b"i2"]
 
 
+def test_a_scenario_has_its_own_files_alone_however_others_are_called(tmp_path: Path) -> None:
+    for name, dispatched in (("drop", 3), ("drop-base", 50), ("drop-0", 700), ("dr", 9)):
+        for worker in (0, 1):
+            header = HistoryHeader.from_json({**HEAD, "scenario": name, "worker": worker})
+            writer = HistoryWriter(tmp_path / f"{name}-{worker}.bin", header)
+            writer.advance(dispatched)
+            writer.close()
+    found = {
+        name: [each.dispatched for each in history.of_scenario(tmp_path, name)]
+        for name in ("drop", "drop-base", "drop-0", "d", "*")
+    }
+    assert found == {"drop": [3, 3], "drop-base": [50, 50], "drop-0": [700, 700], "d": [], "*": []}
+    assert history.of_scenario(tmp_path / "missing", "drop") == []
+
+
 def test_a_tail_sees_each_whole_record_once_while_the_file_grows(tmp_path: Path) -> None:
     path = tmp_path / "drop-0.bin"
     writer = HistoryWriter(path, HEADER)

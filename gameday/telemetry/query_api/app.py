@@ -2,17 +2,18 @@
 
 Queries take processor time, and samples must not change under them: they are answered one after the
 other, in a thread, from what was read up to their turn. Who waits counts the waiting to the query's
-own time. Only this machine's own names are answered to, so that no page of a browser, sent here by
-a name that somebody else resolves, reads anything.
+own time. Answers that nobody reads are held in memory, so there are only so many bytes of them; who
+asks meanwhile is sent away. Only this machine's own names are answered to, so that no page of a
+browser, sent here by a name that somebody else resolves, reads anything.
 """
 
 import asyncio
 import ipaddress
 import sys
 import traceback
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -20,6 +21,7 @@ from starlette.applications import Starlette
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from gameday import __version__
 from gameday.core.clock import NS, Clock, wall_time_ns
@@ -41,6 +43,8 @@ from gameday.telemetry.query_api.settings import QueryApiSettings
 MOST_ADDRESS: Final = 16 * 1024
 MOST_BODY: Final = 64 * 1024  # a query has 4,000 characters, escaped 12,000
 READ_EVERY_S: Final = 1.0
+_PIECE: Final = 256 * 1024
+SENT_WITHIN_S: Final = 120.0
 READ_BEFORE: Final = 50  # turns of reading on before a query is answered: 10,000 lines
 _OURS: Final = ("same-origin", "none")
 Answering = Callable[[RequestForm, AnswerDeadline], ApiAnswer]
@@ -67,6 +71,7 @@ class QueryApi:
         self._clock = clock
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="queries")
         self._waiting = 0
+        self._unread = 0  # bytes of the answers that are being sent
 
     def app(self) -> Starlette:
         """The application to be served."""
@@ -111,7 +116,9 @@ class QueryApi:
             _refuse_others(request)
             form = read_form(_query_of(request), await _body_of(request))
             deadline = AnswerDeadline(self._clock, self._timeout_s(form))
+            self._refuse_more(1)
             answer = await self._in_turn(lambda: self._answer(answering, form, deadline))
+            self._refuse_more(len(answer))
         except QueryApiError as error:
             return _failed(error)
         except ClientDisconnect:
@@ -119,9 +126,23 @@ class QueryApi:
         except Exception:  # noqa: BLE001 - one answer must not be the end of the others
             traceback.print_exc(file=sys.stderr)
             return _failed(QueryApiError("internal", "a bug in gameday: its log says where"))
-        return Response(answer, media_type="application/json")
+        return _Answer(answer, self._hold)
 
-    async def _in_turn(self, work: Callable[[], str]) -> str:
+    def _refuse_more(self, count: int) -> None:
+        """Raise QueryApiError where so many bytes more would be too many; one answer never is."""
+        if self._unread and self._unread + count > self._settings.bounds.unread:
+            raise QueryApiError("unavailable", "too many answers are not read yet: ask again later")
+
+    @contextmanager
+    def _hold(self, count: int) -> Iterator[None]:
+        """Count the bytes of an answer while it is sent."""
+        self._unread += count
+        try:
+            yield
+        finally:
+            self._unread -= count
+
+    async def _in_turn(self, work: Callable[[], bytes]) -> bytes:
         if self._waiting >= self._settings.bounds.waiting:
             raise QueryApiError("unavailable", "too many queries wait already: ask again later")
         self._waiting += 1
@@ -130,13 +151,13 @@ class QueryApi:
         finally:
             self._waiting -= 1
 
-    def _answer(self, answering: Answering, form: RequestForm, deadline: AnswerDeadline) -> str:
+    def _answer(self, answering: Answering, form: RequestForm, deadline: AnswerDeadline) -> bytes:
         deadline.check("query queue")
         for _ in range(READ_BEFORE):
             if not self.database.read_on():
                 break
             deadline.check("query queue")
-        return answering(form, deadline).text
+        return answering(form, deadline).text.encode()
 
     def _timeout_s(self, form: RequestForm) -> float:
         """The shorter of what is asked for and what there is. Raises QueryApiError."""
@@ -187,6 +208,29 @@ class QueryApi:
             while await loop.run_in_executor(self._thread, self.database.read_on):
                 pass
             await self._clock.sleep(READ_EVERY_S)
+
+
+class _Answer(Response):
+    """A long answer, sent piece by piece as it is read, and held until then."""
+
+    def __init__(self, body: bytes, hold: Callable[[int], AbstractContextManager[None]]) -> None:
+        super().__init__(body, media_type="application/json")
+        self._hold = hold
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        del scope, receive
+        # One who reads drop by drop is left in the middle, and uvicorn closes the connection.
+        with self._hold(len(self.body)), suppress(TimeoutError):
+            async with asyncio.timeout(SENT_WITHIN_S):
+                await self._send(send)
+
+    async def _send(self, send: Send) -> None:
+        start = {"status": self.status_code, "headers": self.raw_headers}
+        await send({"type": "http.response.start", **start})
+        for at in range(0, len(self.body), _PIECE):
+            piece = self.body[at : at + _PIECE]
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
 
 
 def _refuse_others(request: Request) -> None:

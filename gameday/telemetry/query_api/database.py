@@ -75,7 +75,7 @@ class SampleDatabase:
 
     @property
     def warnings(self) -> list[str]:
-        """What those who ask should know of the samples."""
+        """Warnings for those who ask: what they should know of the samples."""
         found = []
         if self._damage:
             found.append(f"{self._damage}: nothing after it is told")

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal
 
+from gameday.core.files import MIB
 from gameday.telemetry.promql import PROMETHEUS_2, PROMETHEUS_3, PromqlSemantics
 
 PORT: Final = 9095  # where it is free; else any other
@@ -14,7 +15,8 @@ class QueryBounds:
     """The most that one who asks can make it do.
 
     `values` bounds an answer's memory: some 100 bytes each. `kept` bounds that of all samples: some
-    50 bytes each, an hour of a thousand series at each second.
+    50 bytes each, an hour of a thousand series at each second. `unread` bounds that of all answers
+    that are being sent, in bytes.
     """
 
     timeout_s: float = 10.0
@@ -22,6 +24,7 @@ class QueryBounds:
     points: int = 11_000
     values: int = 500_000
     kept: int = 4_000_000
+    unread: int = 64 * MIB
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
