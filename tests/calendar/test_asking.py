@@ -228,7 +228,9 @@ def test_a_command_shows_no_secret_of_the_environment_and_no_part_of_one(
     monkeypatch: pytest.MonkeyPatch, system: System | None, before: int, secret: str
 ) -> None:
     monkeypatch.setenv("PAGER_TOKEN", secret)
-    script = f"import os; print('a' * {before} + ' ' + os.environ['PAGER_TOKEN'] + ' ' + 'b' * 4090)"
+    script = (
+        f"import os; print('a' * {before} + ' ' + os.environ['PAGER_TOKEN'] + ' ' + 'b' * 4090)"
+    )
     told = skipped(system, command=["python3", "-c", script])
     parts = {secret[at : at + 8] for at in range(len(secret) - 8)}
     assert "exit status 0" in told
@@ -335,7 +337,9 @@ def test_a_server_that_talks_nonsense_is_no_answer(body: bytes, status: int, kin
     assert all("nobody can tell" in why for why in whys[1:])
 
 
-@pytest.mark.parametrize("stamp", ["NaN", "-5", "0", "8589934592", "1e300", "1e999", '"1e999"', "null"])
+@pytest.mark.parametrize(
+    "stamp", ["NaN", "-5", "0", "8589934592", "1e300", "1e999", '"1e999"', "null"]
+)
 @pytest.mark.parametrize("value", ["NaN", "+Inf", "-Inf", "1e400", "-5", "1e300", "9" * 5000])
 @pytest.mark.parametrize("kind", ["scalar", "vector", "string"])
 def test_a_clock_that_is_none_is_no_answer(stamp: str, value: str, kind: str) -> None:
@@ -348,7 +352,9 @@ def test_a_clock_that_is_none_is_no_answer(stamp: str, value: str, kind: str) ->
         assert "nobody can tell" in skipped(system, expr="time() > 1")
 
 
-@pytest.mark.parametrize("error", [ValueError("x"), OverflowError("x"), RecursionError(), KeyError(1)])
+@pytest.mark.parametrize(
+    "error", [ValueError("x"), OverflowError("x"), RecursionError(), KeyError(1)]
+)
 def test_an_answer_that_nobody_has_thought_of_ends_nobody_who_asks(error: Exception) -> None:
     async def work() -> QuestionReply:
         raise error
