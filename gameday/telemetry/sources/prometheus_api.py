@@ -234,7 +234,7 @@ class Prometheus:
 
 
 def _data_of(answer: Answer, hide: Callable[[str], str]) -> Any:
-    """What an answer carries. Raises PrometheusError with the server's own reason where it has."""
+    """The data of an answer. Raises PrometheusError with the server's own reason where it has."""
     body: Any = None
     if "json" in answer.headers.get("content-type", ""):
         body = answer.json(MOST_OBJECTS)
