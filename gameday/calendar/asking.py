@@ -25,8 +25,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from gameday.core.clock import NS
 from gameday.core.errors import GamedayError, excerpt
+from gameday.core.json import DAMAGED
 from gameday.core.messages import Message
 from gameday.core.processes.deadlines import cancelled
 from gameday.core.secrets.redaction import Hidden, nothing
@@ -43,12 +43,14 @@ from gameday.telemetry.sources.prometheus_api import Prometheus, PrometheusError
 from gameday.telemetry.sources.source import AnsweredInstant
 
 LONGEST_OUTPUT: Final = 4096  # bytes of a command that are read for its last line
+LONGEST_SECRET: Final = 4096  # bytes that are read before these, so that none is seen in part
 LONGEST_LINE: Final = 200
 MOST_SHOWN: Final = 5
 LOOK_S: Final = 0.1
 KILL_S: Final = 2.0
 TAIL_S: Final = 1.0
 HTTP_S: Final = 30.0  # of one request; the whole question has its own limit
+_KEPT: Final = LONGEST_OUTPUT + LONGEST_SECRET
 _NO: Final = 1  # the exit status that says no
 _ALERT_SERIES: Final = frozenset({"ALERTS", "ALERTS_FOR_STATE"})
 
@@ -91,6 +93,8 @@ async def in_time(
         return QuestionReply(None, Message("asking.late", limit=f"{limit_s:g} s"))
     except (GamedayError, OSError) as error:
         return QuestionReply(None, _of_error(error))
+    except DAMAGED as error:  # an answer that nobody has thought of must not end who asks
+        return QuestionReply(None, _problem(type(error).__name__))
     finally:
         await cancelled(task, within_s=KILL_S)
 
@@ -183,7 +187,7 @@ async def ask_command(
         await asyncio.wait({reading}, timeout=TAIL_S)  # who left its session may hold it open
         await cancelled(reading, within_s=KILL_S)
     holds = {0: True, _NO: False}.get(status)
-    return QuestionReply(holds, _ended(status, hide(tail.last_line)))
+    return QuestionReply(holds, _ended(status, tail.last_line(hide)))
 
 
 def hidden(asked: Server) -> Hidden:
@@ -204,10 +208,7 @@ class _Values:
 
 async def _values(query: Query, client: Prometheus) -> _Values:
     """Ask for every part at the same instant of the server. Raises PrometheusError."""
-    wall_s = await client.value("time()")
-    if isinstance(wall_s, dict):
-        raise PrometheusError("its clock cannot be read")
-    wall_ns = round(wall_s * NS)
+    wall_ns = await client.wall_ns()
     found: dict[str, Value | str] = {}
     for node in asked_nodes([query]):
         value = await client.value(node.text, wall_ns)
@@ -302,13 +303,16 @@ class _Tail:
         )
         try:
             while piece := await stream.read(LONGEST_OUTPUT):
-                self._raw = (self._raw + piece)[-LONGEST_OUTPUT:]
+                self._raw = (self._raw + piece)[-_KEPT:]
         finally:
             transport.close()
 
-    @property
-    def last_line(self) -> str:
-        lines = self._raw.decode(errors="replace").strip().splitlines()
+    def last_line(self, hide: Callable[[str], str]) -> str:
+        """The last line without secrets: all is masked before anything is cut off."""
+        text = hide(self._raw.decode(errors="replace"))
+        if len(self._raw) == _KEPT:  # it may begin in the middle of a secret
+            text = text[LONGEST_SECRET:]
+        lines = text.strip().splitlines()
         return excerpt(lines[-1].strip(), LONGEST_LINE) if lines else ""
 
 

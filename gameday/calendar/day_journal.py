@@ -9,6 +9,7 @@ of it and of them.
 
 import json
 import os
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -25,6 +26,7 @@ FILE: Final = "day.jsonl"
 LARGEST_BYTES: Final = 8 * files.MIB  # a day of 50 items has some 50 KB
 MOST_LINES: Final = 10_000
 LONGEST_WHY: Final = 2000
+_RUN: Final = re.compile(rb'"run": ?"([A-Za-z0-9._-]{0,200})"')
 DAYS: Final = "days"
 """The folder of the day directories, beside the run directories."""
 
@@ -186,3 +188,20 @@ def read_journal(folder: Path) -> ReadJournal:
         why = damage or "it does not begin with what was planned"
         raise UnknownError(f"{path}: {why}", help="is it the journal of a game day?")
     return ReadJournal(entries, damage)
+
+
+def runs_named(folder: Path) -> frozenset[str] | None:
+    """Every run that the journal of a day names, in the lines that make no sense, too.
+
+    None where one of those does not say whether it names a run. Raises OSError.
+    """
+    named = set()
+    for line in files.read_bytes(folder / FILE, LARGEST_BYTES).splitlines():
+        try:
+            named.add(read_object(DayEntry, json.loads(line)).run)
+        except (ValueError, RecursionError):
+            found = _RUN.findall(line)
+            if not found:
+                return None
+            named |= {each.decode() for each in found}
+    return frozenset(named - {""})

@@ -16,7 +16,7 @@ from gameday.core.errors import excerpt
 from gameday.core.messages import Message
 from gameday.core.network import event_loop
 from gameday.core.network.allow_list import Allowed
-from gameday.core.secrets.redaction import Hidden
+from gameday.core.secrets.redaction import Hidden, telling
 from gameday.injection.drivers.request import secrets_of
 from gameday.spec.schedule import SkipWhen
 from gameday.spec.system import System
@@ -51,9 +51,10 @@ def _parts(asked: SkipWhen, system: System | None, folder: Path) -> Sequence[_Pa
     """Each question, and what its answer says against the day."""
     parts: list[_Part] = []
     if asked.command is not None:
-        hide = Hidden(secrets_of(system, os.environ) if system is not None else ())
+        of_system = secrets_of(system, os.environ) if system is not None else ()
+        hide = Hidden([*of_system, *telling(os.environ)])  # it has all of the environment
         question = ask_command(asked.command, folder, os.environ, hide)
-        shown = excerpt(" ".join(asked.command))
+        shown = excerpt(hide(" ".join(asked.command)))
         parts.append((question, lambda answer: _of_command(answer, shown)))
     if asked.alerts is not None:
         parts.append((_any_of(asked.alerts, system), _of_alerts))

@@ -61,6 +61,7 @@ def replay(ref: str, rule_files: Sequence[Path], runs_dir: Path, *, as_json: boo
     alert that the experiment expects would have been late or missing, or another would have fired
     that must not.
     """
+    from gameday.judge.alert_diagnosis import diagnose
     from gameday.judge.alert_replay import contract, load_run, play, recorded_episodes
     from gameday.judge.checks.alerts import VALIDITY
     from gameday.judge.verdict import Validity
@@ -68,7 +69,7 @@ def replay(ref: str, rule_files: Sequence[Path], runs_dir: Path, *, as_json: boo
     run = load_run(find_run(ref, runs_dir))
     files = _rules_of(run, rule_files)
     replayed = play(run, files)
-    held = [_explained(run, files, each) for each in contract(run, replayed)]
+    held = diagnose(run, files, contract(run, replayed))
     if as_json:
         emit(_as_json(run, replayed.episodes, held, replayed.problems))
     else:
@@ -333,17 +334,6 @@ def _show_contract(held: "Sequence[AlertStatus]") -> None:
             one_line(each.explanation.text(messages.language)),
         )
         echo(f"{one_line(each.alert)}: {status} ({say(expected)}): {why}")
-
-
-def _explained(
-    run: "RecordedRun", files: "Sequence[RuleFile]", each: "AlertStatus"
-) -> "AlertStatus":
-    """With the defect of these rules for which it would have broken its promise."""
-    from dataclasses import replace
-
-    from gameday.judge.alert_diagnosis import diagnose, is_broken
-
-    return replace(each, cause=diagnose(run, files, each)) if is_broken(each) else each
 
 
 def _as_json(

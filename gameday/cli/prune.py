@@ -57,10 +57,7 @@ def prune_runs(run_dirs: Sequence[Path], options: PruneOptions) -> None:
         finish_removals(options.runs_dir / DAYS)
     stayed: dict[str, str] = {}
     if not options.dry_run:
-        going_days = [line for line in found.days if line.goes]
-        stayed = _remove(going_days, lambda one: remove_day(one, rule, world.has_open_items), say)
-        going_runs = [line for line in found.runs if line.goes]
-        stayed |= _remove(going_runs, lambda one: remove(one, world), say)
+        stayed = _remove_all(found, rule, world, say)
     if options.as_json:
         _emit(found, stayed, dry=options.dry_run)
     else:
@@ -83,6 +80,19 @@ def _world(run_dirs: Sequence[Path]) -> World:
     except GamedayError as error:
         warn(error.message)
     return World(key, state, lambda run_dir: run_dir.name in with_items)
+
+
+def _remove_all(found: DayLines, rule: PruneRule, world: World, say: Messages) -> dict[str, str]:
+    """Remove the days, then the runs of none that stayed; all that stayed, with the reason."""
+
+    def one_day(line: PruneLine) -> Message | None:
+        return found.why_day_stays(line.dir, world) or remove_day(line, rule, world.has_open_items)
+
+    def one_run(line: PruneLine) -> Message | None:
+        return found.why_run_stays(line.dir, days) or remove(line, world)
+
+    days = _remove([line for line in found.days if line.goes], one_day, say)
+    return days | _remove([line for line in found.runs if line.goes], one_run, say)
 
 
 def _remove(

@@ -1,6 +1,5 @@
 """Prometheus' HTTP API over a run: beside `gameday run`, and as `gameday alerts serve`."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -82,8 +81,4 @@ def serve_run(
         settings = ending_at(settings, wall_time_ns())
     server = QueryApiServer(settings, bind(port))
 
-    def ready() -> None:
-        echo(say("query_api", url=server.url), err=True)
-        sys.stderr.flush()
-
-    event_loop.run(server.serve(ready))
+    event_loop.run(server.serve(lambda: echo(say("query_api", url=server.url), err=True)))

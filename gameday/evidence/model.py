@@ -5,7 +5,7 @@ the reason it is not there; so no check needs to ask, and none can forget to.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -39,7 +39,8 @@ class MissingEvidenceError(UnknownError):
 class Evidence:
     """A run directory as read. `problems` says what could not be read, by part.
 
-    `folder` is where its samples and rules still stand; None where it stands nowhere.
+    `folder` is where its samples and rules still stand; None where it stands nowhere. `derived` are
+    what judging has made of it at some cost, and asks for more than once: by the type of it.
     """
 
     name: str
@@ -55,6 +56,9 @@ class Evidence:
     problems: Mapping[Part, str]
     folder: Path | None = None
     logs: LogEvidence | None = None
+    derived: dict[type, Sequence[object]] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @cached_property
     def generator(self) -> GeneratorStatus:

@@ -16,20 +16,28 @@ from gameday.core.clock import NS
 from gameday.core.errors import GamedayError
 from gameday.core.messages import Message
 from gameday.evidence.model import Evidence
-from gameday.judge.alert_replay import RecordedRun, load_run, play
+from gameday.judge.alert_looks import RunLooks, named_by, only
+from gameday.judge.alert_replay import RecordedRun, load_run, rules_of
 from gameday.judge.checks.alerts import VALIDITY, AlertStatus
 from gameday.judge.verdict import Validity
 from gameday.spec.experiment import ExpectedAlert
-from gameday.telemetry.alerts.looks import AskedFigure, RuleLook, comparison, looks
+from gameday.telemetry.alerts.looks import (
+    AskedFigure,
+    RuleLook,
+    comparison,
+)
 from gameday.telemetry.alerts.replay import LabelledScrape, period_ns
-from gameday.telemetry.alerts.rules import AlertRule, RecordingRule, RuleFile, load_rules
-from gameday.telemetry.promql import PromqlError, parse
+from gameday.telemetry.alerts.rules import (
+    AlertRule,
+    RecordingRule,
+    RuleFile,
+    load_rules,
+)
 from gameday.telemetry.promql.labels import NAME, Labels, value_of
 from gameday.telemetry.promql.nodes import FunctionCall, Node, Selector, children, selectors
 from gameday.telemetry.samples import Evaluation
 
 _SHOWN: Final = 3
-_SHORTER: Final = 6
 _SCRAPES: Final = 2
 _LABELS: Final = "alert.other_labels"
 _EARLY: Final = "alert.early"
@@ -44,15 +52,27 @@ def diagnosed(evidence: Evidence, statuses: Sequence[AlertStatus]) -> list[Alert
 
     What the alerts of a real Prometheus read is not recorded: of those its own words are told.
     """
-    broken = [one for one in statuses if is_broken(one)]
-    run = files = None
-    if broken and evidence.folder is not None:
+    if not any(map(is_broken, statuses)):
+        return list(statuses)
+    if evidence.folder is not None:
         try:
-            run = load_run(evidence.folder, evidence)
-            files = [load_rules(path) for path in run.rules]
+            files = [load_rules(path) for path in rules_of(evidence.folder)]
+            run = load_run(evidence.folder, evidence, named_by(files))
         except GamedayError:
-            run = None
-    return [_with_cause(evidence, run, files or [], one) for one in statuses]
+            pass
+        else:
+            return diagnose(run, files, statuses)
+    causes = [_failed(evidence.readings, each.alert) for each in statuses]
+    return _with_causes(statuses, causes)
+
+
+def _with_causes(
+    statuses: Sequence[AlertStatus], causes: Sequence[Message | None]
+) -> list[AlertStatus]:
+    return [
+        replace(status, cause=cause) if is_broken(status) and cause is not None else status
+        for status, cause in zip(statuses, causes, strict=True)
+    ]
 
 
 def is_broken(status: AlertStatus) -> bool:
@@ -61,47 +81,53 @@ def is_broken(status: AlertStatus) -> bool:
     return validity is Validity.INVALID or status.why.id == _ON_BEFORE
 
 
-def _with_cause(
-    evidence: Evidence, run: RecordedRun | None, files: Sequence[RuleFile], status: AlertStatus
-) -> AlertStatus:
-    if not is_broken(status):
-        return status
-    if run is None:
-        cause = _failed(evidence.readings, status.alert)
-    else:
-        cause = diagnose(run, files, status)
-    return status if cause is None else replace(status, cause=cause)
+def diagnose(
+    run: RecordedRun, files: Sequence[RuleFile], statuses: Sequence[AlertStatus]
+) -> list[AlertStatus]:
+    """The same, each that broke its promise with the defect of these rules, and with the cure.
 
-
-def diagnose(run: RecordedRun, files: Sequence[RuleFile], status: AlertStatus) -> Message | None:
-    """The defect of the rules for which an alert broke its promise, with the cure.
-
-    None where the samples show none.
+    Without where the samples show none, or where to look would be more work than `MOST_STEPS`.
     """
-    rule = next((r for file in files for r in file.alerts if r.alert == status.alert), None)
-    if rule is None:
-        names = [r.alert for file in files for r in file.alerts]
-        return Message("alert_cause.no_rule", near=_near(status.alert, names))
-    if why := _problem(play(run, files).problems, status.alert):
-        return Message("alert_cause.failed", why=why)
-    if status.why.id == _LABELS:
-        labels = ", ".join(f"{k}: {v}" for k, v in rule.labels) or "-"
-        return Message("alert_cause.labels", labels=labels, place=_place(rule))
-    case = _case(run, files, rule, status)
-    return None if case is None else case.cause()
+    broken = {each.alert for each in statuses if is_broken(each)}
+    rules = {rule.alert: rule for file in reversed(files) for rule in reversed(file.alerts)}
+    looked = [rule for name, rule in rules.items() if name in broken]
+    work = RunLooks(run, files, looked)
+    found = work.look(only(files, broken), looked)
+    by_alert = (
+        {} if found is None else dict(zip((e.alert for e in looked), found.by_rule, strict=True))
+    )
+    problems = {} if found is None else found.problems
+
+    def cause(status: AlertStatus) -> Message | None:
+        rule = rules.get(status.alert)
+        if rule is None:
+            return Message("alert_cause.no_rule", near=_near(status.alert, sorted(rules)))
+        if why := _problem(problems, status.alert):
+            return Message("alert_cause.failed", why=why)
+        if status.why.id == _LABELS:
+            labels = ", ".join(f"{k}: {v}" for k, v in rule.labels) or "-"
+            return Message("alert_cause.labels", labels=labels, place=_place(rule))
+        case = _case(work, files, rule, status, by_alert.get(rule.alert, ()))
+        return None if case is None else case.cause()
+
+    return _with_causes(statuses, [cause(e) if is_broken(e) else None for e in statuses])
 
 
 @dataclass(frozen=True, slots=True)
 class _Case:
     """A rule, what it saw in a run, and from when to when its alert was to fire (ns)."""
 
-    run: RecordedRun
+    work: RunLooks
     files: Sequence[RuleFile]
     rule: AlertRule
     status: AlertStatus
     looks: Sequence[RuleLook]
     begin_ns: int
     end_ns: int
+
+    @property
+    def run(self) -> RecordedRun:
+        return self.work.run
 
     @property
     def compared(self) -> AskedFigure | None:
@@ -117,7 +143,7 @@ class _Case:
         if status.why.id in (_EARLY, _OFTEN, _ON_BEFORE) or not status.expected:
             return self.hasty()
         if status.fired_at_ns is None:
-            return _unread(self.run, self.files, self.rule) or self.silent()
+            return _unread(self.work, self.files, self.rule) or self.silent()
         return self.lasting() if status.why.id in _LATE_END else self.slow()
 
     def silent(self) -> Message | None:
@@ -179,7 +205,7 @@ class _Case:
 
     def _absent(self) -> Message | None:
         """The rule asks for the absence of a metric that nobody ever told."""
-        names = _metrics(self.run)
+        names = sorted(self.run.metrics)
         for selector in selectors(self.rule.query.node):
             if selector.name and selector.name not in names and self.compared is None:
                 near = _near(selector.name, names)
@@ -236,24 +262,11 @@ class _Case:
 
     def _long_window(self) -> Message | None:
         """A rule of shorter windows would have held in time."""
-        step_ns = period_ns(self.run.scrapes)
-        text, longest = self.rule.query.text, 0
-        for selector in sorted(selectors(self.rule.query.node), key=lambda s: -len(s.text)):
-            if selector.range_ns is None or not selector.text.endswith("]"):
-                continue
-            shorter_ns = max(3 * step_ns, selector.range_ns // _SHORTER)
-            if shorter_ns < selector.range_ns:
-                head = selector.text.rpartition("[")[0]
-                text = text.replace(selector.text, f"{head}[{shorter_ns // 10**6}ms]")
-                longest = max(longest, selector.range_ns)
-        if not longest:
+        found = self.work.with_shorter_windows.get(self.rule.alert)
+        if found is None:
             return None
-        try:
-            shorter = replace(self.rule, query=parse(text))
-        except PromqlError:
-            return None
-        found = looks(self.run.samples, self.files, shorter, self.run.wall_offset_ns)
-        during = [look for look in found if self.begin_ns <= look.t_ns <= self.end_ns]
+        longest, looks = found
+        during = [look for look in looks if self.begin_ns <= look.t_ns <= self.end_ns]
         held_s = _longest_s(during)
         if held_s is None or held_s < self.rule.for_ns / NS:
             return None
@@ -272,17 +285,20 @@ class _Case:
 
 
 def _case(
-    run: RecordedRun, files: Sequence[RuleFile], rule: AlertRule, status: AlertStatus
+    work: RunLooks,
+    files: Sequence[RuleFile],
+    rule: AlertRule,
+    status: AlertStatus,
+    found: Sequence[RuleLook],
 ) -> _Case | None:
     """The rule over the run, from the fault that the alert is about until its deadline."""
-    evidence = run.evidence
+    evidence = work.run.evidence
     begin_ns, end_ns = _time_to_fire(evidence, rule)
-    found = list(looks(run.samples, files, rule, run.wall_offset_ns))
     if not found:
         return None
     if status.fired_at_ns is None:  # how near it came in the whole run
         end_ns = evidence.anchors.traffic_end_ns or found[-1].t_ns
-    return _Case(run, files, rule, status, found, begin_ns, end_ns)
+    return _Case(work, files, rule, status, found, begin_ns, end_ns)
 
 
 def _time_to_fire(evidence: Evidence, rule: AlertRule) -> tuple[int, int]:
@@ -320,9 +336,9 @@ def _place(rule: AlertRule) -> str:
     return f"{Path(rule.place.file).name}:{rule.place.line}:{rule.place.column}"
 
 
-def _unread(run: RecordedRun, files: Sequence[RuleFile], rule: AlertRule) -> Message | None:
+def _unread(work: RunLooks, files: Sequence[RuleFile], rule: AlertRule) -> Message | None:
     """A series that the rule needs, and that nobody told while it was to fire."""
-    there = list({labels: None for each in run.scrapes for labels, _ in each.values})
+    run, there = work.run, work.series
     recorded = {
         r.record
         for f in files
@@ -330,7 +346,7 @@ def _unread(run: RecordedRun, files: Sequence[RuleFile], rule: AlertRule) -> Mes
         for r in g.rules
         if isinstance(r, RecordingRule)
     }  # fmt: skip
-    names = _metrics(run)
+    names = sorted(run.metrics)
     place = _place(rule)
     for selector in _needed(rule.query.node):
         name = selector.name
@@ -344,10 +360,6 @@ def _unread(run: RecordedRun, files: Sequence[RuleFile], rule: AlertRule) -> Mes
             return Message("alert_cause.target", name=name, target=down[0], why=down[1])
         return Message("alert_cause.no_metric", name=name, near=_near(name, names), place=place)
     return _gone(run, rule)
-
-
-def _metrics(run: RecordedRun) -> list[str]:
-    return sorted({value_of(labels, NAME) for each in run.scrapes for labels, _ in each.values})
 
 
 def _gone(run: RecordedRun, rule: AlertRule) -> Message | None:

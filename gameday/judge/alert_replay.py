@@ -4,7 +4,7 @@ The samples of the run are played through the rules (`telemetry.alerts.replay`),
 that come of it are held to the experiment's expectations as those of the run were.
 """
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +38,8 @@ class RecordedRun:
     samples: Sequence[Evaluation | LabelledScrape]
     rules: Sequence[Path]
     wall_offset_ns: int
+    metrics: frozenset[str]
+    """The names of all metrics that were told, those that were not read too."""
 
     @property
     def scrapes(self) -> list[LabelledScrape]:
@@ -58,8 +60,30 @@ class Replayed:
         return episodes(self.lines)
 
 
-def load_run(run_dir: Path, evidence: Evidence | None = None) -> RecordedRun:
+class _Names:
+    """The names of metrics that are wanted (None: all), and of all that were asked about."""
+
+    def __init__(self, wanted: Container[str] | None) -> None:
+        self._wanted = wanted
+        self.met: set[str] = set()
+
+    def __contains__(self, name: object) -> bool:
+        self.met.add(str(name))
+        return self._wanted is None or name in self._wanted
+
+
+def rules_of(run_dir: Path) -> list[Path]:
+    """The rule files that a run was measured by."""
+    folder = run_dir / "inputs" / "rules"
+    return sorted(each for each in folder.iterdir() if each.is_file()) if folder.is_dir() else []
+
+
+def load_run(
+    run_dir: Path, evidence: Evidence | None = None, wanted: Container[str] | None = None
+) -> RecordedRun:
     """A run that rules can be replayed over; its evidence, where it was read already.
+
+    Its scrapes have the metrics that are `wanted`, or all.
 
     Raises UsageError where it is none, or was measured by a Prometheus: what that one read for its
     rules is not recorded. Raises UnknownError where the run has no samples.
@@ -76,13 +100,13 @@ def load_run(run_dir: Path, evidence: Evidence | None = None) -> RecordedRun:
             help="replay a run of a stack without one: gameday run, without prometheus: in the"
             " system file",
         )
-    folder = run_dir / "inputs" / "rules"
-    rules = sorted(each for each in folder.iterdir() if each.is_file()) if folder.is_dir() else []
     started = first(evidence.journal, RunStarted)
     offset_ns = 0
     if started is not None and started.event.wall_ns is not None:
         offset_ns = started.event.wall_ns - started.t_ns
-    return RecordedRun(evidence, labelled(read_samples(path)), rules, offset_ns)
+    names = _Names(wanted)
+    samples = labelled(read_samples(path, wanted=names))
+    return RecordedRun(evidence, samples, rules_of(run_dir), offset_ns, frozenset(names.met))
 
 
 def play(run: RecordedRun, files: Sequence[RuleFile]) -> Replayed:

@@ -21,7 +21,8 @@ Where an Alertmanager is known, `routing` has what it notified of since the last
 that it keeps back (`suppressed`), and the `problem` why that may not be all. `routed` are the
 alerts it has, each with its receivers and what keeps it back, `waits` how long each receiver waits
 for more of a group, and `failed` how often it could not deliver: absent where there is none.
-Judging reads these lines and evaluates no PromQL.
+Verdicts come of these lines alone. PromQL is evaluated over them again only to find the cause of an
+alert that broke its promise.
 """
 
 import json

@@ -18,6 +18,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from gameday.calendar.asking import QuestionReply, in_time
 from gameday.calendar.conditions import Answered, Asker, ask
 from gameday.calendar.skip_when import why_skip
 from gameday.core.clock import NS, SystemClock
@@ -217,6 +218,38 @@ def test_who_is_not_let_in_is_told_so_and_the_secret_stays_hidden(
             assert SECRET not in told
 
 
+LONG_SECRET = "0123456789abcdef" * 40
+
+
+@pytest.mark.parametrize("secret", [SECRET, LONG_SECRET])
+@pytest.mark.parametrize("before", [0, 100, 179, 190, 4096 - 8, 20_000])
+@pytest.mark.parametrize("system", [None, system_of()])
+def test_a_command_shows_no_secret_of_the_environment_and_no_part_of_one(
+    monkeypatch: pytest.MonkeyPatch, system: System | None, before: int, secret: str
+) -> None:
+    monkeypatch.setenv("PAGER_TOKEN", secret)
+    script = (
+        f"import os; print('a' * {before} + ' ' + os.environ['PAGER_TOKEN'] + ' ' + 'b' * 4090)"
+    )
+    told = skipped(system, command=["python3", "-c", script])
+    parts = {secret[at : at + 8] for at in range(len(secret) - 8)}
+    assert "exit status 0" in told
+    assert not [part for part in parts if part in told]
+
+
+@pytest.mark.parametrize("before", [0, 100, 180])
+def test_a_long_secret_is_masked_before_an_error_is_cut_off(
+    monkeypatch: pytest.MonkeyPatch, before: int
+) -> None:
+    monkeypatch.setenv("TOKEN", LONG_SECRET)
+    body = json.dumps({"status": "error", "error": "x" * before + " " + LONG_SECRET}).encode()
+    with answering(body, 500) as url:
+        system = system_of(prometheus={"url": url, "bearer": {"env": "TOKEN"}})
+        for told in (go("three", system).why, skipped(system, expr="three", alerts="any")):
+            assert "status 500" in told
+            assert LONG_SECRET[:8] not in told
+
+
 def test_a_secret_that_is_not_there_is_no_answer() -> None:
     named = {"url": "http://127.0.0.1:1", "bearer": {"env": "NOWHERE_TO_BE_FOUND"}}
     system = system_of(prometheus=named, alertmanager=named)
@@ -302,6 +335,33 @@ def test_a_server_that_talks_nonsense_is_no_answer(body: bytes, status: int, kin
     assert not answer.go
     assert all(0 < len(why) < 600 for why in whys)
     assert all("nobody can tell" in why for why in whys[1:])
+
+
+@pytest.mark.parametrize(
+    "stamp", ["NaN", "-5", "0", "8589934592", "1e300", "1e999", '"1e999"', "null"]
+)
+@pytest.mark.parametrize("value", ["NaN", "+Inf", "-Inf", "1e400", "-5", "1e300", "9" * 5000])
+@pytest.mark.parametrize("kind", ["scalar", "vector", "string"])
+def test_a_clock_that_is_none_is_no_answer(stamp: str, value: str, kind: str) -> None:
+    pair = f'[{stamp}, "{value}"]'
+    found = f'[{{"metric": {{}}, "value": {pair}}}]' if kind == "vector" else pair
+    data = f'{{"resultType": "{kind}", "result": {found}}}'
+    with answering(f'{{"status": "success", "data": {data}}}'.encode()) as url:
+        system = system_of(prometheus=url)
+        assert not go("three > 1", system).go
+        assert "nobody can tell" in skipped(system, expr="time() > 1")
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("x"), OverflowError("x"), RecursionError(), KeyError(1)]
+)
+def test_an_answer_that_nobody_has_thought_of_ends_nobody_who_asks(error: Exception) -> None:
+    async def work() -> QuestionReply:
+        raise error
+
+    answer = asyncio.run(in_time(work(), 5.0))
+    assert answer.holds is None
+    assert type(error).__name__ in answer.seen.text()
 
 
 def test_a_server_that_is_gone_is_no_answer() -> None:

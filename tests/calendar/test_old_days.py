@@ -108,10 +108,38 @@ def test_a_day_that_somebody_may_need_stays_and_keeps_its_runs(
     assert reasons(tmp_path, rule()) == {day.name: why, run.name: "why_day"}
 
 
-def test_a_day_that_nobody_can_read_stays(tmp_path: Path) -> None:
-    day = past_day(tmp_path, 0, [past_run(tmp_path, 0)])
+def test_a_day_that_nobody_can_read_stays_with_all_runs_of_its_time(tmp_path: Path) -> None:
+    runs = [past_run(tmp_path, number) for number in (0, 1, 2, 30)]
+    day = past_day(tmp_path, 1, [runs[1]])
     no_journal(day)
-    assert reasons(tmp_path, rule())[day.name] == "why_unknown"
+    found = reasons(tmp_path, rule())
+    assert found.pop(day.name) == "why_unknown"
+    assert [found[run.name] for run in runs] == ["", "why_day", "why_day", ""]
+
+
+@pytest.mark.parametrize("line", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("damage", [b"\x00", b"{", b'"x": "\xff" '])
+def test_a_damaged_line_frees_no_run_that_is_named_anywhere(
+    tmp_path: Path, line: int, damage: bytes
+) -> None:
+    runs = [past_run(tmp_path, number) for number in range(3)]
+    day = past_day(tmp_path, 0, runs[:2])
+    path = day / "day.jsonl"
+    lines = path.read_bytes().splitlines(keepends=True)
+    lines[line] = damage + lines[line]
+    path.write_bytes(b"".join(lines))
+    found = reasons(tmp_path, rule())
+    assert found.pop(day.name) == "why_unknown"
+    assert [found[run.name] for run in runs] == ["why_day", "why_day", ""]
+
+
+def test_a_line_torn_in_the_name_of_its_run_keeps_all_runs_of_that_time(tmp_path: Path) -> None:
+    runs = [past_run(tmp_path, number) for number in range(2)]
+    day = past_day(tmp_path, 0, runs[:1])
+    path = day / "day.jsonl"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: whole.index(runs[0].name.encode()) + 12])
+    assert set(reasons(tmp_path, rule()).values()) == {"why_unknown", "why_day"}
 
 
 def test_a_day_under_way_stays(tmp_path: Path) -> None:
@@ -161,6 +189,45 @@ def test_prune_removes_days_and_runs_and_tells_so(tmp_path: Path) -> None:
     assert not day.exists()
     assert kept.is_dir()
     assert not any(run.exists() for run in runs)
+
+
+def change_while_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[], None]
+) -> Result:
+    """Prune, with a person who edits something while the question stands."""
+
+    def confirm(_: str) -> None:
+        change()
+
+    monkeypatch.setattr("gameday.cli.prune.confirm", confirm)
+    return gameday("runs", "prune", "--runs", tmp_path, "--keep", 0, "--older-than", "0d")
+
+
+def test_a_day_edited_while_the_question_stands_keeps_its_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [past_run(tmp_path, number) for number in range(3)]
+    day = past_day(tmp_path, 0, runs[:2])
+    told = change_while_asked(tmp_path, monkeypatch, lambda: edited(day))
+    assert told.exit_code == 2
+    assert day.is_dir()
+    assert [run.exists() for run in runs] == [True, True, False]
+    assert f"{runs[0].name}: something happened to it meanwhile" in told.stderr
+
+
+def test_a_run_edited_while_the_question_stands_keeps_its_day_and_the_runs_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = [past_run(tmp_path, number) for number in range(3)]
+    day = past_day(tmp_path, 0, runs[:2])
+    draft = runs[1] / "postmortem.md"
+
+    def change() -> None:
+        draft.write_text(draft.read_text().replace("TODO", "Done", 1))
+
+    assert change_while_asked(tmp_path, monkeypatch, change).exit_code == 2
+    assert day.is_dir()
+    assert [run.exists() for run in runs] == [True, True, False]
 
 
 def test_a_link_in_the_place_of_days_is_not_followed(tmp_path: Path) -> None:

@@ -147,3 +147,25 @@ def test_a_locale_chooses_no_language_for_others(
         assert settings.chosen_language() == "ko"
     finally:
         settings.end()
+
+
+def test_a_wrong_file_decides_no_language_and_keeps_nobody_from_speaking(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / settings.PROJECT_FILE).write_text('lang = "ko"\n[generator]\nlag_ms = inf\n')
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GAMEDAY_LANG", raising=False)
+    monkeypatch.setenv("LC_ALL", "C.UTF-8")
+    settings.begin()
+    try:
+        assert settings.language() == "en"
+        monkeypatch.setenv("GAMEDAY_LANG", "ko")
+        assert settings.language() == "ko"
+        monkeypatch.setenv("GAMEDAY_LANG", "nowhere")
+        assert settings.language() == "en"
+        settings.choose("lang", "ko", "--lang")
+        assert settings.language() == "ko"
+        with pytest.raises(FileError):
+            settings.current()
+    finally:
+        settings.end()

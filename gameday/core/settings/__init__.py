@@ -105,13 +105,27 @@ def _from_environment(environment: Mapping[str, str]) -> Iterator[tuple[str, Val
             problem = f"{variable}: the environment may not set it: {WHY_OWN}"
             raise UsageError(problem, help=OWN_CURE)
     for name, key in KEYS.items():
-        text = environment.get(key.variable)
-        if not text:
-            continue
-        try:
-            yield name, Value(key.read(_plain(text, key)), "environment", key.variable)
-        except ValueError as error:
-            raise UsageError(f"{key.variable}: {text!r} {error}", help=key.about) from None
+        if (found := _from_variable(environment, key)) is not None:
+            yield name, found
+
+
+def _from_variable(environment: Mapping[str, str], key: SettingKey) -> Value | None:
+    text = environment.get(key.variable)
+    if not text:
+        return None
+    try:
+        return Value(key.read(_plain(text, key)), "environment", key.variable)
+    except ValueError as error:
+        raise UsageError(f"{key.variable}: {text!r} {error}", help=key.about) from None
+
+
+def _language_of(environment: Mapping[str, str]) -> Mapping[str, Value]:
+    """The language that a variable of ours says, none where it says no language."""
+    try:
+        found = _from_variable(environment, KEYS["lang"])
+    except UsageError:
+        return {}
+    return {} if found is None else {"lang": found}
 
 
 def _plain(text: str, key: SettingKey) -> Any:
@@ -160,6 +174,18 @@ class Deciding:
             self._settings = load(os.environ) if self._reads else Settings()
         return self._settings.over(self._chosen) if self._chosen else self._settings
 
+    def language(self) -> str:
+        """The language of the screen. A file that is wrong decides none.
+
+        Every command says something, so `stop` and `heal` would need a right file else. Whatever
+        needs another setting tells what is wrong.
+        """
+        try:
+            return str(self.now()["lang"])
+        except UsageError:
+            found = {**dict(_from_locale(os.environ)), **_language_of(os.environ), **self._chosen}
+            return str(Settings().over(found)["lang"])
+
 
 _deciding = Deciding()
 begin, end = _deciding.begin, _deciding.end
@@ -168,7 +194,7 @@ choose, current = _deciding.choose, _deciding.now
 
 def language() -> str:
     """The language in which people read what this process says. Decided here, and nowhere else."""
-    return str(current()["lang"])
+    return _deciding.language()
 
 
 def chosen_language() -> str | None:

@@ -8,7 +8,7 @@ the traffic or nothing was evaluated then, is unknown, never missed.
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, cast
 
 from gameday.core.clock import NS
 from gameday.core.messages import Message
@@ -146,9 +146,18 @@ def has_rules(evidence: Evidence) -> bool:
 
 
 def statuses(evidence: Evidence) -> list[AlertStatus]:
-    """Status of each expected alert, and of every other that must not have fired."""
+    """Status of each expected alert, and of every other that must not have fired.
+
+    More than one part of a result asks for it: it is made once for an evidence.
+    """
     if not has_rules(evidence):
         return []
+    if AlertStatus not in evidence.derived:
+        evidence.derived[AlertStatus] = tuple(_diagnosed(evidence))
+    return list(cast("Sequence[AlertStatus]", evidence.derived[AlertStatus]))
+
+
+def _diagnosed(evidence: Evidence) -> list[AlertStatus]:
     from gameday.judge.alert_diagnosis import diagnosed  # which replays runs, and so reads this
 
     return diagnosed(evidence, statuses_by(evidence, recorded_lines(evidence)))

@@ -23,6 +23,8 @@ _TO_FILE: Final = re.compile(r"\d?>>?(.*)")
 _NAME: Final = re.compile(r"[a-z0-9]+(?:[_-][a-z0-9]+)*", re.ASCII)
 _CALLED: Final = re.compile(r"gameday|--scale")
 _SCALED: Final = re.compile(r"\bcompose\b[^\n|;&]{0,300}?--scale[ =]([A-Za-z][\w-]*)=")
+_NAMES_OF_FILES: Final = frozenset({"experiment", "files", "day"})
+_OF_EITHER: Final = frozenset({"plan", "day", "validate"})  # take a game day or an experiment
 _LONGEST: Final = 2000
 _MOST_LINES: Final = 1000  # calls of gameday in one playbook: each is taken apart
 
@@ -103,10 +105,11 @@ def _argument(each: Argument, pages: Pages, around: Surroundings) -> str:
     """Why an argument names nothing, "" where it does, or where nobody can tell."""
     value = each.value
     is_name = _NAME.fullmatch(value) is not None
-    if each.name in ("experiment", "files"):
-        is_there = value in around.experiments or Path(value).exists()
-        cure = one_of_them(value, around.experiments)
-        return f"there is no experiment {value!r}: {cure}" if is_name and not is_there else ""
+    if each.name in _NAMES_OF_FILES:
+        named, what = _named(each, around)
+        is_there = value in named or Path(value).exists()
+        cure = one_of_them(value, named)
+        return f"there is no {what} {value!r}: {cure}" if is_name and not is_there else ""
     if (each.command, each.name) != ("incident act", "what"):
         return ""
     book, colon, number = value.partition(":")
@@ -119,3 +122,12 @@ def _argument(each: Argument, pages: Pages, around: Surroundings) -> str:
     if is_name and not value.isdecimal() and value not in around.actions:
         return f"{value!r} is not an action of the system: {one_of_them(value, around.actions)}"
     return ""
+
+
+def _named(each: Argument, around: Surroundings) -> tuple[frozenset[str], str]:
+    """Everything that an argument may name, and what that is."""
+    if each.command in _OF_EITHER:
+        return around.experiments | around.days, "experiment or game day"
+    if each.command.startswith("schedule"):
+        return around.days, "game day"
+    return around.experiments, "experiment"

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from gameday.core import files
 from gameday.core.errors import FileError, GamedayError
 from gameday.plan.rules.expressions import TRAFFIC_METRICS
+from gameday.spec.day_files import all_days
 from gameday.spec.inputs import LoadedSystem
 from gameday.spec.request import Request
 from gameday.spec.shipped import all_experiments, all_playbooks
@@ -75,6 +76,7 @@ class Surroundings:
     ports: frozenset[int]
     services: frozenset[str]
     experiments: frozenset[str]
+    days: frozenset[str]
     playbooks: frozenset[str]
     understand: CommandLine = field(default=no_commands)
 
@@ -115,6 +117,7 @@ def surroundings(loaded: LoadedSystem, understand: CommandLine = no_commands) ->
         ),
         services=frozenset(compose),
         experiments=frozenset(path.stem for path in all_experiments()),
+        days=frozenset(path.stem for path in all_days()),
         playbooks=frozenset(path.stem for path in all_playbooks()),
         understand=understand,
     )

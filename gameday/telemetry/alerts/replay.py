@@ -82,9 +82,9 @@ class RuleReplay:
         """Any expression at that instant, over what was taken so far."""
         return InstantEvaluator(self._store, t_ns, self._semantics)
 
-    def at(self, t_ns: int) -> ReplayedInstant:
-        """Every rule at that instant, over what was taken so far."""
-        moment = self.moment(t_ns)
+    def at(self, t_ns: int, moment: InstantEvaluator | None = None) -> ReplayedInstant:
+        """Every rule at that instant, over what was taken so far; `moment` is one of the same."""
+        moment = moment or self.moment(t_ns)
         alerts = self._evaluator.tick(self._store, t_ns, moment)
         return ReplayedInstant(t_ns, alerts, dict(self._evaluator.problems))
 

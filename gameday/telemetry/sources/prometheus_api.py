@@ -6,7 +6,7 @@ https://prometheus.io/docs/prometheus/latest/querying/api/ (checked with 2.42).
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Any, Final, Literal, TypeVar
 
@@ -17,6 +17,7 @@ from gameday.core.errors import UnknownError
 from gameday.core.json import JsonError
 from gameday.core.network.http import OK, Answer, Ask, HttpClient, HttpError
 from gameday.core.network.urls import Base
+from gameday.core.secrets.redaction import Hidden
 from gameday.spec.tls import Tls
 from gameday.telemetry.promql import Labels, Value, label_set
 
@@ -150,6 +151,7 @@ class Prometheus:
     def __init__(self, url: str, headers: Mapping[str, str], timeout_s: float, tls: Tls) -> None:
         self._base = Base.parse(url)
         self._headers = headers
+        self._hide = Hidden(headers.values())  # an error quotes what was sent, and is cut off
         verify = tls.needed_for(url)
         self._client = HttpClient(timeout_s, verify=verify, most_bytes=LARGEST)
 
@@ -173,17 +175,22 @@ class Prometheus:
             raise PrometheusError("two results have the same labels")
         return vector
 
+    async def wall_ns(self) -> int:
+        """The server's wall clock."""
+        found = await self._result("time()", None)
+        wall_s = float(_shaped(_NUMBER, found.result)[0])
+        if not 0 < wall_s < _LARGEST_WALL_S:
+            raise PrometheusError("its clock cannot be read")
+        return round(wall_s * NS)
+
     async def clock_ahead_ns(self, clock: Clock) -> tuple[int, int]:
         """The server's wall clock minus our monotonic one, and how wrong that may be."""
         found = []
         for _ in range(_CLOCK_ASKS):
             begun_ns = clock.now_ns()
-            result = await self._result("time()", None)
+            wall_ns = await self.wall_ns()
             took_ns = clock.now_ns() - begun_ns
-            wall_s = float(_shaped(_NUMBER, result.result)[0])
-            if not 0 < wall_s < _LARGEST_WALL_S:
-                raise PrometheusError("its clock cannot be read")
-            found.append((took_ns, round(wall_s * NS) - begun_ns - took_ns // 2))
+            found.append((took_ns, wall_ns - begun_ns - took_ns // 2))
         took_ns, ahead_ns = min(found)
         return ahead_ns, took_ns // 2
 
@@ -221,13 +228,13 @@ class Prometheus:
         try:
             url = self._base.at(path)
             answer = await self._client.ask(Ask("GET", url, self._headers, query))
-            return _data_of(answer)
+            return _data_of(answer, self._hide)
         except (HttpError, JsonError) as error:
-            raise PrometheusError(error.message[:LONGEST_WHY]) from error
+            raise PrometheusError(self._hide(error.message)[:LONGEST_WHY]) from error
 
 
-def _data_of(answer: Answer) -> Any:
-    """What an answer carries. Raises PrometheusError with the server's own reason where it has."""
+def _data_of(answer: Answer, hide: Callable[[str], str]) -> Any:
+    """The data of an answer. Raises PrometheusError with the server's own reason where it has."""
     body: Any = None
     if "json" in answer.headers.get("content-type", ""):
         body = answer.json(MOST_OBJECTS)
@@ -235,7 +242,7 @@ def _data_of(answer: Answer) -> Any:
         raise PrometheusError(f"status {answer.status}, and no JSON: is this a Prometheus?")
     if answer.status != OK or body.get("status") != "success":
         why = body.get("error")
-        told = f": {why[:LONGEST_WHY]}" if isinstance(why, str) else ""
+        told = f": {hide(why)[:LONGEST_WHY]}" if isinstance(why, str) else ""
         raise PrometheusError(f"status {answer.status}{told}")
     return body.get("data")
 
