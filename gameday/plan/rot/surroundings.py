@@ -11,10 +11,9 @@ from urllib.parse import urlsplit
 from gameday.core import files
 from gameday.core.errors import FileError, GamedayError
 from gameday.plan.rules.expressions import TRAFFIC_METRICS
-from gameday.spec.day_files import all_days
 from gameday.spec.inputs import LoadedSystem
 from gameday.spec.request import Request
-from gameday.spec.shipped import all_experiments, all_playbooks
+from gameday.spec.shipped import all_days, all_experiments, all_playbooks
 from gameday.spec.system import System
 from gameday.spec.yaml import load, load_documents, read_bytes
 from gameday.telemetry.alerts.rules import AlertRule, RecordingRule, RuleFile, load_rules
