@@ -106,6 +106,8 @@ def _in_language(ctx: click.Context, param: click.Parameter, value: str | None) 
         ParameterSource.COMMANDLINE
     ):
         settings.choose("lang", value, param.opts[0])
+    elif ctx.parent is not None:  # a command that writes for people, not `gameday stop`
+        settings.must_name_language()
 
 
 lang_option = click.option(

@@ -35,7 +35,6 @@ class BoundedConnection(H11Protocol):
         if len(same) > MOST_OF_ONE_PEER:
             self.transport.abort()
         else:
-            self.transport.set_write_buffer_limits(high=0)  # so that each byte that waits is told
             self._look()
 
     def data_received(self, data: bytes) -> None:

@@ -197,6 +197,11 @@ def language() -> str:
     return _deciding.language()
 
 
+def must_name_language() -> None:
+    """Raise UsageError where our variable for the language names none."""
+    _from_variable(os.environ, KEYS["lang"])
+
+
 def chosen_language() -> str | None:
     """The language that somebody chose for gameday; None where only the locale says one."""
     found = current().values["lang"]
