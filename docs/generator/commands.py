@@ -11,6 +11,7 @@ import click
 
 from docs.generator.markdown import block, code, prose, table
 from gameday.cli import main
+from gameday.cli.manual import every_command
 from gameday.core.settings.keys import KEYS
 from gameday.core.settings.notify import ABOUT
 
@@ -34,23 +35,13 @@ def page() -> str:
     return "\n".join(lines)
 
 
-def every(at: click.Context | None = None) -> Iterator[click.Context]:
-    """Each command below one that is shown, with the context it stands in."""
-    at = at or click.Context(main, info_name="gameday", **main.context_settings)
-    group = at.command
-    assert isinstance(group, click.Group)
-    for name in group.list_commands(at):
-        command = group.get_command(at, name)
-        if command is None or command.hidden:
-            continue
-        inside = click.Context(command, info_name=name, parent=at)
-        yield inside
-        if isinstance(command, click.Group):
-            yield from every(inside)
+def every() -> Iterator[click.Context]:
+    """Each command of gameday that is shown, with the context it stands in."""
+    return every_command(click.Context(main, info_name="gameday", **main.context_settings))
 
 
 def _below(root: click.Context) -> Iterator[str]:
-    for inside in every(root):
+    for inside in every_command(root):
         command = inside.command
         depth = len(inside.command_path.split())
         yield f"{'#' * min(depth, 4)} {code(inside.command_path)}\n"

@@ -7,14 +7,14 @@ an edited rule is tried on yesterday's incident before anybody is paged by it.
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from gameday.cli.completion import complete_run
-from gameday.cli.options import DURATION, runs_option
+from gameday.cli.options import DURATION, Decorated, runs_option
 from gameday.cli.runs import find_run, list_runs, run_argument
 from gameday.cli.terminal import block, echo, emit, one_line, warn
 from gameday.cli.words import say, sentence, spoken
@@ -42,6 +42,17 @@ rules_option = click.option(
     metavar="FILE",
     help="A rule file in place of the run's own; can be repeated.",
 )
+
+
+def _version_option(help: str) -> Callable[[Decorated], Decorated]:
+    return click.option(
+        "--prometheus",
+        "version",
+        type=click.Choice(VERSIONS),
+        default="3",
+        show_default=True,
+        help=help,
+    )
 
 
 @click.group()
@@ -92,14 +103,7 @@ def replay(ref: str, rule_files: Sequence[Path], runs_dir: Path, *, as_json: boo
     type=click.Path(path_type=Path, dir_okay=False),
     help="Where the test goes; default stdout, with absolute paths of rules.",
 )
-@click.option(
-    "--prometheus",
-    "version",
-    type=click.Choice(VERSIONS),
-    default="3",
-    show_default=True,
-    help="Whose promtool runs it: 2.x counts a sample on the older edge of a window.",
-)
+@_version_option("Whose promtool runs it: 2.x counts a sample on the older edge of a window.")
 def test(
     ref: str, rule_files: Sequence[Path], runs_dir: Path, path: Path | None, version: str
 ) -> None:
@@ -236,14 +240,7 @@ def lint(
     help="Where it listens, on this machine alone; else 9095 if it is free, else any.",
 )
 @click.option("--as-now", is_flag=True, help="Move the run in time, as if it had ended just now.")
-@click.option(
-    "--prometheus",
-    "version",
-    type=click.Choice(VERSIONS),
-    default="3",
-    show_default=True,
-    help="Answer as this one: 2.x counts a sample on the older edge of a window.",
-)
+@_version_option("Answer as this one: 2.x counts a sample on the older edge of a window.")
 def serve(
     ref: str | None, runs_dir: Path, port: int | None, *, as_now: bool, version: "Version"
 ) -> None:

@@ -5,10 +5,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gameday.cli.drawing import SafeConsole, styled, table
+from gameday.cli.form_file import write_form
 from gameday.cli.runs import COLOURS, TAIL
-from gameday.cli.terminal import echo, emit, one_line
+from gameday.cli.terminal import echo, one_line
 from gameday.cli.words import say, word
-from gameday.core import files, settings
+from gameday.core import settings
 from gameday.core.errors import ExitCode, GamedayError, UsageError
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def report_day(
     elif form == "md":
         echo(str(write_day_report(day, language)))
     else:
-        _write(folder, form, output, _made(day, form, language))
+        write_form(_made(day, form, language), form, output, folder / FILES[form])
 
 
 def _made(day: "ReadDay", form: str, language: str) -> bytes:
@@ -137,18 +138,3 @@ def _made(day: "ReadDay", form: str, language: str) -> bytes:
         return day.result.to_bytes()
     page = day_page(day, language)
     return printed(page, os.environ) if form == "pdf" else page
-
-
-def _write(folder: Path, form: str, output: str | None, raw: bytes) -> None:
-    if output == "-":
-        if form == "pdf":
-            raise UsageError("-o -: a PDF is not shown in a terminal", help="name a file with -o")
-        emit(raw.decode())
-        return
-    path = Path(output) if output else folder / FILES[form]
-    try:
-        files.replace(path, [raw])
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        raise UsageError(f"{path}: cannot be written: {why}", help="name a file with -o") from error
-    echo(str(path))

@@ -81,8 +81,8 @@ def _day() -> datetime:
         raise UsageError(f"{EPOCH}: {text!r:.40} is no time", help="write seconds") from None
 
 
-def _commands(at: click.Context) -> Iterator[str]:
-    """Every command below one, each with what is below it."""
+def every_command(at: click.Context) -> Iterator[click.Context]:
+    """Each command below one that is shown, with the context it stands in."""
     group = at.command
     assert isinstance(group, click.Group)
     for name in group.list_commands(at):
@@ -90,6 +90,15 @@ def _commands(at: click.Context) -> Iterator[str]:
         if command is None or command.hidden:
             continue
         inside = click.Context(command, info_name=name, parent=at)
+        yield inside
+        if isinstance(command, click.Group):
+            yield from every_command(inside)
+
+
+def _commands(at: click.Context) -> Iterator[str]:
+    """Every command below one, each with what is below it."""
+    for inside in every_command(at):
+        command = inside.command
         usage = " ".join([inside.command_path, *command.collect_usage_pieces(inside)])
         yield f'.SS "{_roff(usage)}"'
         yield from _paragraphs(command.help or "")
@@ -97,8 +106,6 @@ def _commands(at: click.Context) -> Iterator[str]:
             if (record := param.get_help_record(inside)) is not None:
                 about = record[1] or "See above."
                 yield from (".TP", rf"\fB{_roff(record[0])}\fR", *_wrapped(about))
-        if isinstance(command, click.Group):
-            yield from _commands(inside)
 
 
 def _paragraphs(help: str) -> Iterator[str]:

@@ -7,9 +7,10 @@ from typing import Final
 
 import click
 
+from gameday.cli.form_file import write_form
 from gameday.cli.options import lang_option, runs_option
 from gameday.cli.runs import RESULT, find_run, list_runs, run_argument
-from gameday.cli.terminal import echo, emit, warn
+from gameday.cli.terminal import echo, warn
 from gameday.core import files
 from gameday.core.errors import UsageError
 from gameday.core.report_forms import FORMS, MARKDOWN
@@ -125,19 +126,7 @@ def _write(run_dir: Path, form: str, output: str | None, run_dirs: list[Path]) -
     made = MAKERS[form](run_dir, run_dirs)
     for problem in made.problems:
         warn(problem)
-    raw = made.raw
-    if output == "-":
-        if form == "pdf":
-            raise UsageError("-o -: a PDF is not shown in a terminal", help="name a file with -o")
-        emit(raw.decode())
-        return
-    path = Path(output) if output else run_dir / FORMS[form]
-    try:
-        files.replace(path, [raw])
-    except (OSError, ValueError) as error:
-        why = error.strerror if isinstance(error, OSError) else str(error)
-        raise UsageError(f"{path}: cannot be written: {why}", help="name a file with -o") from error
-    echo(str(path))
+    write_form(made.raw, form, output, run_dir / FORMS[form])
 
 
 def _set_head(run_dir: Path, status: str | None, owner: str | None) -> None:

@@ -7,7 +7,6 @@ says its links in one line on stdout, and serves.
 import json
 import os
 import sys
-import threading
 from pathlib import Path
 
 from gameday.console.access import ConsoleRole
@@ -18,9 +17,8 @@ from gameday.core.errors import GamedayError
 from gameday.core.files.private import only_for_us
 from gameday.core.json_objects import plain, read_object
 from gameday.core.network import event_loop
+from gameday.core.processes.parent_pipe import first_line, on_end
 from gameday.evidence.sealed_box import Box
-
-LONGEST_ORDER = 64 * 1024
 
 
 def settings_of(order: LaunchOrder) -> ConsoleSettings:
@@ -49,34 +47,16 @@ def _say(fields: object) -> None:
     os.close(nothing)
 
 
-def _wait_for_end(pipe: int, server: ConsoleServer) -> None:
-    """Tell it of the end of whoever holds the other end of the pipe."""
-    while os.read(pipe, 4096):
-        pass
-    server.parent_is_gone()
-
-
-def _first_line(pipe: int) -> bytes:
-    raw = b""
-    while not raw.endswith(b"\n") and len(raw) < LONGEST_ORDER:
-        part = os.read(pipe, 1)  # no more than the line: what follows is its end
-        if not part:
-            break
-        raw += part
-    return raw
-
-
 def main(argv: list[str]) -> int:
     """Serve until nobody needs it; the exit code."""
     pipe = int(argv[argv.index("--fd") + 1])
-    order = read_object(LaunchOrder, json.loads(_first_line(pipe)))
+    order = read_object(LaunchOrder, json.loads(first_line(pipe)))
     try:
         server = ConsoleServer(settings_of(order))
     except GamedayError as error:
         _say({"problem": error.message, "help": error.help})
         return int(error.exit_code)
-    waiting = threading.Thread(target=_wait_for_end, args=(pipe, server), daemon=True)
-    waiting.start()
+    on_end(pipe, server.parent_is_gone)
 
     def ready(links: ConsoleLinks) -> None:
         _say(links)

@@ -17,10 +17,11 @@ from gameday.console.guard import LOOPBACK
 from gameday.console.orders import ControlLine
 from gameday.console.settings import LINGER_S, ListenSettings, bind
 from gameday.core.clock import NS
-from gameday.core.network.bounded_connection import MOST_CONNECTIONS, BoundedConnection
+from gameday.core.network.bounded_server import bounded_config
 from gameday.evidence.sealed_box import Box
 
 LONGEST_S: Final = 8 * 3600.0
+LARGEST_HEAD: Final = 16 * 1024  # bytes of a request that is not whole
 CLOSE_S: Final = 2  # for streams to end, which nobody waits for longer
 LOOK_S: Final = 0.5
 
@@ -87,19 +88,10 @@ class ConsoleServer:
     async def serve(self, ready: Callable[[ConsoleLinks], None]) -> None:
         """Serve until a signal, or until nobody looks any more after the run."""
         tls = self._tls
-        config = uvicorn.Config(
+        config = bounded_config(
             self.console.app(_hosts(self._settings.listen)),
-            http=BoundedConnection,
-            ws="none",
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            limit_concurrency=MOST_CONNECTIONS,
-            timeout_keep_alive=10,
-            timeout_graceful_shutdown=CLOSE_S,
-            h11_max_incomplete_event_size=16 * 1024,
+            close_s=CLOSE_S,
+            request_bytes=LARGEST_HEAD,
             ssl_certfile=tls.cert if tls else None,
             ssl_keyfile=tls.key if tls else None,
         )

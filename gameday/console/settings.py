@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from gameday.core.errors import UsageError
+from gameday.core.network.listen import listen_at
 
 PORT: Final = 7437  # where it is free; else any other
 LINGER_S: Final = 30.0  # after the run, and the last page
@@ -73,20 +74,10 @@ def _address(text: str) -> tuple[str, int | None]:
 
 def bind(settings: ListenSettings) -> socket.socket:
     """A socket that listens there. Raises UsageError where that cannot be."""
-    family = socket.AF_INET6 if ":" in settings.address else socket.AF_INET
-    ports = [PORT, 0] if settings.port is None else [settings.port]
-    problem = ""
-    for port in ports:
-        bound = socket.socket(family)
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            bound.bind((settings.address, port))
-            bound.listen()  # two may bind to one port, and only one of them can listen
-        except OSError as error:
-            bound.close()
-            problem = error.strerror or str(error)
-        else:
-            return bound
-    raise UsageError(
-        f"the console cannot listen at {settings.address}: {problem}", help="--listen ADDR:PORT"
-    )
+    try:
+        return listen_at(settings.address, (PORT, 0) if settings.port is None else (settings.port,))
+    except OSError as error:
+        raise UsageError(
+            f"the console cannot listen at {settings.address}: {error.strerror or error}",
+            help="--listen ADDR:PORT",
+        ) from error

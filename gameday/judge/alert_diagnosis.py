@@ -29,9 +29,9 @@ from gameday.telemetry.alerts.looks import (
 from gameday.telemetry.alerts.replay import LabelledScrape, period_ns
 from gameday.telemetry.alerts.rules import (
     AlertRule,
-    RecordingRule,
     RuleFile,
     load_rules,
+    recorded_names,
 )
 from gameday.telemetry.promql.labels import NAME, Labels, value_of
 from gameday.telemetry.promql.nodes import FunctionCall, Node, Selector, children, selectors
@@ -224,7 +224,7 @@ class _Case:
         return Message("alert_cause.for", held_s=held_s, for_s=for_s, place=self.place)
 
     def _reversed(self, during: Sequence[RuleLook]) -> Message | None:
-        """The rule holds in quiet, and the fault moves its figure away from its limit."""
+        """The fault moved the figure beyond the limit, to the side that nobody asks for."""
         before = [look for look in self.looks if look.t_ns < self.begin_ns]
         compared = self.compared
         quiet = [look.figure for look in before if look.figure is not None]
@@ -233,13 +233,12 @@ class _Case:
             return None
         most, least = max(quiet), min(quiet)
         away = max(moved) - most > 0 if not compared.wants_more else least - min(moved) > 0
-        holds = sum(look.holds for look in before) > len(before) / 2
         beyond = (
             max(moved) > compared.limit >= most
             if not compared.wants_more
             else min(moved) < compared.limit <= least
         )
-        if not (away and (holds or beyond) and beyond):
+        if not (away and beyond):
             return None
         found = max(moved) if not compared.wants_more else min(moved)
         return Message(
@@ -339,13 +338,7 @@ def _place(rule: AlertRule) -> str:
 def _unread(work: RunLooks, files: Sequence[RuleFile], rule: AlertRule) -> Message | None:
     """A series that the rule needs, and that nobody told while it was to fire."""
     run, there = work.run, work.series
-    recorded = {
-        r.record
-        for f in files
-        for g in f.groups
-        for r in g.rules
-        if isinstance(r, RecordingRule)
-    }  # fmt: skip
+    recorded = recorded_names(files)
     names = sorted(run.metrics)
     place = _place(rule)
     for selector in _needed(rule.query.node):

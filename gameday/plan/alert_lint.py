@@ -25,6 +25,7 @@ from gameday.telemetry.alerts.rules import (
     RuleFile,
     load_rules,
     metrics_behind,
+    recorded_names,
 )
 from gameday.telemetry.promql.labels import NAME, Labels
 from gameday.telemetry.promql.nodes import (
@@ -144,13 +145,7 @@ def _of_series(
     """Series of the rule that no scrape had, where scrapes are known."""
     if not there:
         return
-    recorded = {
-        each.record
-        for file in files
-        for group in file.groups
-        for each in group.rules
-        if isinstance(each, RecordingRule)
-    }
+    recorded = recorded_names(files)
     known = {dict(labels).get(NAME, "") for labels in there}
     for selector in _must_be(rule.query.node):
         name = selector.name
@@ -165,14 +160,7 @@ def _of_series(
 
 def _catalogued(inputs: Inputs, files: Sequence[RuleFile]) -> frozenset[str]:
     """The metrics that the system's catalogue has, with those of the traffic and of the rules."""
-    recorded = {
-        rule.record
-        for file in files
-        for group in file.groups
-        for rule in group.rules
-        if isinstance(rule, RecordingRule)
-    }
-    return frozenset({*catalogued(inputs.system), *TRAFFIC_METRICS, *recorded})
+    return frozenset({*catalogued(inputs.system), *TRAFFIC_METRICS, *recorded_names(files)})
 
 
 def _of_names(rule: AlertRule, names: Collection[str]) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """An address of this machine that gameday itself listens at, as the command line names it."""
 
 import socket
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Final
@@ -45,3 +46,21 @@ class Listen:
         except OSError as error:
             return error.strerror or str(error)
         return ""
+
+
+def listen_at(address: str, ports: Sequence[int]) -> socket.socket:
+    """A socket that listens at the first of the ports that can be had. Raises OSError."""
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    problem = OSError("no port to listen at")
+    for port in ports:
+        bound = socket.socket(family)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            bound.bind((address, port))
+            bound.listen()  # two may bind to one port, and only one of them can listen
+        except OSError as error:
+            bound.close()
+            problem = error
+        else:
+            return bound
+    raise problem

@@ -7,6 +7,7 @@ from gameday.core.errors import FileError, UsageError
 from gameday.core.network.credentials import has_credentials
 from gameday.core.network.urls import Base
 from gameday.core.units import format_duration
+from gameday.plan.rules.expressions import of_question
 from gameday.plan.rules.schedule import of_schedule
 from gameday.spec.day import BreakItem, Condition, ExperimentItem
 from gameday.spec.day_files import LoadedDay
@@ -139,21 +140,9 @@ def _command(loaded: LoadedDay, index: int, condition: Condition) -> Findings:
 def _expression(
     loaded: LoadedDay, index: int, condition: Condition, system: System, *, by_file: bool
 ) -> Findings:
-    from gameday.telemetry.promql import PromqlError, parse
-
-    document, at = loaded.document, ("go", index, "expr")
-    try:
-        query = parse(condition.expr or "")
-    except PromqlError as error:
-        yield document.error(at, f"'expr': {error.message}", help=error.help)
+    document = loaded.document
+    if not (yield from of_question(document, ("go", index, "expr"), condition.expr or "")):
         return
-    own = sorted(name for name in query.metric_names() if name.startswith("k6_"))
-    if own:
-        problem = f"'expr': {own[0]!r} is a metric of a run's traffic, and no run is under way"
-        yield document.error(at, problem, help="ask for a metric of the system")
-    if not query.is_condition:
-        text = "'expr': compares nothing: it is true whenever a value is not 0"
-        yield FileWarning(document.place(*at), text)
     named = server(condition.prometheus)
     if named is None:
         if system.prometheus is None and by_file:

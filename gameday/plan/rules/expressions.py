@@ -1,6 +1,7 @@
 """Rules about expressions: PromQL where a reading is meant, thresholds where a total is."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Generator, Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from gameday.core.errors import FileError, UsageError
 from gameday.spec.experiment import Threshold
@@ -9,6 +10,9 @@ from gameday.spec.faults.service import ServiceFault
 from gameday.spec.inputs import FileWarning, Findings, Inputs, LoadedPlaybook, LoadedSystem
 from gameday.spec.yaml import Document, one_of_them
 from gameday.traffic.thresholds import SERIES
+
+if TYPE_CHECKING:
+    from gameday.telemetry.promql import Query
 
 Loc = tuple[str | int, ...]
 
@@ -180,7 +184,31 @@ def _promql(document: Document, loc: Loc, text: str, *, is_condition: bool = Tru
         yield document.error(loc, f"{loc[-1]!r}: {error.message}", help=error.help)
         return
     yield from _unknown_traffic_metrics(document, loc, query.metric_names())
-    if is_condition and not query.is_condition:
+    if is_condition:
+        yield from _compares(document, loc, query)
+
+
+def of_question(
+    document: Document, loc: Loc, text: str
+) -> Generator[FileError | FileWarning, None, bool]:
+    """What is wrong with a condition that is asked while no run is under way; True if it is one."""
+    from gameday.telemetry.promql import PromqlError, parse
+
+    try:
+        query = parse(text)
+    except PromqlError as error:
+        yield document.error(loc, f"{loc[-1]!r}: {error.message}", help=error.help)
+        return False
+    own = sorted(name for name in query.metric_names() if name.startswith("k6_"))
+    if own:
+        problem = f"{loc[-1]!r}: {own[0]!r} is a metric of a run's traffic, and no run is under way"
+        yield document.error(loc, problem, help="ask for a metric of the system")
+    yield from _compares(document, loc, query)
+    return True
+
+
+def _compares(document: Document, loc: Loc, query: "Query") -> Findings:
+    if not query.is_condition:
         text = f"{loc[-1]!r}: compares nothing: it is true whenever a value is not 0"
         yield FileWarning(document.place(*loc), text)
 

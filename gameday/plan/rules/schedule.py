@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from gameday.core.errors import excerpt
+from gameday.plan.rules.expressions import of_question
 from gameday.spec.calendars import CalendarError, read_calendar
 from gameday.spec.day_files import LoadedDay
-from gameday.spec.inputs import FileWarning, Findings
+from gameday.spec.inputs import Findings
 from gameday.spec.schedule import CALENDAR, Schedule, SkipWhen
 from gameday.spec.system import System
-from gameday.telemetry.promql import PromqlError, parse
 
 _SKIP: Final = ("schedule", "skip_when")
 
@@ -26,29 +26,12 @@ def of_schedule(loaded: LoadedDay, system: System, *, by_file: bool = True) -> F
     asked = loaded.day.schedule
     if asked is None:
         return
-    yield from _expression(loaded, asked.skip_when)
+    if asked.skip_when.expr is not None:
+        yield from of_question(loaded.document, (*_SKIP, "expr"), asked.skip_when.expr)
     yield from _command(loaded, asked.skip_when)
     if by_file:
         yield from _servers(loaded, asked.skip_when, system)
     yield from _calendars(loaded, asked)
-
-
-def _expression(loaded: LoadedDay, asked: SkipWhen) -> Findings:
-    if asked.expr is None:
-        return
-    document, at = loaded.document, (*_SKIP, "expr")
-    try:
-        query = parse(asked.expr)
-    except PromqlError as error:
-        yield document.error(at, f"'expr': {error.message}", help=error.help)
-        return
-    own = sorted(name for name in query.metric_names() if name.startswith("k6_"))
-    if own:
-        problem = f"'expr': {own[0]!r} is a metric of a run's traffic, and no run is under way"
-        yield document.error(at, problem, help="ask for a metric of the system")
-    if not query.is_condition:
-        text = "'expr': compares nothing: it is true whenever a value is not 0"
-        yield FileWarning(document.place(*at), text)
 
 
 def _command(loaded: LoadedDay, asked: SkipWhen) -> Findings:

@@ -122,6 +122,12 @@ def load_rules(path: Path) -> RuleFile:
     return RuleFile(path, tuple(groups), tuple(warnings))
 
 
+def recorded_names(files: Iterable[RuleFile]) -> frozenset[str]:
+    """The names of all series that the rules of the files record."""
+    rules = (rule for file in files for group in file.groups for rule in group.rules)
+    return frozenset(rule.record for rule in rules if isinstance(rule, RecordingRule))
+
+
 def metrics_behind(names: Iterable[str], files: Sequence[RuleFile]) -> frozenset[str]:
     """The metrics that somebody must tell, so that there can be series of these names.
 

@@ -8,17 +8,16 @@ import json
 import os
 import socket
 import sys
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from gameday.core.json_objects import read_object
 from gameday.core.network import event_loop
+from gameday.core.processes.parent_pipe import first_line, on_end
 from gameday.telemetry.query_api.server import QueryApiServer
 from gameday.telemetry.query_api.settings import QueryApiSettings
 
-LONGEST_ORDER: Final = 64 * 1024
 _NICE: Final = 10  # whoever looks must not slow down what is looked at
 
 
@@ -33,28 +32,11 @@ class QueryApiOrder:
     socket: int
 
 
-def _first_line(pipe: int) -> bytes:
-    raw = b""
-    while not raw.endswith(b"\n") and len(raw) < LONGEST_ORDER:
-        part = os.read(pipe, 1)  # no more than the line: what follows is its end
-        if not part:
-            break
-        raw += part
-    return raw
-
-
-def _wait_for_end(pipe: int, server: QueryApiServer) -> None:
-    """Close it when whoever holds the other end of the pipe is gone."""
-    while os.read(pipe, 4096):
-        pass
-    server.close()
-
-
 def main(argv: list[str]) -> int:
     """Serve until the run is over; the exit code."""
     os.nice(_NICE)
     pipe = int(argv[argv.index("--fd") + 1])
-    order = read_object(QueryApiOrder, json.loads(_first_line(pipe)))
+    order = read_object(QueryApiOrder, json.loads(first_line(pipe)))
     settings = QueryApiSettings(
         run=order.run,
         samples=order.samples,
@@ -63,7 +45,7 @@ def main(argv: list[str]) -> int:
         is_over=False,
     )
     server = QueryApiServer(settings, socket.socket(fileno=order.socket))
-    threading.Thread(target=_wait_for_end, args=(pipe, server), daemon=True).start()
+    on_end(pipe, server.close)
     event_loop.run(server.serve(lambda: None))
     return 0
 

@@ -8,11 +8,13 @@ import uvicorn
 
 from gameday.core.clock import SystemClock
 from gameday.core.errors import UsageError
-from gameday.core.network.bounded_connection import MOST_CONNECTIONS, BoundedConnection
+from gameday.core.network.bounded_server import bounded_config
+from gameday.core.network.listen import listen_at
 from gameday.telemetry.query_api.app import QueryApi
 from gameday.telemetry.query_api.settings import PORT, QueryApiSettings
 
 LOOPBACK: Final = "127.0.0.1"
+LARGEST_HEAD: Final = 32 * 1024  # bytes of a request that is not whole; a dashboard asks at length
 CLOSE_S: Final = 1  # for answers under way, which nobody waits for longer
 
 
@@ -21,22 +23,13 @@ def bind(port: int | None) -> socket.socket:
 
     0 is any port that is free, and None the usual one if it is free, else any.
     """
-    problem = ""
-    for each in (PORT, 0) if port is None else (port,):
-        bound = socket.socket()
-        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            bound.bind((LOOPBACK, each))
-            bound.listen()  # two may bind to one port, and only one of them can listen
-        except OSError as error:
-            bound.close()
-            problem = error.strerror or str(error)
-        else:
-            return bound
-    raise UsageError(
-        f"the query API cannot listen at {LOOPBACK}:{port}: {problem}",
-        help="another port; 0 is any that is free",
-    )
+    try:
+        return listen_at(LOOPBACK, (PORT, 0) if port is None else (port,))
+    except OSError as error:
+        raise UsageError(
+            f"the query API cannot listen at {LOOPBACK}:{port}: {error.strerror or error}",
+            help="another port; 0 is any that is free",
+        ) from error
 
 
 def url_of(bound: socket.socket) -> str:
@@ -68,20 +61,7 @@ class QueryApiServer:
 
     async def serve(self, ready: Callable[[], None]) -> None:
         """Serve until a signal, or until it is closed."""
-        config = uvicorn.Config(
-            self._api.app(),
-            http=BoundedConnection,
-            ws="none",
-            lifespan="on",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            limit_concurrency=MOST_CONNECTIONS,
-            timeout_keep_alive=10,
-            timeout_graceful_shutdown=CLOSE_S,
-            h11_max_incomplete_event_size=32 * 1024,
-        )
+        config = bounded_config(self._api.app(), close_s=CLOSE_S, request_bytes=LARGEST_HEAD)
         self._server = uvicorn.Server(config)
         self._server.should_exit = self._closed
         ready()
