@@ -32,13 +32,17 @@ def proves(kind, facts, run):
     rows = [tuple(row) for row in audit["rows"]]
     history = list(requests(run))
     stock = facts.get("stock")
-    of_user = [each for each in history if each[0] == facts.get("user")]
+    answers = facts.get("answers") or [{}]
+    who = answers[0].get("index", facts.get("user"))  # the history's number, where it is not the id
+    of_user = [each for each in history if each[0] == who]
     if kind == "over":
         claimed = {tuple(row) for row in facts["rows"]}
-        return len(claimed) > audit["stock"] == stock and claimed <= set(rows)
+        issues = audit["stock"] // facts.get("units", 1)
+        return len(claimed) > issues == stock and claimed <= set(rows)
     if kind == "promised":
         told = {user for user, answer, *_ in history if answer in (ISSUED, DUPLICATE)}
-        return len(set(facts["users"])) > stock and set(facts["users"]) <= told
+        users = set(facts.get("indices", facts["users"]))
+        return len(users) > stock and users <= told
     if kind == "two_rows":
         mine = [id_ for user, id_ in rows if user == facts["user"]]
         return len(mine) > 1 and sorted(mine) == sorted(facts["rows"])
@@ -56,7 +60,8 @@ def proves(kind, facts, run):
     if kind == "phantom_row":
         able = (ISSUED, DUPLICATE, ACCEPTED, UNKNOWN)
         row = tuple(facts["row"])
-        return row in rows and not any(a in able for user, a, *_ in history if user == row[0])
+        who = facts.get("index", row[0])
+        return row in rows and not any(a in able for user, a, *_ in history if user == who)
     return proves_answer(kind, facts, rows, history)
 
 
@@ -64,8 +69,9 @@ def proves_answer(kind, facts, rows, history):
     """The same for a certificate that is about one answer."""
     claimed, stock = facts["answer"], facts.get("stock")
     user, id_ = claimed["user"], claimed["issue_id"]
+    index = claimed.get("index", user)
     word = {"lost": ISSUED, "phantom_answer": DUPLICATE}.get(kind, SOLD_OUT)
-    found = [r for r in history if r[0] == user and r[1] == word and (r[4] == id_ or not id_)]
+    found = [r for r in history if r[0] == index and r[1] == word and (r[4] == id_ or not id_)]
     if not found:
         return False
     if kind == "lost":
@@ -74,7 +80,9 @@ def proves_answer(kind, facts, rows, history):
         return not any(u == user for u, _ in rows)
     if kind == "left":
         return len(rows) < stock
-    if kind == "early":  # more than could be taken, at most: so the true number is smaller still
+    # More than could be taken, at most: so the true number is smaller still.
+    one_each = len({u for u, _ in rows}) == len(rows)
+    if kind == "early" and one_each and "index" not in claimed:
         holders = {u for u, _ in rows}
         for _, _, sent, ended, *_ in found:
             taken = {u for u, _, begun, *_ in history if u in holders and begun <= ended}

@@ -6,12 +6,15 @@ its user and its time are pure functions of the seed.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from gameday.evidence.rows import User
+from gameday.evidence.users import Users
 from gameday.traffic import metrics
 from gameday.traffic.history import History, Outcome, Reason
 
@@ -41,15 +44,22 @@ def among(users: Times, others: Times) -> Mask:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptLine:
-    """One attempt as a certificate names it, times in seconds from t = 0."""
+    """One attempt as a certificate names it, times in seconds from t = 0; `user` is his id."""
 
     scenario: str
     k: int
-    user: int
+    user: User
     outcome: str
     sent_at: float
     ended_at: float | None
     issue_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexedLine(AttemptLine):
+    """The same where the history does not have the user by his id, but by `index`."""
+
+    index: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +70,7 @@ class Attempts:
     """
 
     records: metrics.Starts
+    names: Users = field(default_factory=Users)
 
     def __len__(self) -> int:
         return len(self.records)
@@ -120,10 +131,13 @@ class Attempts:
     def _describe(self, index: int, t0_ns: int) -> AttemptLine:
         record = self.records.record(index)
         ended_ns = int(record["ended_ns"])
-        return AttemptLine(
+        user = int(record["user"])
+        number = self.names.in_history(user)
+        line = AttemptLine if number is None else partial(IndexedLine, index=number)
+        return line(
             scenario=self.records.names[self.records.scenario[index]],
             k=int(record["k"]),
-            user=int(record["user"]),
+            user=self.names.id_of(user),
             outcome=Outcome(record["outcome"]).text,
             sent_at=round((int(self.sent[index]) - t0_ns) / 1e9, 3),
             ended_at=round((ended_ns - t0_ns) / 1e9, 3) if ended_ns else None,
@@ -131,6 +145,6 @@ class Attempts:
         )
 
 
-def table(histories: Sequence[History]) -> Attempts:
+def table(histories: Sequence[History], names: Users | None = None) -> Attempts:
     """All histories of a run as one table, with a row for every dispatched start."""
-    return Attempts(metrics.Starts(histories))
+    return Attempts(metrics.Starts(histories), names or Users())

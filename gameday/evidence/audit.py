@@ -10,8 +10,8 @@ small JSON object. A file in any other form is read whole, with the same result.
 """
 
 import json
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, Final, Literal
 
@@ -19,7 +19,9 @@ import numpy as np
 import numpy.typing as npt
 
 from gameday.core.json_objects import Json, json_object
+from gameday.core.messages import Message
 from gameday.evidence.rows import Rows, StoreView, checked_view
+from gameday.evidence.users import Users
 from gameday.traffic.history import ID_BYTES, stored_id
 
 _CUTS = ("consistent", "moving", "unknown")
@@ -34,7 +36,10 @@ _BEFORE_ANSWERED: Final = (8, 9)
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """View of another store; `current` is None where that cannot be known."""
+    """View of another store; `current` is None where that cannot be known.
+
+    `holders` are users by index.
+    """
 
     store: str
     remaining: int | None
@@ -44,7 +49,10 @@ class View:
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """The audit as read; `rows` are (user, issue id), `problem` is "" when it went well."""
+    """The audit as read; `rows` are (user, issue id), `problem` is "" when it went well.
+
+    A row's user is as the system has it; everything else here has users by index, see `Users`.
+    """
 
     rows: Rows
     rows_from: str
@@ -53,16 +61,18 @@ class Audit:
     answer_rows_equal: bool | None
     views: tuple[View, ...]
     problem: str
+    users: Users = field(default_factory=Users)
 
     @cached_property
-    def users(self) -> frozenset[int]:
-        return frozenset(user for user, _ in self.rows)
+    def holders(self) -> frozenset[int]:
+        """Who has a row."""
+        return frozenset(self.columns[0].tolist())
 
     @cached_property
     def columns(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bytes_]]:
         """The users of the rows, and beside each its issue id as a history holds ids."""
         pieces = self.rows.pieces
-        users = [users for users, _ in pieces]
+        users = [self.users.indices(users) for users, _ in pieces]
         ids = [_stored(ids) for _, ids in pieces]
         nobody = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=f"S{ID_BYTES}")
         return (np.concatenate(users), np.concatenate(ids)) if pieces else nobody
@@ -74,16 +84,45 @@ class Audit:
         order = np.argsort(users, kind="stable")
         return users[order], ids[order]
 
-    @property
-    def unsettled(self) -> str:
+    @cached_property
+    def indexed(self) -> Sequence[tuple[int, str]]:
+        """The rows with users by index, in their order."""
+        whole = (ids.tolist() for _, ids in self.rows.pieces)
+        ids = [id_.decode() for piece in whole for id_ in piece]
+        return list(zip(self.columns[0].tolist(), ids, strict=True))
+
+    def answered(self) -> Sequence[tuple[int, str]]:
+        """The rows of the system's own answer in the same way."""
+        rows = self.answer_rows or Rows()
+        users = [self.users.indices(users).tolist() for users, _ in rows.pieces]
+        return [
+            (user, id_)
+            for user, (_, id_) in zip((u for piece in users for u in piece), rows, strict=True)
+        ]
+
+    @cached_property
+    def foreign(self) -> int:
+        """How many rows are of somebody whom no request could have named."""
+        return int((self.columns[0] < 0).sum())
+
+    @cached_property
+    def unsettled(self) -> str | Message:
         """Why the absence of a row means nothing, "" when it does mean something."""
         if self.problem:
             return self.problem
-        return "the rows were still changing when they were read" if self.cut == "moving" else ""
+        if self.cut == "moving":
+            return "the rows were still changing when they were read"
+        if len(self.rows) and self.foreign == len(self.rows) and self.users.are_others:
+            users = ", ".join(map(self.users.named, self.columns[0][:3].tolist()))
+            return Message("check.other_ids", rows=len(self.rows), users=users)
+        return ""
 
 
-def audit_of(lines: Iterable[bytes]) -> Audit:
-    """The content of `audit.json`. Raises ValueError, KeyError, TypeError or RowError otherwise."""
+def audit_of(lines: Iterable[bytes], users: Users | None = None) -> Audit:
+    """The content of `audit.json`. Raises ValueError, KeyError, TypeError or RowError otherwise.
+
+    `users` tells which id is whose; without it they are called by their index.
+    """
     rows, answer_rows = Rows(), Rows()
     beside: list[bytes] = []
     rest = iter(lines)
@@ -96,7 +135,8 @@ def audit_of(lines: Iterable[bytes]) -> Audit:
             beside.append(_taken_off(rest, b'"],\n', partial(_add_pairs, rows)))
         elif before in _BEFORE_ANSWERED and beside[-2] == b'"answer": {\n':
             beside.append(_taken_off(rest, b'"},\n', partial(_add_objects, answer_rows)))
-    return _audit(json_object(json.loads(b"".join(beside))), rows, answer_rows)
+    fields = json_object(json.loads(b"".join(beside)))
+    return _audit(fields, rows, answer_rows, users or Users())
 
 
 def _taken_off(lines: Iterable[bytes], ending: bytes, add: Callable[[Any], None]) -> bytes:
@@ -123,6 +163,8 @@ def _parsed(lines: list[bytes]) -> Any:
 
 def _add_pairs(rows: Rows, pairs: Any) -> None:
     """Add rows as gameday keeps them."""
+    if not isinstance(pairs, list) or not set(map(type, pairs)) <= {list}:
+        raise TypeError("its rows are not pairs")
     rows.add([user for user, _ in pairs], [id_ for _, id_ in pairs])
 
 
@@ -131,7 +173,7 @@ def _add_objects(rows: Rows, objects: Any) -> None:
     rows.add([row["userId"] for row in objects], [row.get("issueId") for row in objects])
 
 
-def _audit(fields: Json, rows: Rows, answer_rows: Rows) -> Audit:
+def _audit(fields: Json, rows: Rows, answer_rows: Rows, users: Users) -> Audit:
     """The audit of what is beside the rows that were taken off; the others are still there."""
     answer = fields.get("answer") or {}
     if fields["cut"] not in _CUTS or not isinstance(fields["problem"], str):
@@ -147,8 +189,12 @@ def _audit(fields: Json, rows: Rows, answer_rows: Rows) -> Audit:
         cut=fields["cut"],
         answer_rows=None if answered is None else answer_rows,
         answer_rows_equal=fields["answer_rows_equal"],
-        views=tuple(_view(n, checked_view(n, each)) for n, each in sorted(fields["views"].items())),
+        views=tuple(
+            _view(name, checked_view(name, each), users)
+            for name, each in sorted(fields["views"].items())
+        ),
         problem=fields["problem"],
+        users=users,
     )
 
 
@@ -159,6 +205,7 @@ def _stored(ids: npt.NDArray[np.bytes_]) -> npt.NDArray[np.bytes_]:
     return ids.astype(f"S{ID_BYTES}")
 
 
-def _view(store: str, told: StoreView) -> View:
-    known = None if told.holders is None else frozenset(told.holders)
+def _view(store: str, told: StoreView, users: Users) -> View:
+    told_holders = told.holders
+    known = None if told_holders is None else frozenset(users.indices_of(told_holders).tolist())
     return View(store, told.remaining, known, told.current)

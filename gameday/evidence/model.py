@@ -19,6 +19,7 @@ from gameday.evidence.log_file import LogEvidence
 from gameday.evidence.outages import Anchors
 from gameday.evidence.timeline import Act, FaultWindow, StepRun, Timeline
 from gameday.spec.experiment import Experiment
+from gameday.spec.system import Semantics
 from gameday.telemetry.latency_bounds import tightest_bound_ms
 from gameday.telemetry.samples import Evaluation
 from gameday.traffic.history import History
@@ -88,6 +89,16 @@ class Evidence:
         if self.plan.stock is None:
             raise MissingEvidenceError("the stock is not known: no campaign was begun")
         return self.plan.stock
+
+    @property
+    def semantics(self) -> Semantics:
+        """Promises of the system."""
+        return self.plan.system.semantics
+
+    @property
+    def issues(self) -> int:
+        """The number of issues that the stock allows: an issue may take more than one of it."""
+        return self.semantics.issues_of(self.stock)
 
     @property
     def t0_ns(self) -> int:

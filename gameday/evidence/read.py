@@ -7,6 +7,7 @@ that need it are unknown, and the result names it.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -23,10 +24,12 @@ from gameday.evidence.log_file import log_evidence_of
 from gameday.evidence.model import Evidence, Part
 from gameday.evidence.outages import anchors
 from gameday.evidence.timeline import NO_END, Timeline, timeline
+from gameday.evidence.users import Users
 from gameday.evidence.wrong_answers import CampaignPromise, first_wrong_ns
 from gameday.telemetry import samples
 from gameday.traffic import history, vitals
 from gameday.traffic.rules import MOST_STARTS
+from gameday.traffic.user_ids import UserIds
 
 T = TypeVar("T")
 Problems = dict[Part, str]
@@ -56,14 +59,15 @@ def read(run_dir: Path, evaluated: Sequence[samples.Evaluation] | None = None) -
         problems["reaper"] = reaped.damage
     line = _timeline(journaled.records, with_own_names(reaped.records, names), problems)
     histories = _histories(run_dir / "history", problems, names)
-    attempts = _table(histories, problems)
+    users = Users(_user_ids(effective, histories))
+    attempts = _table(histories, problems, users)
     whole = None if "history" in problems else attempts
     evaluations = _evaluations(run_dir / "samples.jsonl", problems, evaluated)
     line = _cut_by_a_kill(line, histories, evaluations)
     signs = _vitals(run_dir / "vitals.jsonl", problems)
     audit = None
     if effective is None or effective.system.issues:  # else there is nothing to be read
-        audit = _load(run_dir / "audit.json", audit_of, problems, "audit")
+        audit = _load(run_dir / "audit.json", partial(audit_of, users=users), problems, "audit")
     logs = None
     if effective is not None and effective.experiment.expect.logs:  # else nothing was looked for
         logs = _load(run_dir / "logs.json", log_evidence_of, problems, "logs")
@@ -185,9 +189,20 @@ def _must_be_of_one_run(one: history.History) -> None:
             raise ValueError(f"{name!r} of a start is beyond any run")
 
 
-def _table(histories: tuple[history.History, ...], problems: Problems) -> Attempts:
+def _user_ids(effective: Effective | None, histories: Sequence[history.History]) -> UserIds:
+    """Ids as the issue request made them; by index where nobody knows the request any more."""
+    if effective is None:
+        return UserIds()
+    asked = [each.header.users for each in histories] or [effective.experiment.campaign.users]
+    values: dict[str, int | str] = {"coupon": effective.coupon, "run": effective.run}
+    if effective.stock is not None:
+        values["stock"] = effective.stock
+    return UserIds.of(effective.system.requests.issue, values, max(asked), effective.seed)
+
+
+def _table(histories: tuple[history.History, ...], problems: Problems, users: Users) -> Attempts:
     try:
-        return table(histories)
+        return table(histories, users)
     except DAMAGED as error:
         problems.setdefault("history", f"cannot be completed: {_first_line(error)}")
         return table(())
@@ -225,7 +240,8 @@ def _wrong_coupon(
         return None
     if not effective.system.issues:
         return None
+    semantics = effective.system.semantics
     promise = CampaignPromise(
-        effective.stock, effective.system.semantics.replay, effective.experiment.expect.checks
+        semantics.issues_of(effective.stock), semantics, effective.experiment.expect.checks
     )
     return first_wrong_ns(attempts, audit, promise)

@@ -1,12 +1,15 @@
 """Durable rows, user and issue id: made of what somebody answered, and small enough for millions.
 
-A row takes 8 bytes and its id. In a column every id is as wide as its longest, so ids of very
-different lengths stand in columns of their own. What is no user number (`1e999`, 10^30, true, null)
-or no id is refused with its value: a row that was read as another one would accuse or acquit a
-system wrongly.
+A row takes 8 bytes and its id; where users are no numbers, the user's text instead of the 8. In a
+column every text is as wide as its longest, so texts of very different lengths stand in columns of
+their own. A user is whatever the system calls it; what no user can be called (true, null, a list,
+a megabyte) is kept as a short text that says so, and is matched with nobody. What is no issue id is
+refused with its value: a row that was read as another one would accuse or acquit a system wrongly.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
@@ -17,10 +20,17 @@ import numpy.typing as npt
 
 from gameday.core.errors import UnknownError
 from gameday.core.json_objects import Json
+from gameday.traffic.user_ids import FOREIGN, NUMBERS
 
-Row = tuple[int, str]
+User = int | str
+Row = tuple[User, str]
+Column = npt.NDArray[np.int64] | npt.NDArray[np.bytes_]
+Piece = tuple[Column, npt.NDArray[np.bytes_]]
+Read = Callable[[Column], npt.NDArray[np.int64]]
+"""How users are read: the index of each, FOREIGN for one whom no request could have named."""
 MOST_ROWS: Final = 20_000_000
 LONGEST_ID: Final = 1_000  # bytes
+LONGEST_USER: Final = 200  # bytes; more is kept as its beginning and a digest
 MOST_BYTES: Final = 1_500_000_000  # of all columns: as many rows with ids of 64 bytes
 _LARGEST: Final = 2**63
 _MOST_DIGITS: Final = 20  # more than any 64-bit number has
@@ -28,20 +38,72 @@ _SHORT_ID: Final = 64  # bytes; a column as wide is never much of a waste
 _MOST_WASTE: Final = 4  # times the bytes that came
 _SHOWN: Final = 60  # a line of an error message
 _SHOWN_ROWS: Final = 5
+_NUMBER: Final = re.compile(r"0|-?[1-9][0-9]{0,18}")
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 class RowError(UnknownError):
     """A value that should be a row and is none."""
 
 
-def user_number(value: object) -> int:
-    """A user as a number of 64 bits; one that was written as text or as 5.0 is one too."""
+def whole_number(value: object) -> int:
+    """A number of 64 bits, as of a stock; one that was written as text or as 5.0 is one too."""
     number: object = int(value) if _is_whole(value) else value
     if isinstance(number, bool) or not isinstance(number, int):
-        raise RowError(f"{quoted(value)} is no number of a user")
+        raise RowError(f"{quoted(value)} is no whole number")
     if not -_LARGEST <= number < _LARGEST:
-        raise RowError(f"{quoted(value)} is too large for the number of a user")
+        raise RowError(f"{quoted(value)} is too large a number")
     return number
+
+
+def user_of(value: object) -> User:
+    """A user as somebody told of it: a number of 64 bits, or a text of at most LONGEST_USER bytes.
+
+    A whole number is a number whether it was written as 42, "42" or 42.0; "00042" is a text.
+    """
+    if isinstance(value, str):
+        if _NUMBER.fullmatch(value) and -_LARGEST <= (number := int(value)) < _LARGEST:
+            return number
+        return _short(value) if len(value) > _SHOWN or not value.isascii() else _clean(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value if -_LARGEST <= value < _LARGEST else _short(_digits(value))
+    if isinstance(value, float) and value.is_integer() and abs(value) < _LARGEST:
+        return int(value)
+    return _short(_nested(value))
+
+
+def _digits(number: int) -> str:
+    """A large number; Python writes none of more than 4,300 digits."""
+    return str(number) if number.bit_length() < LONGEST_USER * 8 else hex(number)
+
+
+def _nested(value: object) -> str:
+    """Text of a value that is no name of anybody, so that it can be shown."""
+    if isinstance(value, list | dict):
+        try:
+            return json.dumps(value)
+        except (ValueError, RecursionError):
+            return f"a {type(value).__name__} of {len(value)}"
+    return json.dumps(value) if isinstance(value, bool | float | None) else str(value)
+
+
+def _short(text: str) -> str:
+    """A text of at most LONGEST_USER bytes: itself, or its beginning and a digest of all."""
+    raw = _bytes(text)
+    if len(raw) <= LONGEST_USER:
+        return _clean(raw.decode())
+    digest = blake2b(raw, digest_size=8).hexdigest()
+    return _clean(f"{raw[:_SHOWN].decode(errors='ignore')}… ({len(raw)} bytes, {digest})")
+
+
+def _bytes(text: str) -> bytes:
+    """A text in UTF-8, half a surrogate pair as its escape."""
+    return text.encode("utf-8", "backslashreplace")
+
+
+def _clean(text: str) -> str:
+    """A text without control characters, which are written as escapes; a column ends at a NUL."""
+    return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
 def _is_whole(value: object) -> TypeGuard[str | float]:
@@ -84,7 +146,7 @@ class StoreView:
     """What another store holds of the campaign; `current` is None where that cannot be known."""
 
     remaining: int | None
-    holders: Sequence[int] | None
+    holders: Sequence[User] | None
     current: bool | None = None
 
 
@@ -96,8 +158,8 @@ def checked_view(name: str, view: Json) -> StoreView:
     if not isinstance(current, bool | None):
         raise RowError(f"views.{name}.current: {quoted(current)} is neither true nor false")
     return StoreView(
-        remaining=None if remaining is None else user_number(remaining),
-        holders=None if holders is None else [user_number(user) for user in holders],
+        remaining=None if remaining is None else whole_number(remaining),
+        holders=None if holders is None else [user_of(user) for user in holders],
         current=current,
     )
 
@@ -106,7 +168,7 @@ class Rows:
     """Rows in the order they came, in pieces of columns."""
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:
-        self._pieces: list[tuple[npt.NDArray[np.int64], npt.NDArray[np.bytes_]]] = []
+        self._pieces: list[Piece] = []
         self._count = self._bytes = 0
         given = list(rows)
         self.add([user for user, _ in given], [id_ for _, id_ in given])
@@ -127,32 +189,30 @@ class Rows:
         if self._count + len(users) > MOST_ROWS:
             raise RowError(f"more than {MOST_ROWS} rows")
         if set(map(type, users)) != {int} or max(users) >= _LARGEST or min(users) < -_LARGEST:
-            users = [user_number(user) for user in users]
+            users = users_of(users)
         if set(map(type, ids)) != {str} or "\0" in "".join(ids):
             ids = [issue_id(id_) for id_ in ids]
         self._keep(users, _encoded(ids))
 
-    def _keep(self, users: Sequence[int], ids: Sequence[bytes]) -> None:
-        """Put rows into columns, in halves where one long id would widen those of many others."""
+    def _keep(self, users: Sequence[int] | Sequence[bytes], ids: Sequence[bytes]) -> None:
+        """Put rows into columns, in halves where one long text would widen those of many others."""
         longest, count = max(map(len, ids)), len(ids)
         if longest > LONGEST_ID:
             long = next(id_ for id_ in ids if len(id_) > LONGEST_ID).decode()
             raise RowError(f"{quoted(long)} is no id of an issue: over {LONGEST_ID} bytes")
-        if longest > _SHORT_ID and longest * count > _MOST_WASTE * (
-            sum(map(len, ids)) + _SHORT_ID * count
-        ):
+        if _is_waste(ids) or _is_waste(users):
             self._keep(users[: count // 2], ids[: count // 2])
             self._keep(users[count // 2 :], ids[count // 2 :])
             return
-        self._bytes += count * (longest + 8)
+        column = column_of(users)
+        self._bytes += count * (longest + column.dtype.itemsize)
         if self._bytes > MOST_BYTES:
             raise RowError(f"rows of more than {MOST_BYTES / 1e6:g} MB")
-        kind = f"S{longest or 1}"
-        self._pieces.append((np.array(users, dtype=np.int64), np.array(ids, dtype=kind)))
+        self._pieces.append((column, np.array(ids, dtype=f"S{longest or 1}")))
         self._count += count
 
     @property
-    def pieces(self) -> Sequence[tuple[npt.NDArray[np.int64], npt.NDArray[np.bytes_]]]:
+    def pieces(self) -> Sequence[Piece]:
         """The columns as they came, users and ids in UTF-8; do not change them."""
         return self._pieces
 
@@ -163,14 +223,14 @@ class Rows:
         """The row at a place from 0: for the few that are shown."""
         for users, ids in self._pieces:
             if at < len(users):
-                return int(users[at]), ids[at].decode()
+                return _user_in(users[at].item()), ids[at].decode()
             at -= len(users)
         raise IndexError(at)
 
     def __iter__(self) -> Iterator[Row]:
         for users, ids in self._pieces:
             for user, id_ in zip(users.tolist(), ids.tolist(), strict=True):
-                yield user, id_.decode()
+                yield _user_in(user), id_.decode()
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Rows | list | tuple):
@@ -187,16 +247,66 @@ class Rows:
         more = "" if len(self) <= _SHOWN_ROWS else f", … {len(self)} in all"
         return f"Rows({list(islice(self, _SHOWN_ROWS))!r}{more})"
 
-    def same(self, other: "Rows") -> bool:
-        """True if they are the same rows in any order; nearly always in the same one."""
+    def with_foreign(self, read: Read, changed: Callable[[str], str]) -> "Rows":
+        """The same rows; the text of a user whom no request could have named is `changed`."""
+        made = Rows()
+        for users, ids in self._pieces:
+            strange = np.flatnonzero(read(users) == FOREIGN) if users.dtype.kind == "S" else ()
+            told = users.tolist()
+            for at in strange:
+                told[at] = _short(changed(told[at].decode())).encode()
+            made._keep(told, ids.tolist())
+        return made
+
+    def same(self, other: "Rows", read: Read = NUMBERS.read) -> bool:
+        """True if they are the same rows in any order; nearly always in the same one.
+
+        `read` makes two spellings of one user the same.
+        """
         if len(self) != len(other):
             return False
-        return self == other or bool((_marks(self) == _marks(other)).all())
+        return self == other or bool((_marks(self, read) == _marks(other, read)).all())
 
 
-def _marks(rows: Rows) -> npt.NDArray[np.bytes_]:
+def users_of(told: Iterable[object]) -> Sequence[int] | Sequence[bytes]:
+    """Users as a column holds them: numbers if all of them are, else texts in UTF-8."""
+    users = [user_of(user) for user in told]
+    numbers = [user for user in users if isinstance(user, int)]
+    return numbers if len(numbers) == len(users) else [str(user).encode() for user in users]
+
+
+def column_of(users: Sequence[int] | Sequence[bytes]) -> Column:
+    """A column of users, as `users_of` makes them."""
+    if users and isinstance(users[0], bytes):
+        return np.array(users, dtype=np.bytes_)
+    return np.array(users, dtype=np.int64)
+
+
+def _user_in(user: int | bytes) -> User:
+    """A user of a column; a number is one also where it stands among texts."""
+    return user if isinstance(user, int) else user_of(user.decode())
+
+
+def _is_waste(texts: Sequence[int] | Sequence[bytes]) -> bool:
+    """True if a column would be much wider than what stands in it."""
+    if not isinstance(texts[0], bytes):
+        return False
+    sizes = [len(text) for text in texts if isinstance(text, bytes)]
+    longest = max(sizes)
+    return longest > _SHORT_ID and longest * len(sizes) > _MOST_WASTE * (
+        sum(sizes) + _SHORT_ID * len(sizes)
+    )
+
+
+def _marks(rows: Rows, read: Read) -> npt.NDArray[np.bytes_]:
     """A digest of each row, sorted: 16 bytes for each, however long the ids are."""
-    marks = [blake2b(f"{user} {id_}".encode(), digest_size=16).digest() for user, id_ in rows]
+    marks = []
+    for users, ids in rows.pieces:
+        for told, index, id_ in zip(
+            users.tolist(), read(users).tolist(), ids.tolist(), strict=True
+        ):
+            user = index if index != FOREIGN else _user_in(told)
+            marks.append(blake2b(f"{user} {id_.decode()}".encode(), digest_size=16).digest())
     return np.sort(np.array(marks, dtype="S16"))
 
 

@@ -12,15 +12,16 @@ import numpy as np
 
 from gameday.evidence.attempts import Attempts, Indices, Mask, Times
 from gameday.evidence.audit import Audit
+from gameday.spec.system import Semantics
 from gameday.traffic.history import Outcome, stored_id
 
 
 @dataclass(frozen=True, slots=True)
 class CampaignPromise:
-    """What was promised: a stock, the kind of replay, and the checks by which it is asked."""
+    """What was promised: so many issues, by which rules, and the checks by which it is asked."""
 
-    stock: int
-    replay: str
+    issues: int
+    semantics: Semantics
     checks: Sequence[str] | Literal["all"] = "all"
 
     def asks(self, check: str) -> bool:
@@ -38,31 +39,57 @@ def issued(attempts: Attempts) -> Indices:
     return attempts.records.derived("issued", found)
 
 
-def beyond_stock(attempts: Attempts, stock: int) -> Indices:
-    """The first "issued" answer of each user after `stock` other users had one."""
+def promised(attempts: Attempts, semantics: Semantics) -> Indices:
+    """The "issued" answers that each promise another coupon, in the order they arrived.
+
+    Of a user who may have one it is the first. Where he may have several, each is, as far as he
+    may; the same issue id again is the same coupon where the system promises idempotent replay.
+    """
     answers = issued(attempts)
-    if len(answers) <= stock:
-        return answers[:0]
-    _, first = np.unique(attempts.users[answers], return_index=True)
-    return answers[np.sort(first)][stock:]
+    if semantics.per_user == "one":
+        _, first = np.unique(attempts.users[answers], return_index=True)
+        return answers[np.sort(first)]
+    again = issued_again(attempts, semantics)
+    if semantics.replay == "idempotent":
+        again = np.union1d(again, _replayed(attempts, answers))
+    return answers[~np.isin(answers, again)]
 
 
-def issued_again(attempts: Attempts, replay: str) -> Indices:
-    """Answers that issue a coupon to a user who had been told "issued" before.
+def _replayed(attempts: Attempts, answers: Indices) -> Indices:
+    """Answers with an issue id that their user was told before."""
+    pairs = np.rec.fromarrays([attempts.users[answers], attempts.ids(answers)])
+    _, first = np.unique(pairs, return_index=True)
+    return np.delete(answers, first)
+
+
+def beyond_stock(attempts: Attempts, issues: int, semantics: Semantics) -> Indices:
+    """The "issued" answers that promise a coupon after `issues` others did."""
+    if len(issued(attempts)) <= issues:
+        return issued(attempts)[:0]
+    return promised(attempts, semantics)[issues:]
+
+
+def issued_again(attempts: Attempts, semantics: Semantics) -> Indices:
+    """Answers that issue a coupon to a user who had been told "issued" as often as he may.
 
     Where the system promises idempotent replay, the same issue id again is the same coupon.
     """
-    answers = issued(attempts)
+    answers, most = issued(attempts), semantics.most_each
+    if most is None:
+        return answers[:0]
     answers = answers[_repeated(attempts.users[answers])]
     users = attempts.users[answers].tolist()
     ids = attempts.ids(answers).tolist()
-    known: dict[int, bytes] = {}
+    known: dict[int, list[bytes]] = {}
     again = []
     for position, (user, id_) in enumerate(zip(users, ids, strict=True)):
-        before = known.get(user)
-        known.setdefault(user, id_)
-        if before is not None and (replay == "none" or before != id_):
+        before = known.setdefault(user, [])
+        if semantics.replay == "idempotent" and id_ in before:
+            continue
+        if len(before) >= most:
             again.append(position)
+        else:
+            before.append(id_)
     return answers[np.array(again, dtype=np.intp)]
 
 
@@ -73,19 +100,53 @@ def _repeated(users: Times) -> Mask:
     return found
 
 
-def lost(attempts: Attempts, audit: Audit) -> Indices:
-    """Every "issued" answer whose user and issue id are not among the durable rows."""
+def lost(attempts: Attempts, audit: Audit, semantics: Semantics) -> Indices:
+    """Every "issued" answer whose user and issue id are not among the durable rows.
+
+    Of a user who may hold several, and is told no ids, there must be as many rows as answers.
+    """
     answers = issued(attempts)
+    short = _beyond_rows(attempts, answers, audit, semantics)
     answers = answers[~_plainly_kept(attempts, answers, audit)]
     users = attempts.users[answers].tolist()
     ids = attempts.ids(answers).tolist()
-    stored = {(user, stored_id(id_)) for user, id_ in audit.rows} if len(answers) else set()
+    stored = {(user, stored_id(id_)) for user, id_ in audit.indexed} if len(answers) else set()
     missing = [
         position
         for position, (user, id_) in enumerate(zip(users, ids, strict=True))
-        if not _kept(user, id_, stored, audit.users)
+        if not _kept(user, id_, stored, audit.holders)
     ]
-    return answers[np.array(missing, dtype=np.intp)]
+    found = answers[np.array(missing, dtype=np.intp)]
+    if not len(short):
+        return found
+    every = np.union1d(found, short).astype(np.intp)
+    return every[np.argsort(attempts.ended[every], kind="stable")]
+
+
+def _beyond_rows(
+    attempts: Attempts, answers: Indices, audit: Audit, semantics: Semantics
+) -> Indices:
+    """Answers without an id of users who have rows, but fewer than they were told of."""
+    if semantics.per_user == "one":
+        return answers[:0]
+    answers = answers[attempts.ids(answers) == b""]
+    holders, rows = np.unique(audit.columns[0], return_counts=True)
+    if not len(holders) or not len(answers):
+        return answers[:0]
+    users = attempts.users[answers]
+    at = np.minimum(np.searchsorted(holders, users), len(holders) - 1)
+    have = np.where(holders[at] == users, rows[at], 0)
+    return answers[occurrence(users) >= have]
+
+
+def occurrence(users: Times) -> Times:
+    """How often each of them was there before."""
+    order = np.argsort(users, kind="stable")
+    ordered = users[order]
+    begin = np.searchsorted(ordered, ordered, side="left")
+    found = np.zeros(len(users), dtype=np.int64)
+    found[order] = np.arange(len(users)) - begin
+    return found
 
 
 def _plainly_kept(attempts: Attempts, answers: Indices, audit: Audit) -> Mask:
@@ -110,10 +171,10 @@ def first_wrong_ns(attempts: Attempts, audit: Audit | None, promise: CampaignPro
     """When the first answer arrived that broke a promise which the experiment asks about."""
     wrong = []
     if promise.asks("no_over_issuance"):
-        wrong.append(beyond_stock(attempts, promise.stock))
+        wrong.append(beyond_stock(attempts, promise.issues, promise.semantics))
     if promise.asks("one_per_user"):
-        wrong.append(issued_again(attempts, promise.replay))
+        wrong.append(issued_again(attempts, promise.semantics))
     if promise.asks("no_lost_issuance") and audit is not None and not audit.unsettled:
-        wrong.append(lost(attempts, audit))
+        wrong.append(lost(attempts, audit, promise.semantics))
     instants = [int(attempts.ended[found[0]]) for found in wrong if len(found)]
     return min(instants, default=None)

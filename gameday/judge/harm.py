@@ -234,11 +234,11 @@ def _wrong(evidence: Evidence, asked: Attempts) -> Sequence[Indices]:
     if not plan.system.issues or plan.stock is None:
         return []
     found = [
-        wrong_answers.beyond_stock(asked, plan.stock),
-        wrong_answers.issued_again(asked, plan.system.semantics.replay),
+        wrong_answers.beyond_stock(asked, evidence.issues, evidence.semantics),
+        wrong_answers.issued_again(asked, evidence.semantics),
     ]
     if audit is not None and not audit.unsettled:
-        found.append(wrong_answers.lost(asked, audit))
+        found.append(wrong_answers.lost(asked, audit, evidence.semantics))
     return found
 
 

@@ -215,9 +215,7 @@ def _counts_refusals(selector: Selector, outcomes: Mapping[OutcomeName, Match]) 
 def _statuses(match: Match | None) -> Sequence[str]:
     if match is None:
         return ()
-    return [
-        str(each) for each in ([match.status] if isinstance(match.status, int) else match.status)
-    ]
+    return [str(each) for each in sorted(match.statuses)]
 
 
 def _has_percentile(node: Node) -> bool:

@@ -10,7 +10,7 @@ from datetime import timedelta
 from gameday.core import settings
 from gameday.core.json_list import LongList
 from gameday.core.json_objects import Json
-from gameday.evidence.rows import RowError, Rows, checked_view, quoted, user_number
+from gameday.evidence.rows import RowError, Rows, checked_view, quoted, whole_number
 from gameday.injection.drivers.request import Sender
 from gameday.spec.system import System
 
@@ -59,7 +59,7 @@ async def ask(system: System, sender: Sender) -> AuditAnswer:
 
 def _stock(value: object) -> int:
     try:
-        stock = user_number(value)
+        stock = whole_number(value)
     except RowError:
         stock = -1
     if stock < 0:

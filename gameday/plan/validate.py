@@ -12,6 +12,7 @@ from typing import TypeGuard
 
 from gameday.core.errors import FileError
 from gameday.plan.rules import (
+    answers,
     day,
     deadlines,
     drill,
@@ -132,6 +133,7 @@ def _of_system(loaded: LoadedSystem) -> Findings:
     yield from expressions.of_system(loaded)
     yield from secrets.of_system(loaded)
     yield from placeholders.of_system(loaded)
+    yield from answers.of_system(loaded)
     yield from names.of_system(loaded)
 
 

@@ -60,9 +60,9 @@ _MOST_LISTED: Final = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrongedUser:
-    """A user as the history numbers them, and when the wrong answer came; None if not known."""
+    """A user as the system calls him, and when the wrong answer came; None if not known."""
 
-    user: int
+    user: int | str
     at_s: float | None = None
     issue_id: str = ""
 
@@ -149,12 +149,14 @@ def _looked_up(kind: str, evidence: Evidence) -> Sequence[WrongedUser]:
         case "over":
             return _beyond_rows(evidence)
         case "promised":
-            return _answered(evidence, wrong_answers.beyond_stock(evidence.asked, evidence.stock))
+            beyond = wrong_answers.beyond_stock(evidence.asked, evidence.issues, evidence.semantics)
+            return _answered(evidence, beyond)
         case "twice":
-            replay = evidence.plan.system.semantics.replay
-            return _answered(evidence, wrong_answers.issued_again(evidence.asked, replay))
+            again = wrong_answers.issued_again(evidence.asked, evidence.semantics)
+            return _answered(evidence, again)
         case "lost":
-            return _answered(evidence, wrong_answers.lost(evidence.asked, evidence.audited))
+            lost = wrong_answers.lost(evidence.asked, evidence.audited, evidence.semantics)
+            return _answered(evidence, lost)
         case _:
             return ()
 
@@ -170,10 +172,11 @@ def _beyond_rows(evidence: Evidence) -> Sequence[WrongedUser]:
     answers = wrong_answers.issued(attempts)
     users, first = np.unique(attempts.users[answers], return_index=True)
     told = dict(zip(users.tolist(), attempts.ended[answers[first]].tolist(), strict=True))
-    rows = sorted(evidence.audited.rows, key=lambda row: (told.get(row[0], 2**63), row))
+    names = evidence.audited.users
+    rows = sorted(evidence.audited.indexed, key=lambda row: (told.get(row[0], 2**63), row))
     return [
-        WrongedUser(user=user, at_s=evidence.seconds(told.get(user)), issue_id=id_)
-        for user, id_ in rows[evidence.stock :][:_MOST_LISTED]
+        WrongedUser(user=names.id_of(user), at_s=evidence.seconds(told.get(user)), issue_id=id_)
+        for user, id_ in rows[evidence.issues :][:_MOST_LISTED]
     ]
 
 
@@ -184,7 +187,7 @@ def _named(lines: Sequence[object]) -> Sequence[WrongedUser]:
         if not isinstance(line, Mapping):
             continue
         user = line.get("user")
-        if not isinstance(user, int) or isinstance(user, bool):
+        if not isinstance(user, int | str) or isinstance(user, bool):
             continue
         at_s, id_ = line.get("ended_at"), line.get("issue_id")
         found.append(

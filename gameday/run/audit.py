@@ -25,13 +25,25 @@ import redis.asyncio
 
 from gameday.core.clock import Clock
 from gameday.core.errors import GamedayError, UsageError
-from gameday.evidence.rows import LONGEST_ID, RowError, Rows, StoreView, user_number
+from gameday.evidence.rows import (
+    LONGEST_ID,
+    Column,
+    RowError,
+    Rows,
+    StoreView,
+    User,
+    column_of,
+    user_of,
+    users_of,
+    whole_number,
+)
 from gameday.injection.drivers.postgres_session import connect
 from gameday.injection.drivers.request import Sender, secret, secrets_of
 from gameday.plan.audit_answer import ask
 from gameday.run.audit_file import AuditReading, mask
 from gameday.spec.system import PostgresStore, RedisStore, System
 from gameday.spec.template import fill_text
+from gameday.traffic.user_ids import NUMBERS, UserIds
 
 STATEMENT_TIMEOUT_MS = 10_000
 STORE_S = 60.0  # all statements of one reading
@@ -41,7 +53,7 @@ MOST_HOLDERS = 8_000_000  # as many as an answer has room for beside its rows; 3
 FIRST_PIECE = 50  # of rows that may be large
 # Columns of other types may hold a megabyte in each row, which no id is, and no number of a user.
 SHORT_TYPES = frozenset({"int2", "int4", "int8", "uuid"})
-NUMBERS = frozenset({"numeric", "float4", "float8", "bool"})  # a user is read by its type
+NUMERIC = frozenset({"numeric", "float4", "float8", "bool"})  # a user is read by its type
 # What somebody's stores, their SQL, or the keys in the system file may answer with.
 UNREADABLE = (
     OSError,
@@ -64,11 +76,12 @@ async def read(
     stock: int | None,
     clock: Clock,
     *,
+    ids: UserIds = NUMBERS,
     secrets: Collection[str] = (),
 ) -> AuditReading:
     """Ask the system, then look for ourselves. Never raises for what a system does: it is told.
 
-    `secrets` are those that stand in no system file.
+    `ids` tell which spellings are one user; `secrets` are those that stand in no system file.
     """
     audit = AuditReading(campaign, stock, read_at_ns=clock.now_ns())
     problems = []
@@ -82,16 +95,18 @@ async def read(
         problems.append(f"audit answer: {error}")
     if system.stores.postgres is not None or system.stores.redis is not None:
         try:
-            await _look(audit, system, campaign, sender)
+            await _look(audit, system, campaign, sender, ids)
         except UNREADABLE as error:
             problems.append(f"stores: {type(error).__name__}: {error}")
             audit.cut = "unknown"
     known = [*secrets_of(system, sender.environment), *secrets]
-    mask(audit, known, system, "; ".join(problems))
+    mask(audit, known, system, "; ".join(problems), ids)
     return audit
 
 
-async def _look(audit: AuditReading, system: System, campaign: str, sender: Sender) -> None:
+async def _look(
+    audit: AuditReading, system: System, campaign: str, sender: Sender, ids: UserIds
+) -> None:
     """Read the stores directly until two readings of the rows around Redis' agree."""
     stores, environment = system.stores, sender.environment
 
@@ -113,16 +128,19 @@ async def _look(audit: AuditReading, system: System, campaign: str, sender: Send
     if stores.postgres is None:
         audit.rows = after
     else:
-        _keep_rows(audit, system, after)
+        _keep_rows(audit, system, after, ids)
     if view is not None:
         told = audit.views.get("redis", {})
-        audit.views["redis"] = asdict(replace(view, current=told.get("current")))
+        current = told.get("current")
+        if current is None and not system.actions:  # nothing could have switched it off
+            current = True
+        audit.views["redis"] = asdict(replace(view, current=current))
 
 
-def _keep_rows(audit: AuditReading, system: System, rows: Rows) -> None:
+def _keep_rows(audit: AuditReading, system: System, rows: Rows, ids: UserIds) -> None:
     """The authority's rows count; the answer must tell the same ones."""
     if audit.answer is not None:
-        audit.answer_rows_equal = audit.answer.rows.same(rows)
+        audit.answer_rows_equal = audit.answer.rows.same(rows, ids.read)
     if system.authority in (None, "postgres"):
         audit.rows, audit.rows_from = rows, "postgres"
 
@@ -166,7 +184,7 @@ async def with_short_texts(connection: asyncpg.Connection, query: str) -> str:
     What cannot be part of another query, as one that writes, stays as it is.
     """
     types = [each.type.name for each in (await connection.prepare(query)).get_attributes()[:2]]
-    short = [types[0] in SHORT_TYPES | NUMBERS, types[1] in SHORT_TYPES] if types[1:] else [True]
+    short = [types[0] in SHORT_TYPES | NUMERIC, types[1] in SHORT_TYPES] if types[1:] else [True]
     if all(short):
         return query
     told = [
@@ -202,38 +220,45 @@ async def _redis_view(
 async def _redis_told(
     store: RedisStore, campaign: str, client: redis.asyncio.Redis
 ) -> tuple[StoreView, bool]:
-    if store.remaining is None or store.holders is None:
-        raise UsageError("stores.redis: no `remaining` or no `holders`")
+    if store.remaining is None and store.holders is None:
+        raise UsageError("stores.redis: no `remaining` and no `holders`")
     values = {"coupon": campaign}
-    key, left = fill_text(store.holders, values), fill_text(store.remaining, values)
+    left = None if store.remaining is None else fill_text(store.remaining, values)
+    key = None if store.holders is None else fill_text(store.holders, values)
 
     async def numbers() -> tuple[bytes | None, int]:
         async with client.pipeline(transaction=True) as pipe:
-            pipe.get(left)
-            pipe.scard(key)
+            pipe.get(left if left is not None else "")
+            pipe.scard(key if key is not None else "")
             remaining, count = await pipe.execute()
-        return remaining, count
+        return (None if left is None else remaining), count
 
     before = remaining, count = await numbers()
+    if key is None:
+        return StoreView(None if remaining is None else _number(remaining), None), True
     if count > MOST_HOLDERS:
         raise RowError(f"{count} holders are more than {MOST_HOLDERS}")
     users = await holders_of(client, key)
     still = before == await numbers() and len(users) == count
-    return StoreView(None if remaining is None else _member(remaining), users), still
+    return StoreView(None if remaining is None else _number(remaining), users), still
 
 
-async def holders_of(client: redis.asyncio.Redis, key: str) -> list[int]:
+async def holders_of(client: redis.asyncio.Redis, key: str) -> list[User]:
     """The members of the set in order, each once: a scan may tell of one again."""
-    pieces, told = [np.zeros(0, dtype=np.int64)], 0
-    cursor = -1
+    pieces: list[Column] = []
+    told, cursor = 0, -1
     while cursor:
         cursor, members = await client.sscan(key, max(cursor, 0), count=PIECE)
         told += len(members)
         if told > 2 * MOST_HOLDERS:
             raise RowError(f"more than {MOST_HOLDERS} holders")
-        pieces.append(np.array([_member(each) for each in members], dtype=np.int64))
-    users: list[int] = np.unique(np.concatenate(pieces)).tolist()
-    return users
+        pieces.append(column_of(users_of(map(_text, members))))
+    if not told:
+        return []
+    if any(piece.dtype.kind == "S" for piece in pieces if len(piece)):
+        pieces = [piece.astype(np.bytes_) for piece in pieces if len(piece)]
+    users = np.unique(np.concatenate(pieces)).tolist()
+    return users if isinstance(users[0], int) else [user_of(user.decode()) for user in users]
 
 
 def _unusable(key: str, error: Exception) -> UsageError:
@@ -244,10 +269,10 @@ def _unusable(key: str, error: Exception) -> UsageError:
 
 
 def _user(value: object) -> object:
-    """A whole number of PostgreSQL as one of Python's; what is none is refused where rows are."""
-    return (
-        int(value) if isinstance(value, Decimal) and value == value.to_integral_value() else value
-    )
+    """A user from PostgreSQL: a whole number as one of Python's, a UUID or the like as its text."""
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else str(value)
+    return value if isinstance(value, str | int | float | None) else str(value)
 
 
 def _id(value: object) -> object:
@@ -255,5 +280,9 @@ def _id(value: object) -> object:
     return value if value is None or isinstance(value, str | int) else str(value)
 
 
-def _member(raw: bytes | str) -> int:
-    return user_number(raw if isinstance(raw, str) else raw.decode("utf-8", "replace"))
+def _text(raw: bytes | str) -> str:
+    return raw if isinstance(raw, str) else raw.decode("utf-8", "backslashreplace")
+
+
+def _number(raw: bytes | str) -> int:
+    return whole_number(_text(raw))

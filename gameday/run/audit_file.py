@@ -9,9 +9,10 @@ from typing import Any, Literal
 
 from gameday.core.json_objects import Json
 from gameday.core.secrets.redaction import Hidden, distinct, hidden_in
-from gameday.evidence.rows import Rows
+from gameday.evidence.rows import Rows, User, column_of, user_of, users_of
 from gameday.plan.audit_answer import AuditAnswer
 from gameday.spec.system import System
+from gameday.traffic.user_ids import FOREIGN, NUMBERS, UserIds
 
 KEYS = ("code", "stock", "views")  # what the format of an audit answer names
 VIEW_KEYS = ("remaining", "holders", "current")
@@ -39,17 +40,43 @@ class AuditReading:
             file.write("\n")
 
 
-def mask(audit: AuditReading, secrets: Sequence[str], system: System, problem: str) -> None:
+def mask(
+    audit: AuditReading,
+    secrets: Sequence[str],
+    system: System,
+    problem: str,
+    ids: UserIds = NUMBERS,
+) -> None:
     """Take secrets out of what was said; what judging reads back stays as it was said.
 
-    That is rows, numbers, the keys of the format, and stores by the names that the system has.
+    That is rows, numbers, the keys of the format, and stores by the names that the system has. A
+    user whom no request could have named is only shown, so he is masked as any text.
     """
     hide, hide_name = Hidden(secrets), Hidden(secrets, _names(system))
+    hide_user = _Users(hide, ids)
     audit.problem = hide(problem)
-    audit.views = _masked_views(audit.views, hide, hide_name)
+    audit.rows = audit.rows.with_foreign(ids.read, hide)
+    audit.views = _masked_views(audit.views, hide, hide_name, hide_user)
     if audit.answer is not None:
-        beside = _masked_beside(audit.answer.beside, hide, hide_name)
-        audit.answer = replace(audit.answer, beside=beside)
+        beside = _masked_beside(audit.answer.beside, hide, hide_name, hide_user)
+        rows = audit.answer.rows.with_foreign(ids.read, hide)
+        audit.answer = replace(audit.answer, rows=rows, beside=beside)
+
+
+@dataclass(frozen=True, slots=True)
+class _Users:
+    """Lists of users: those of the run stay as they are, others are masked."""
+
+    hide: Hidden
+    ids: UserIds
+
+    def __call__(self, holders: list[Any]) -> list[Any]:
+        users = [user_of(each) for each in holders]
+        known = self.ids.read(column_of(users_of(users))) != FOREIGN
+        return [
+            user if ours or isinstance(user, int) else self.hide(user)
+            for user, ours in zip(users, known.tolist(), strict=True)
+        ]
 
 
 def _names(system: System) -> str:
@@ -99,28 +126,35 @@ def _rows_in_pieces(rows: Rows, *, as_pairs: bool) -> Iterator[str]:
     for n, (user, id_) in enumerate(rows):
         start, text = ",\n" if n else "\n", encode_basestring_ascii(id_)
         if as_pairs:
-            yield f"{start}[{user}, {text}]"
+            yield f"{start}[{_user(user)}, {text}]"
         else:
-            yield f'{start}{{"userId": {user}, "issueId": {text}}}'
+            yield f'{start}{{"userId": {_user(user)}, "issueId": {text}}}'
     yield "]"
 
 
-def _masked_beside(beside: Json, hide: Hidden, hide_name: Hidden) -> Json:
+def _user(user: User) -> str:
+    return encode_basestring_ascii(user) if isinstance(user, str) else str(user)
+
+
+def _masked_beside(beside: Json, hide: Hidden, hide_name: Hidden, hide_user: _Users) -> Json:
     """What is kept of an answer beside its rows."""
     named = {key: hidden_in(beside[key], hide) for key in ("code", "stock") if key in beside}
     if "views" in beside:
-        named["views"] = _masked_views(beside["views"], hide, hide_name)
+        named["views"] = _masked_views(beside["views"], hide, hide_name, hide_user)
     others = {key: value for key, value in beside.items() if key not in KEYS}
     return {**named, **hidden_in(others, hide)}
 
 
-def _masked_views(views: Any, hide: Hidden, hide_name: Hidden) -> Any:
+def _masked_views(views: Any, hide: Hidden, hide_name: Hidden, hide_user: _Users) -> Any:
     """Views with their secrets masked; numbers stay, because they are compared with the rows."""
     if not isinstance(views, dict) or not all(isinstance(each, dict) for each in views.values()):
         return hidden_in(views, hide)
     found = {}
     for name, view in zip(distinct(map(hide_name, views)), views.values(), strict=True):
         numbers = {key: view[key] for key in VIEW_KEYS if key in view and _is_numbers(view[key])}
+        holders = view.get("holders")
+        if isinstance(holders, list) and "holders" not in numbers:
+            numbers["holders"] = hide_user(holders)
         others = {key: value for key, value in view.items() if key not in numbers}
         found[name] = {**hidden_in(others, hide), **numbers}
     return found

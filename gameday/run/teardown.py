@@ -20,6 +20,7 @@ from gameday.run.context import Run, to_the_end, unless_aborted
 from gameday.spec.request import Request
 from gameday.stacks.supervisor import SERVICE
 from gameday.telemetry.catalogue import key
+from gameday.traffic.user_ids import UserIds
 
 OPEN_GRACE_S = 2.0  # on an abort; what is not answered by then is unknown, and somebody waits
 ABORT_STEP_S = 5.0  # on an abort each part of the ending has 5 s; somebody waits
@@ -159,9 +160,11 @@ async def _drain(run: Run) -> None:
 
 async def _audit(run: Run) -> None:
     """Beside the loop, as everything that takes longer the more was issued."""
+    users = run.experiment.campaign.users
+    ids = UserIds.of(run.system.requests.issue, run.sender.values, users, run.experiment.seed or 0)
     found = await run_in_thread(
         lambda: audit.read(
-            run.system, run.sender, run.coupon, run.stock, run.clock, secrets=run.secrets
+            run.system, run.sender, run.coupon, run.stock, run.clock, ids=ids, secrets=run.secrets
         )
     )
     writing = asyncio.to_thread(found.write, run.dir / "audit.json")

@@ -5,16 +5,20 @@ Traffic workers load this and not the whole system file, for they start beside a
 
 from collections.abc import Mapping
 from datetime import timedelta
+from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from gameday.core.json_objects import Json
+from gameday.core.patterns import Pattern, compile_pattern
 from gameday.core.units import Duration
 from gameday.spec.yaml import Model, shape
 
 MOST_OPEN = 10_000
 """Requests open at once, of all workers: a third of the ports that Linux hands out (28,232)."""
+FORM = "application/x-www-form-urlencoded"
+PLAIN_TEXT = "text/plain; charset=utf-8"
 METHODS = ("get", "post", "put", "patch", "delete")
 
 
@@ -64,11 +68,26 @@ QueryValue = Annotated[
     Annotated[str, Tag("text")] | Annotated[int, Tag("number")],
     Discriminator(lambda value: "number" if isinstance(value, int) else "text"),
 ]
-Status = Annotated[int, Field(ge=100, le=599)]
+Status = Annotated[
+    Annotated[int, Field(ge=100, le=599), Tag("number")]
+    | Annotated[Literal["1xx", "2xx", "3xx", "4xx", "5xx"], Tag("class")],
+    Discriminator(lambda value: "number" if isinstance(value, int) else "class"),
+]
+"""A status, or a class of them: `2xx` is 200 to 299."""
 StatusOrStatuses = Annotated[
     Annotated[Status, Tag("one")] | Annotated[list[Status], Field(min_length=1), Tag("list")],
     Discriminator(shape),
 ]
+
+
+def statuses_of(given: Any) -> frozenset[int]:
+    """Every status that a status, a class of them, or a list of either stands for."""
+    if isinstance(given, list | tuple):
+        return frozenset(status for each in given for status in statuses_of(each))
+    if isinstance(given, str):
+        first = int(given[0]) * 100
+        return frozenset(range(first, first + 100))
+    return frozenset((given,))
 
 
 class Statuses(Model):
@@ -100,6 +119,16 @@ class Request(Model):
         default_factory=dict, description="The query string", examples=[{"code": "{coupon}"}]
     )
     json_: Any = Field(default=None, alias="json", description="The body, with placeholders")
+    form: Mapping[str, QueryValue] | None = Field(
+        default=None,
+        description="The body as a form, with placeholders; instead of `json`",
+        examples=[{"member": "{user:s}"}],
+    )
+    text: str | None = Field(
+        default=None,
+        description="The body as plain text, with placeholders; instead of `json`",
+        examples=["member={user:s}"],
+    )
     timeout: Duration = Field(
         default=timedelta(seconds=10), description="From sending to answer", examples=["5s"]
     )
@@ -110,6 +139,8 @@ class Request(Model):
         given = [name for name in METHODS if getattr(self, name) is not None]
         if len(given) != 1:
             raise ValueError(f"write exactly one of {', '.join(METHODS)} with the path")
+        if sum(each is not None for each in (self.json_, self.form, self.text)) > 1:
+            raise ValueError("a request has one body: write `json`, `form` or `text`")
         return self
 
     @property
@@ -122,18 +153,83 @@ class Request(Model):
 
     def expects(self, status: int) -> bool:
         wanted = self.expect.status
-        if wanted is None:
-            return 200 <= status < 300
-        return status == wanted if isinstance(wanted, int) else status in wanted
+        return status in statuses_of("2xx" if wanted is None else wanted)
+
+
+class TextMatch(Model):
+    """A text: one of three ways to look at it. White space around it does not count."""
+
+    equals: str | None = Field(
+        default=None, description="It is this text", examples=["no-coupons-left"]
+    )
+    contains: str | None = Field(
+        default=None, description="This is somewhere in it", examples=["already"]
+    )
+    matches: str | None = Field(
+        default=None,
+        description="A regular expression of RE2 finds it in it",
+        examples=["^(gone|empty)$"],
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "TextMatch":
+        if sum(each is not None for each in (self.equals, self.contains, self.matches)) != 1:
+            raise ValueError("write one of equals, contains, matches")
+        if self.matches is not None:
+            _pattern(self.matches)
+        return self
+
+    def fits(self, text: str) -> bool:
+        """True if the text is as it should be."""
+        text = text.strip()
+        if self.equals is not None:
+            return text == self.equals.strip()
+        if self.contains is not None:
+            return self.contains in text
+        return _pattern(self.matches or "").is_in(text)
+
+
+@cache
+def _pattern(text: str) -> Pattern:
+    """The pattern, once for all answers. Raises ValueError with what it cannot take."""
+    return compile_pattern(text)
+
+
+HeaderMatch = Annotated[
+    Annotated[str, Tag("text")] | Annotated[TextMatch, Tag("match")],
+    Discriminator(lambda value: "text" if isinstance(value, str) else "match"),
+]
+ROOT = "$"
+"""The path of a JSON answer as a whole."""
+
+
+def path_of(text: str) -> tuple[str, ...]:
+    """The steps of a dotted path. Raises ValueError for one that leads nowhere."""
+    if text == ROOT:
+        return ()
+    steps = tuple(text.split("."))
+    if not all(steps):
+        raise ValueError(f"{text!r} is no path, so it can never match")
+    return steps
 
 
 class Match(Model):
-    """An answer: its status, and values at dotted paths of its JSON."""
+    """An answer: its status, and what is in its JSON, its text, its headers. All of it must be."""
 
-    status: StatusOrStatuses = Field(description="One status or a list")
+    status: StatusOrStatuses = Field(description="One status, a class as 2xx, or a list")
     json_: Json = Field(
-        default_factory=dict, alias="json", description="Values at dotted paths of the JSON answer"
+        default_factory=dict,
+        alias="json",
+        description="Values at dotted paths of the JSON answer; `$` is the whole of it",
     )
+    text: TextMatch | None = Field(default=None, description="The answer as text")
+    headers: Mapping[str, HeaderMatch] = Field(
+        default_factory=dict, description="Header lines of the answer: text, or how to look at it"
+    )
+
+    @property
+    def statuses(self) -> frozenset[int]:
+        return statuses_of(self.status)
 
 
 OutcomeName = Literal["issued", "duplicate", "sold_out", "refused", "accepted"]

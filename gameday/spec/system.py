@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from gameday.core.units import Duration
 from gameday.spec.experiment import IssuanceCheck
@@ -19,6 +19,7 @@ from gameday.spec.tls import Tls
 from gameday.spec.yaml import Model, Name
 
 MOST_PARTS = 200
+MOST_UNITS = 1_000_000
 MOST_REPLICAS = 16  # each has 384 MB and a port of its own on this machine
 """Addresses, proxies, actions: more than anybody has named by hand."""
 ADDRESSES = ("base_url", "admin_url", "toxiproxy", "prometheus", "alertmanager", "metrics")
@@ -38,6 +39,13 @@ class Requests(Model):
     )
 
 
+PerUser = Annotated[
+    Annotated[Literal["one", "many"], Tag("word")]
+    | Annotated[int, Field(ge=1, le=MOST_UNITS), Tag("number")],
+    Discriminator(lambda value: "number" if type(value) is int else "word"),
+]
+
+
 class Semantics(Model):
     """Promises of the system beyond the stock; docs/files.md says what they mean."""
 
@@ -51,6 +59,33 @@ class Semantics(Model):
         default="none", description="idempotent: the same key gets the same answer"
     )
     restock: Literal["never"] = Field(default="never", description="Coupons never come back")
+    per_user: PerUser = Field(
+        default="one",
+        description="How many a user may hold: one, many (any number), or a number",
+        examples=["many"],
+    )
+    units: int = Field(
+        default=1,
+        ge=1,
+        le=MOST_UNITS,
+        description="How much of the stock one issue takes",
+        examples=[2],
+    )
+
+    @property
+    def most_each(self) -> int | None:
+        """How many one user may hold; None for any number."""
+        match self.per_user:
+            case "one":
+                return 1
+            case "many":
+                return None
+            case int(number):
+                return number
+
+    def issues_of(self, stock: int) -> int:
+        """How many issues a stock allows: what is left of it then is less than one takes."""
+        return stock // self.units
 
 
 class Start(Model):
@@ -87,7 +122,10 @@ class PostgresStore(Model):
 
 
 class RedisStore(Model):
-    """Address and keys of the fast path's view; the address alone where nothing is audited."""
+    """Address and keys of the fast path's view; the address alone where nothing is audited.
+
+    The view is taken for current where the system has no `actions`: nothing switches it off then.
+    """
 
     url: Secret = Field(
         description="Its address, past the proxy", examples=[{"env": "AUDIT_REDIS"}]

@@ -1,9 +1,12 @@
 """Templates of requests: the placeholders of a system file, and how they are filled.
 
-`{user} {coupon} {stock} {key} {attempt} {run}` may stand in paths, queries, headers and JSON. A
-JSON value that is exactly one placeholder takes its type (user and stock are integers); inside
-text it is text, percent-encoded in paths and queries, escaped by JSON in bodies. A bare brace is
-written twice.
+`{user} {iteration} {coupon} {stock} {key} {attempt} {run}` may stand in paths, queries, headers
+and JSON. A JSON value that is exactly one placeholder takes its type (user, iteration and stock are
+integers); inside text it is text, percent-encoded in paths and queries, escaped by JSON in bodies.
+A bare brace is written twice.
+
+A format may follow a colon: `{user:s}` is text also where it stands alone, `{user:05d}` has zeros
+before it up to five digits, `{user:uuid}` is a UUID made from the seed of the run.
 """
 
 import re
@@ -13,10 +16,39 @@ from urllib.parse import quote
 
 from gameday.core.errors import UsageError
 
-PLACEHOLDERS = ("user", "coupon", "stock", "key", "attempt", "run")
-_TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|\{")
+PLACEHOLDERS = ("user", "iteration", "coupon", "stock", "key", "attempt", "run")
+NUMBERS = ("user", "iteration", "stock")
+"""Placeholders that are whole numbers."""
+PLACEHOLDER = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|\{")
+WIDEST = 40
+_PADDED = re.compile(r"0([1-9][0-9]?)d")
+_ALONE = re.compile(r"\{([a-z]+)(?::d)?\}")
 
 Values = Mapping[str, int | str]
+
+
+def format_problem(name: str, format_: str) -> str:
+    """Fault of the format of a placeholder, "" for none."""
+    if format_ == "s" or (format_ == "d" and name in NUMBERS):
+        return ""
+    if format_ == "uuid":
+        return "" if name == "user" else f"{name!r} is no user, and only a user is made a UUID"
+    padded = _PADDED.fullmatch(format_)
+    if padded is None:
+        return f"{format_!r} is no format"
+    if name not in NUMBERS:
+        return f"{name!r} is text, and only a number has zeros before it"
+    wide = int(padded[1]) > WIDEST
+    return f"{int(padded[1])} digits are more than {WIDEST}" if wide else ""
+
+
+FORMATS = "formats are {user:s}, {user:05d} and {user:uuid}"
+
+
+def padded(value: object, format_: str) -> str:
+    """A value as its format writes it; `uuid` is written where the seed is known."""
+    found = _PADDED.fullmatch(format_)
+    return str(value) if found is None else str(value).zfill(int(found[1]))
 
 
 def percent(value: object) -> str:
@@ -36,21 +68,24 @@ def fill_text(text: str, values: Values, escape: Callable[[object], str] = str) 
         token, name = match[0], match[1]
         if name is None and token != "{":
             return token[0]
-        if name is None or name not in values:
+        if name in values:
+            return escape(values[name])
+        name, colon, format_ = (name or "").partition(":")
+        if not colon or name not in values or format_ == "uuid" or format_problem(name, format_):
             known = ", ".join("{" + known + "}" for known in PLACEHOLDERS if known in values)
             raise UsageError(
                 f"{text!r}: {token!r} is no placeholder here",
                 help=f"placeholders are {known}; a bare brace is written twice",
             )
-        return escape(values[name])
+        return escape(padded(values[name], format_))
 
-    return _TOKEN.sub(one, text)
+    return PLACEHOLDER.sub(one, text)
 
 
 def fill_json(value: Any, values: Values) -> Any:
     """A JSON value with all its placeholders filled, keys included."""
     if isinstance(value, str):
-        alone = re.fullmatch(r"\{([a-z]+)\}", value)
+        alone = _ALONE.fullmatch(value)
         if alone is not None and alone[1] in values:
             return values[alone[1]]
         return fill_text(value, values)

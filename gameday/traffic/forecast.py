@@ -108,14 +108,17 @@ def _askers(users: int, sources: list[Source], t_s: float, share: float = 1.0) -
     return crowd.expected([share * sum(s.starts_until(t_s) for s in lines) for _, lines in sources])
 
 
-def sell_out_s(experiment: Experiment) -> float | None:
+def sell_out_s(experiment: Experiment, *, several: bool = False) -> float | None:
     """When the last coupon is expected to go, from t = 0.
 
-    None if the traffic is not enough, or not known because virtual users ask.
+    None if the traffic is not enough, or not known because virtual users ask. Where a user may
+    hold `several`, each request takes one.
     """
     stock, users = experiment.campaign.stock, experiment.campaign.users
     if stock is None or closed(experiment):
         return None
+    if several:
+        return _starts_s(experiment, stock)
     sources = _sources(experiment)
     if stock >= users and all(population.kind != "once" for population, _ in sources):
         return None  # the last user of all is never sure to come
@@ -126,6 +129,17 @@ def sell_out_s(experiment: Experiment) -> float | None:
         middle = (low + high) / 2
         few = _askers(users, sources, middle) < stock
         low, high = (middle, high) if few else (low, middle)
+    return high
+
+
+def _starts_s(experiment: Experiment, starts: int) -> float | None:
+    """When so many requests are due; None if never."""
+    low, high = 0.0, traffic_end_s(experiment)
+    if starts_until(experiment, high) < starts:
+        return None
+    while high - low > 0.001:
+        middle = (low + high) / 2
+        low, high = (middle, high) if starts_until(experiment, middle) < starts else (low, middle)
     return high
 
 

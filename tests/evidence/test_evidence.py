@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gameday.core.clock import NS
-from gameday.core.errors import UnknownError, UsageError
+from gameday.core.errors import UsageError
 from gameday.core.files import MIB
 from gameday.core.json import DAMAGED
 from gameday.evidence import rows as rows_module
@@ -19,7 +19,7 @@ from gameday.evidence.attempts import among, distinct
 from gameday.evidence.audit import audit_of
 from gameday.evidence.model import MissingEvidenceError
 from gameday.evidence.read import read as read_evidence
-from gameday.evidence.rows import RowError, Rows
+from gameday.evidence.rows import LONGEST_USER, RowError, Rows
 from gameday.judge.verdict import Validity
 from gameday.traffic.history import Outcome, Reason
 from gameday.traffic.schedule import users as population
@@ -204,11 +204,53 @@ def test_rows_are_read_whatever_form_their_ids_have() -> None:
     assert all(type(user) is int for user, _ in audit.rows)
 
 
-@pytest.mark.parametrize("user", [True, None, 1.5, "x", 10**30, float("inf"), [], {}, 2**63])
-def test_a_row_of_no_user_is_no_row(user: object) -> None:
-    fields = {"rows": [[user, "a"]], "rows_from": "stores", "cut": "consistent", "views": {}}
-    with pytest.raises(UnknownError, match="user"):
-        audit_of([json.dumps({**fields, "answer_rows_equal": None, "problem": ""}).encode()])
+@pytest.mark.parametrize(
+    ("user", "shown"),
+    [
+        (True, "true"),
+        (None, "null"),
+        (1.5, "1.5"),
+        ("x", "x"),
+        (10**30, str(10**30)),
+        (float("inf"), "Infinity"),
+        ([], "[]"),
+        ({"a": 1}, '{"a": 1}'),
+        (2**63, str(2**63)),
+        (-(2**63) - 1, str(-(2**63) - 1)),
+        (-5, -5),
+        ("\ud800", "\\ud800"),
+        ("a\0b\n", "a\\x00b\\x0a"),
+        ("\u0664\u0662", "\u0664\u0662"),
+    ],
+)
+def test_a_row_of_no_user_is_foreign_and_shown(user: object, shown: object) -> None:
+    fields: dict[str, Any] = {
+        "rows": [[user, "a"], [7, "b"]],
+        "rows_from": "stores",
+        "cut": "consistent",
+    }
+    fields |= {"views": {}, "answer_rows_equal": None, "problem": ""}
+    audit = audit_of([json.dumps(fields).encode()])
+    assert audit.columns[0].tolist() == [-1, 7]
+    assert (audit.foreign, audit.users.id_of(-1)) == (1, shown)
+
+
+@pytest.mark.parametrize(
+    ("user", "other"),
+    [
+        (10**5_000, 10**5_000 + 1),
+        ("x" * 2**20, "x" * (2**20 - 1)),
+        ("é" * 2**19, "é" * 2**19 + "!"),
+        ([["x"] * 9] * 9_999, [["x"] * 9] * 9_998),
+        ({"a": "b" * 2**20}, {"a": "b" * 2**19}),
+    ],
+    ids=["digits", "ascii", "accents", "list", "object"],
+)
+def test_a_user_of_any_size_is_kept_as_a_short_text_that_only_it_has(user: Any, other: Any) -> None:
+    rows = Rows([(user, "a"), (user, "b"), (other, "c")])
+    told = [text for text, _ in rows]
+    assert told[0] == told[1] != told[2]
+    assert all(len(str(text).encode()) <= LONGEST_USER for text in told)
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ async def test_an_answer_that_differs_from_the_store_is_told(stores: Stores) -> 
     found = await read(stores, ANSWER)
     assert found.answer_rows_equal is False
     assert list(found.rows) == [(1, "a"), (2, "b")]
-    assert found.views["redis"]["current"] is None
+    assert found.views["redis"]["current"] is True
 
 
 async def test_without_stores_the_answer_is_the_evidence(stores: Stores) -> None:
@@ -135,11 +135,68 @@ async def test_a_store_that_cannot_be_read_leaves_the_cut_unknown(stores: Stores
     assert "nowhere" not in found.problem and "***" in found.problem
 
 
-@pytest.mark.parametrize("rows", ["SELECT 1", "SELECT $1", "SELECT NULL, $1", "nonsense"])
+@pytest.mark.parametrize("rows", ["SELECT 1", "SELECT $1", "nonsense"])
 async def test_sql_that_does_not_fit_is_a_problem_and_no_crash(stores: Stores, rows: str) -> None:
     found = await read(stores, ANSWER, stores={"postgres": {"dsn": {"env": "DSN"}, "rows": rows}})
     assert found.cut == "unknown"
     assert found.problem.startswith("stores:")
+
+
+@pytest.mark.parametrize(
+    ("user", "read_as"),
+    [
+        ("NULL", "null"),
+        ("'u00042'", "u00042"),
+        ("'42'", 42),
+        ("42.0::float8", 42),
+        ("18446744073709551616::numeric", "18446744073709551616"),
+        ("'0c5f2a4e-8a0b-4e6e-9b0a-0123456789ab'::uuid", "0c5f2a4e-8a0b-4e6e-9b0a-0123456789ab"),
+        ("'{1,2}'::int[]", "{1,2}"),
+        ("now()::date - now()::date", 0),
+        ("false", "false"),
+    ],
+)
+async def test_a_user_of_a_store_is_whatever_the_store_calls_it(
+    stores: Stores, user: str, read_as: object
+) -> None:
+    await filled(stores, holders=[])
+    query = f"SELECT {user}, 'a' WHERE $1 <> ''"
+    found = await read(stores, ANSWER, stores={"postgres": {"dsn": {"env": "DSN"}, "rows": query}})
+    assert list(found.rows) == [(read_as, "a")], found.problem
+
+
+async def test_members_of_a_set_are_users_whatever_they_are(stores: Stores) -> None:
+    await filled(stores, (1, "a"), holders=[])
+    client = redis.asyncio.Redis.from_url(stores.redis())
+    await client.sadd("holders:C", "7", "u00042", b"\xff\x00", "x" * 2**20)
+    await client.aclose()
+    found = await read(stores, ANSWER)
+    holders = found.views["redis"]["holders"]
+    assert {7, "u00042", "\\xff\\x00"} == {each for each in holders if len(str(each)) < 60}
+    assert len(holders) == 4 and max(len(str(each)) for each in holders) < 200
+
+
+@pytest.mark.parametrize("key", ["remaining", "holders"])
+async def test_a_fast_path_may_be_looked_into_for_one_thing(stores: Stores, key: str) -> None:
+    await filled(stores, (1, "a"), holders=[1])
+    fields = {
+        "url": {"env": "REDIS"},
+        key: {"remaining": "left:{coupon}", "holders": "holders:{coupon}"}[key],
+    }
+    found = await read(stores, ANSWER, stores={"redis": fields}, authority=None)
+    one = {"remaining": 4, "holders": [1]}[key]
+    assert found.views["redis"] == {"remaining": None, "holders": None, "current": True, key: one}
+
+
+async def test_a_view_is_current_by_itself_only_where_no_action_could_switch_it_off(
+    stores: Stores,
+) -> None:
+    await filled(stores, (1, "a"), holders=[1])
+    assert (await read(stores, ANSWER)).views["redis"]["current"] is True
+    switch = {"use-other": {"post": "/switch"}}
+    assert (await read(stores, ANSWER, actions=switch)).views["redis"]["current"] is None
+    told = {**ANSWER, "views": {"redis": {"current": False}}}
+    assert (await read(stores, told)).views["redis"]["current"] is False
 
 
 async def test_a_row_without_an_id_has_none(stores: Stores) -> None:
@@ -250,6 +307,7 @@ async def test_the_loop_of_a_run_goes_on_while_many_rows_are_audited(
             dir=tmp_path,
             journal=book,
             secrets=set(),
+            experiment=SimpleNamespace(campaign=SimpleNamespace(users=10), seed=7),
         )
         turns: list[float] = []
         ticking = asyncio.create_task(tick(turns))
@@ -390,7 +448,7 @@ async def test_a_set_that_moves_while_it_is_read_is_no_consistent_cut(
     await filled(stores, (1, "a"), holders=list(range(3_000)))
     scan = audit.holders_of
 
-    async def joined(client: redis.asyncio.Redis, key: str) -> list[int]:
+    async def joined(client: redis.asyncio.Redis, key: str) -> list[int | str]:
         users = await scan(client, key)
         await client.sadd(key, 1_000_000 + await client.scard(key))
         return users

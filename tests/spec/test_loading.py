@@ -195,7 +195,6 @@ REFUSED = [
     (S, '"{port}"', '"{redis}"', "5:28", "unknown placeholder '{redis}'", "admin_port, port"),
     (S, '"{postgres_direct}"', '"{postgre}"', "6:31", "unknown placeholder '{postgre}'", "did you mean 'postgres'?"),
     (S, "sum(in_flight) == 0", "sum(in_flight", "15:9", "'expr'", ""),
-    (S, ', holders: "holders:{coupon}"', "", "18:3", "'holders' is missing in 'redis'", ""),
     (S, "[rules.yml]", "[rule.yml]", "22:9", "there is no file 'rule.yml'", ""),
 ]  # fmt: skip
 

@@ -7,13 +7,14 @@ path begins with one `/`, and nothing that two readers of a URL may read differe
 
 import re
 from dataclasses import dataclass
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from gameday.core.errors import UsageError, excerpt
 from gameday.core.network.allow_list import host_of
 from gameday.core.network.credentials import address_shown
 
 LONGEST = 8192  # as servers and browsers commonly take
+_ASCII = "".join(map(chr, range(0x21, 0x7F)))
 _NOT_PLAIN = re.compile(r"[\x00-\x20\x7f-\xa0\\]|[\ud800-\udfff]")
 _PORT = re.compile(r"[0-9]{1,5}", re.ASCII)
 
@@ -100,6 +101,11 @@ def path_problem(path: str) -> str:
     if _NOT_PLAIN.search(path):
         return "holds a space, a backslash or a control character"
     return ""
+
+
+def encoded(path: str) -> str:
+    """A path, and what may follow it, with every character beyond ASCII percent-encoded."""
+    return path if path.isascii() else quote(path, safe=_ASCII)
 
 
 def _port(netloc: str) -> int | None:

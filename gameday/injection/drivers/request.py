@@ -16,9 +16,9 @@ from pydantic import BaseModel
 from gameday.core import files
 from gameday.core.errors import ExitCode, GamedayError, UsageError
 from gameday.core.network.http import Answer, Ask, HttpClient, HttpError, Take
-from gameday.core.network.urls import at
+from gameday.core.network.urls import at, encoded
 from gameday.core.secrets.redaction import Hidden, telling
-from gameday.spec.request import FromEnv, FromFile, IssueRequest, Request, Secret
+from gameday.spec.request import FORM, PLAIN_TEXT, FromEnv, FromFile, IssueRequest, Request, Secret
 from gameday.spec.server import Server
 from gameday.spec.system import System
 from gameday.spec.template import Values, fill_json, fill_text, literal, percent
@@ -137,6 +137,16 @@ class Sender:
         """The same to another base URL."""
         return Sender(base_url, self.values, self.environment, tls=self.tls, hide=self._hide)
 
+    def _raw(self, request: Request) -> bytes | None:
+        """The body of a form or a text."""
+        if request.form is not None:
+            pairs = (
+                f"{percent(name)}={percent(fill_text(str(value), self.values))}"
+                for name, value in request.form.items()
+            )
+            return "&".join(pairs).encode()
+        return None if request.text is None else fill_text(request.text, self.values).encode()
+
     async def send(
         self, request: Request, take: Take | None = None, most_bytes: int | None = None
     ) -> Answer:
@@ -144,7 +154,7 @@ class Sender:
 
         The request's `timeout` is from sending to the last byte. `take` as in `HttpClient.ask`.
         """
-        url = at(self._base_url, fill_text(request.path, self.values, percent))
+        url = encoded(at(self._base_url, fill_text(request.path, self.values, percent)))
         what = f"{request.method} {url}"
         headers = {
             name: fill_text(value, self.values)
@@ -159,7 +169,10 @@ class Sender:
 
         query = fill_json(request.query, self.values)
         body = fill_json(request.json_, self.values)
-        ask = Ask(request.method, url, headers, query, body)
+        raw = self._raw(request)
+        if raw is not None and "content-type" not in map(str.lower, headers):
+            headers["Content-Type"] = PLAIN_TEXT if request.form is None else FORM
+        ask = Ask(request.method, url, headers, query, body, raw)
         verify = self.tls.needed_for(self._base_url)
         timeout_s = request.timeout.total_seconds()
         async with HttpClient(timeout_s, verify=verify, most_bytes=most_bytes) as client:

@@ -12,10 +12,11 @@ import numpy as np
 
 from gameday.core.clock import NS
 from gameday.core.messages import Message
-from gameday.evidence.attempts import distinct
+from gameday.evidence.attempts import Mask
 from gameday.evidence.model import Evidence
+from gameday.evidence.wrong_answers import promised
 from gameday.judge.verdict import NotApplicable, Validity, Verdict, valid
-from gameday.traffic.forecast import distinct_users, sell_out_s
+from gameday.traffic.forecast import distinct_users, expected_starts, sell_out_s
 from gameday.traffic.history import Outcome
 from gameday.traffic.metrics.k6_metrics import EXPECTED
 
@@ -35,7 +36,7 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
 def _issues(evidence: Evidence) -> Iterator[Message]:
     attempts = evidence.asked
     issues = evidence.plan.system.issues
-    issued = attempts.are(*((Outcome.ISSUED,) if issues else EXPECTED))
+    issued = _issued(evidence) if issues else attempts.are(*EXPECTED)
     word = "issue" if issues else "answer"
     if not issued.any():
         yield Message(f"check.exercised.{word}")
@@ -52,6 +53,15 @@ def _issues(evidence: Evidence) -> Iterator[Message]:
     switched = _switches(evidence)
     if switched and not (sent >= switched[0]).any():
         yield Message(f"check.exercised.{word}_mitigated")
+
+
+def _issued(evidence: Evidence) -> Mask:
+    """Answers that issued one; an accepted request did where its user has a row in the end."""
+    attempts, audit = evidence.asked, evidence.audit
+    issued = attempts.are(Outcome.ISSUED)
+    if audit is not None:
+        issued |= attempts.of(audit.columns[0], attempts.are(Outcome.ACCEPTED))
+    return issued
 
 
 def _in_faults(evidence: Evidence) -> Iterator[Message]:
@@ -76,8 +86,10 @@ def _sell_out(evidence: Evidence) -> Iterator[Message]:
     if expected is None or expected < max(_switches(evidence), default=0):
         return
     attempts = evidence.asked
-    issued = len(distinct(attempts.users[attempts.are(Outcome.ISSUED)]))
-    if not attempts.are(Outcome.SOLD_OUT).any() and issued < evidence.stock:
+    issued = len(promised(attempts, evidence.semantics))
+    if evidence.audit is not None and attempts.are(Outcome.ACCEPTED).any():
+        issued = max(issued, len(evidence.audit.rows))
+    if not attempts.are(Outcome.SOLD_OUT).any() and issued < evidence.issues:
         yield Message("check.exercised.sell_out", at_s=evidence.seconds(expected))
 
 
@@ -85,9 +97,14 @@ def _expected_sell_out(evidence: Evidence) -> int | None:
     """When the schedule is expected to have asked for the whole stock; None: not, or only just."""
     if not evidence.plan.system.issues:
         return None
-    experiment, stock = evidence.experiment, evidence.stock
+    experiment, stock = evidence.experiment, evidence.issues
     campaign = experiment.campaign.model_copy(update={"stock": stock})
-    at_s = sell_out_s(experiment.model_copy(update={"campaign": campaign}))
-    if at_s is None or distinct_users(experiment, math.inf, share=1 / MARGIN) < stock:
+    several = evidence.semantics.per_user != "one"
+    at_s = sell_out_s(experiment.model_copy(update={"campaign": campaign}), several=several)
+    if evidence.semantics.most_each is None:  # each request may get one
+        enough = expected_starts(experiment) / MARGIN
+    else:  # each user gets one at least
+        enough = distinct_users(experiment, math.inf, share=1 / MARGIN)
+    if at_s is None or enough < stock:
         return None
     return evidence.t0_ns + round(at_s * NS)

@@ -4,6 +4,7 @@ from gameday.core.messages import Message
 from gameday.evidence.model import Evidence
 from gameday.evidence.wrong_answers import issued, lost
 from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, unknown, valid
+from gameday.spec.system import Semantics
 
 
 def check(evidence: Evidence) -> Verdict | NotApplicable:
@@ -15,13 +16,15 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     audit = evidence.audited
     if audit.unsettled:
         return unknown("check.no_lost_issuance.unsettled", why=audit.unsettled)
-    missing = lost(attempts, audit)
+    # Of a run whose file is damaged it is judged as if a user may hold one, the usual.
+    semantics = Semantics() if evidence.effective is None else evidence.semantics
+    missing = lost(attempts, audit, semantics)
     if not len(missing):
         return valid("check.no_lost_issuance.kept", acknowledged=acknowledged)
     shown = attempts.describe(missing[:SHOWN], evidence.t0_ns)
     users = ", ".join(str(answer.user) for answer in shown[:3])
-    user = shown[0].user
-    rows = sorted(id_ for holder, id_ in audit.rows if holder == user)
+    user = int(attempts.users[missing[0]])
+    rows = sorted(id_ for holder, id_ in audit.indexed if holder == user)
     certificate = {"answer": shown[0], "rows_of_the_user": rows}
     told = Message(
         "check.no_lost_issuance.lost", lost=len(missing), acknowledged=acknowledged, users=users

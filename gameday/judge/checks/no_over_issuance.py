@@ -7,17 +7,22 @@ promise than there are coupons is over-issuance whatever became of the rows.
 
 from typing import Any
 
+import numpy as np
+
 from gameday.core.messages import Message
 from gameday.evidence.attempts import distinct
 from gameday.evidence.model import Evidence
-from gameday.evidence.wrong_answers import beyond_stock, issued
+from gameday.evidence.wrong_answers import beyond_stock, issued, promised
 from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, count, unknown, valid
 from gameday.traffic.history import Outcome
 
 
 def check(evidence: Evidence) -> Verdict | NotApplicable:
-    """Durable rows and promised users are both at most the stock (I1, I2)."""
-    stock = evidence.stock
+    """Durable rows and promised users are both at most the stock (I1, I2).
+
+    Where an issue takes more than one of it, as many as the stock allows.
+    """
+    stock = evidence.issues
     if evidence.audit is not None and len(evidence.audit.rows) > stock:
         return _too_many_rows(evidence, stock)
     holders = must_hold(evidence)
@@ -31,24 +36,29 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
 
 
 def must_hold(evidence: Evidence) -> list[int]:
-    """Users to whom the service admitted a coupon.
+    """Users to whom the service admitted a coupon, each as often as he was promised another.
 
     A duplicate answer admits one too, but only where nothing is held and given back again:
     a reservation that fails later may have caused it.
     """
     attempts = evidence.asked
-    strict = evidence.plan.system.semantics.holds == "strict"
+    if evidence.semantics.per_user != "one":
+        answers = promised(attempts, evidence.semantics)
+        holders: list[int] = np.sort(attempts.users[answers]).tolist()
+        return holders
+    strict = evidence.semantics.holds == "strict"
     admitting = (Outcome.ISSUED, Outcome.DUPLICATE) if strict else (Outcome.ISSUED,)
     users: list[int] = distinct(attempts.users[attempts.are(*admitting)]).tolist()
     return users
 
 
 def _too_many_rows(evidence: Evidence, stock: int) -> Verdict:
-    rows = sorted(evidence.audited.rows)
+    audit = evidence.audited
+    rows, names = sorted(audit.indexed), audit.users
     order = _told_at(evidence)
     latest = sorted(rows, key=lambda row: (order.get(row[0], len(order)), row))
-    beyond = [{"user": user, "issue_id": id_} for user, id_ in latest[stock:]]
-    users = ", ".join(str(row["user"]) for row in beyond[:3])
+    beyond = [{"user": names.id_of(user), "issue_id": id_} for user, id_ in latest[stock:]]
+    users = ", ".join(names.named(user) for user, _ in latest[stock : stock + 3])
     told = Message(
         "check.no_over_issuance.rows",
         rows=count(len(rows), "row"),
@@ -56,8 +66,8 @@ def _too_many_rows(evidence: Evidence, stock: int) -> Verdict:
         beyond=len(beyond),
         users=users,
     )
-    certificate = {"stock": stock, "rows": [list(row) for row in latest[: stock + 1]]}
-    return Verdict(Validity.INVALID, told, beyond[:SHOWN], certificate)
+    chosen = [[names.id_of(user), id_] for user, id_ in latest[: stock + 1]]
+    return Verdict(Validity.INVALID, told, beyond[:SHOWN], {**_stock(evidence), "rows": chosen})
 
 
 def _told_at(evidence: Evidence) -> dict[int, int]:
@@ -67,9 +77,21 @@ def _told_at(evidence: Evidence) -> dict[int, int]:
 
 
 def _too_many_promised(evidence: Evidence, holders: list[int], stock: int) -> Verdict:
-    late = beyond_stock(evidence.attempts, stock)
+    late = beyond_stock(evidence.attempts, stock, evidence.semantics)
     shown: list[Any] = evidence.attempts.describe(late[:SHOWN], evidence.t0_ns)
     users, beyond = count(len(holders), "user"), len(holders) - stock
     told = Message("check.no_over_issuance.promised", users=users, stock=stock, beyond=beyond)
-    certificate = {"stock": stock, "users": holders[: stock + 1]}
+    names, chosen = evidence.attempts.names, holders[: stock + 1]
+    indexed = chosen and names.in_history(chosen[0]) is not None
+    certificate = {
+        **_stock(evidence),
+        "users": list(map(names.id_of, chosen)),
+        **({"indices": chosen} if indexed else {}),
+    }
     return Verdict(Validity.INVALID, told, shown, certificate)
+
+
+def _stock(evidence: Evidence) -> dict[str, int]:
+    """How many issues there may be, and how much of the stock each takes, if that is not one."""
+    units = evidence.semantics.units
+    return {"stock": evidence.issues} | ({"units": units} if units > 1 else {})

@@ -22,9 +22,13 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     issuing = attempts.are(Outcome.ISSUED, Outcome.DUPLICATE) | attempts.may_have_worked
     holders, _ = audit.columns
     unexplained = np.flatnonzero(~among(holders, attempts.users[issuing]))
-    phantoms = sorted(audit.rows[at] for at in unexplained.tolist())
+    if isinstance(audit.unsettled, Message) and attempts.are(Outcome.ISSUED).any():
+        return unknown("check.no_phantom.unsettled", why=audit.unsettled)
+    phantoms = sorted(audit.indexed[at] for at in unexplained.tolist())
     if phantoms:
         return _rows_without_request(evidence, phantoms)
+    if evidence.semantics.per_user != "one" and (more := _more_than_asked(evidence, issuing)):
+        return more
     if audit.unsettled:
         return unknown("check.no_phantom.unsettled", why=audit.unsettled)
     baseless = _baseless_duplicates(evidence, audit)
@@ -33,15 +37,53 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     return valid("check.no_phantom.asked_for", rows=count(len(audit.rows), "row"))
 
 
+def _more_than_asked(evidence: Evidence, issuing: Mask) -> Verdict | None:
+    """Users who may hold several, and hold more than they can have been given.
+
+    A request that was asked again may have worked as often as it was asked.
+    """
+    attempts, audit = evidence.attempts, evidence.audited
+    owners, rows = np.unique(audit.columns[0], return_counts=True)
+    able = np.flatnonzero(issuing)
+    users, place = np.unique(attempts.users[able], return_inverse=True)
+    asked = np.bincount(place, np.maximum(attempts.records["attempts"][able], 1), len(users))
+    more = owners[rows > asked[np.searchsorted(users, owners)]].tolist()
+    if not more:
+        return None
+    chosen = [row for row in sorted(audit.indexed) if row[0] == more[0]]
+    user = audit.users.id_of(more[0])
+    mine = np.flatnonzero(attempts.users == more[0])
+    certificate = {
+        "user": user,
+        "rows": sorted(id_ for _, id_ in chosen),
+        "attempts_of_the_user": attempts.describe(mine, evidence.t0_ns),
+    }
+    shown = [{"user": user, "issue_id": id_} for _, id_ in chosen[:SHOWN]]
+    names = ", ".join(map(audit.users.named, more[:3]))
+    told = Message("check.no_phantom.more", users=count(len(more), "user"), names=names)
+    return Verdict(Validity.INVALID, told, shown, certificate)
+
+
 def _rows_without_request(evidence: Evidence, phantoms: list[tuple[int, str]]) -> Verdict:
-    shown = [{"user": user, "issue_id": id_} for user, id_ in phantoms[:SHOWN]]
-    user = phantoms[0][0]
+    names = evidence.audited.users
+    # Who could have been asked for stands first; a foreign one may be somebody else's doing.
+    phantoms = sorted(phantoms, key=lambda row: (row[0] < 0, row))
+    shown = [{"user": names.id_of(user), "issue_id": id_} for user, id_ in phantoms[:SHOWN]]
+    user, id_ = phantoms[0]
     asked = np.flatnonzero(evidence.attempts.users == user)
     answers = evidence.attempts.describe(asked, evidence.t0_ns)
-    certificate = {"row": list(phantoms[0]), "attempts_of_the_user": answers}
-    users = ", ".join(str(user) for user, _ in phantoms[:3])
+    index = names.in_history(user)
+    certificate = {
+        "row": [names.id_of(user), id_],
+        "attempts_of_the_user": answers,
+        **({} if index is None else {"index": index}),
+    }
+    users = ", ".join(names.named(user) for user, _ in phantoms[:3])
     rows = count(len(phantoms), "row")
     told = Message("check.no_phantom.unexplained", rows=rows, users=users)
+    if foreign := sum(user < 0 for user, _ in phantoms):
+        strange = Message("check.no_phantom.foreign", rows=count(foreign, "row"))
+        told = Message("check.all", parts=[told, strange])
     return Verdict(Validity.INVALID, told, shown, certificate)
 
 
@@ -90,8 +132,7 @@ def _overtaken_meanwhile(attempts: Attempts, told: Indices) -> Mask:
 def _duplicates_of_nothing(evidence: Evidence, baseless: Indices) -> Verdict:
     attempts = evidence.attempts
     shown = attempts.describe(baseless[:SHOWN], evidence.t0_ns)
-    user = shown[0].user
-    asked = np.flatnonzero(attempts.users == user)
+    asked = np.flatnonzero(attempts.users == attempts.users[baseless[0]])
     tries = attempts.describe(asked, evidence.t0_ns)
     certificate = {"answer": shown[0], "row": None, "attempts_of_the_user": tries}
     users = ", ".join(str(answer.user) for answer in shown[:3])

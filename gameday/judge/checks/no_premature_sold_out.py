@@ -1,12 +1,15 @@
 """Nobody is turned away while there is stock.
 
 For every "sold out" there must be an instant, between the question and the answer, at which all
-coupons could have been taken. A coupon can be taken by a user who got one, counted from the
-user's first try; and, where `semantics.holds` is `compensated`, also by a try that was under way
-then and failed in the end, or never ended: it may have held a coupon for a while. So may one that
-a step of the playbook overtook: fenced by a switch it is decided again, and may be told "sold out"
-itself. So the test never accuses an honest service, and the strict form, without holds, is told
-beside it.
+coupons could have been taken. What is taken is what the rows show: each row counts from a try of
+its user that could have got it, the earliest ones first, and a row that no try explains from the
+beginning. Where the rows are not known, it is every try that was or may have been issued one, of
+each user as many as he may hold.
+
+Where `semantics.holds` is `compensated`, a coupon can be taken as well by a try that was under way
+then and failed in the end, or never ended: it may have held one for a while. So may one that a step
+of the playbook overtook: fenced by a switch it is decided again, and may be told "sold out" itself.
+So the test never accuses an honest service, and the strict form, without holds, is told beside it.
 """
 
 from collections.abc import Sequence
@@ -20,6 +23,7 @@ from gameday.evidence.attempts import FOREVER, Attempts, Indices, Mask, Times
 from gameday.evidence.audit import Audit
 from gameday.evidence.model import Evidence
 from gameday.evidence.timeline import Act
+from gameday.evidence.wrong_answers import occurrence
 from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, lacking, valid
 from gameday.traffic.history import Outcome
 
@@ -28,7 +32,7 @@ from gameday.traffic.history import Outcome
 class Takers:
     """When each coupon that was issued could first be taken, and the tries that held one."""
 
-    first_tries: Times
+    first_tries: Times  # one for each coupon, in order
     attempts: Attempts
     holding: Mask
     acts: Sequence[Act]
@@ -76,15 +80,15 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     if not len(told):
         return valid("check.no_premature_sold_out.nobody")
     audit = evidence.audit if evidence.audit and not evidence.audit.unsettled else None
-    takers = _takers(attempts, audit, evidence.timeline.acts)
-    strictly = told[takers.too_few_by(attempts.ended[told], evidence.stock)]
+    takers = _takers(attempts, audit, evidence)
+    strictly = told[takers.too_few_by(attempts.ended[told], evidence.issues)]
     taken = takers.issued_by(attempts.ended[strictly])
     if system.semantics.holds == "compensated":
         if len(strictly):
             taken = taken + takers.held_by_others(strictly)  # nobody's answer explains itself
-    elif audit is not None and len(audit.rows) < evidence.stock:
+    elif audit is not None and len(audit.rows) < evidence.issues:
         return _left_over(evidence, told, audit)
-    early = taken < evidence.stock
+    early = taken < evidence.issues
     if early.any():
         return _premature(evidence, strictly[early], taken[early])
     kind = (
@@ -93,7 +97,7 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     return valid(kind, told=len(told), held=len(strictly))
 
 
-def _takers(attempts: Attempts, audit: Audit | None, acts: Sequence[Act]) -> Takers:
+def _takers(attempts: Attempts, audit: Audit | None, evidence: Evidence) -> Takers:
     """Who took coupons: by the rows where they are known, else everyone who may have."""
     users = attempts.users
     able = attempts.are(Outcome.ISSUED, Outcome.DUPLICATE) | attempts.may_have_worked
@@ -104,8 +108,18 @@ def _takers(attempts: Attempts, audit: Audit | None, acts: Sequence[Act]) -> Tak
     holding = attempts.of(holders, able)
     tries = np.flatnonzero(holding)
     tries = tries[np.argsort(attempts.sent[tries], kind="stable")]
-    _, first = np.unique(users[tries], return_index=True)
-    return Takers(np.sort(attempts.sent[tries[first]]), attempts, holding, acts)
+    rank = occurrence(users[tries])
+    if audit is None:
+        most = evidence.semantics.most_each
+        first = tries if most is None else tries[rank < most]
+        unexplained = 0
+    else:
+        owners, rows = np.unique(holders, return_counts=True)
+        first = tries[rank < rows[np.searchsorted(owners, users[tries])]]
+        unexplained = len(holders) - len(first)
+    taken = np.sort(attempts.sent[first])
+    begun = np.full(unexplained, np.iinfo(np.int64).min, dtype=np.int64)
+    return Takers(np.concatenate([begun, taken]), attempts, holding, evidence.timeline.acts)
 
 
 def _may_have_held(attempts: Attempts, holding: Mask) -> Mask:
@@ -143,7 +157,7 @@ def _cut_off_ns(act: Act, acts: Sequence[Act]) -> int:
 
 
 def _left_over(evidence: Evidence, told: Indices, audit: Audit) -> Verdict:
-    stock = evidence.stock
+    stock = evidence.issues
     shown = evidence.attempts.describe(told[-SHOWN:], evidence.t0_ns)
     certificate = {"answer": shown[-1], "rows": len(audit.rows), "stock": stock}
     said = {"told": len(told), "rows": len(audit.rows), "stock": stock}
@@ -152,7 +166,7 @@ def _left_over(evidence: Evidence, told: Indices, audit: Audit) -> Verdict:
 
 
 def _premature(evidence: Evidence, early: Indices, taken: Times) -> Verdict:
-    stock = evidence.stock
+    stock = evidence.issues
     shown = evidence.attempts.describe(early[:SHOWN], evidence.t0_ns)
     certificate = {"answer": shown[0], "could_be_taken": int(taken[0]), "stock": stock}
     too_early = Message(

@@ -1,22 +1,36 @@
-"""One coupon a user: one durable row each, and nobody is issued a second one."""
+"""One coupon a user: one durable row each, and nobody is issued a second one.
+
+Or as many as the system file says that a user may hold (`semantics.per_user`).
+"""
 
 import numpy as np
 
 from gameday.core.messages import Message
 from gameday.evidence.model import Evidence
 from gameday.evidence.wrong_answers import issued, issued_again
-from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, count, unknown, valid
+from gameday.judge.verdict import (
+    SHOWN,
+    NotApplicable,
+    Validity,
+    Verdict,
+    count,
+    lacking,
+    unknown,
+    valid,
+)
 
 
 def check(evidence: Evidence) -> Verdict | NotApplicable:
-    """No user has two rows, and none was told "issued" twice (I3).
+    """No user has two rows, and none was told "issued" twice (I3); or more than he may.
 
     Where the system promises idempotent replay, the same issue id again is no second coupon.
     """
+    if evidence.semantics.most_each is None:
+        return lacking("lacks.per_user")
     if evidence.audit is not None and (twice := _two_rows(evidence)):
         return twice
     attempts = evidence.asked
-    again = issued_again(attempts, evidence.plan.system.semantics.replay)
+    again = issued_again(attempts, evidence.semantics)
     if len(again):
         return _told_twice(evidence)
     audit = evidence.audited
@@ -24,31 +38,55 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
         return unknown("check.uncounted", why=audit.unsettled)
     if not len(issued(attempts)) and not audit.rows:
         return unknown("check.one_per_user.nobody")
-    return valid("check.one_per_user.one_each", rows=count(len(audit.rows), "row"))
+    return _fine(evidence)
+
+
+def _fine(evidence: Evidence) -> Verdict:
+    rows, most = count(len(evidence.audited.rows), "row"), evidence.semantics.most_each
+    if most == 1:
+        return valid("check.one_per_user.one_each", rows=rows)
+    return valid("check.one_per_user.few_each", rows=rows, most=most)
 
 
 def _two_rows(evidence: Evidence) -> Verdict | None:
-    rows = evidence.audited.rows
-    holders, counts = np.unique(evidence.audited.columns[0], return_counts=True)
-    users: list[int] = holders[counts > 1].tolist()
+    audit = evidence.audited
+    holders, counts = np.unique(audit.columns[0], return_counts=True)
+    most = evidence.semantics.most_each or 1
+    users: list[int] = holders[counts > most].tolist()
     if not users:
         return None
-    chosen = set(users[:SHOWN])
-    shown = [{"user": user, "issue_id": id_} for user, id_ in sorted(rows) if user in chosen]
-    names = ", ".join(str(user) for user in users[:3])
+    chosen, shown = set(users[:SHOWN]), audit.users
+    lines = [
+        {"user": shown.id_of(user), "issue_id": id_}
+        for user, id_ in sorted(audit.indexed)
+        if user in chosen
+    ]
+    names = ", ".join(map(shown.named, users[:3]))
     told = Message("check.one_per_user.rows", users=count(len(users), "user"), names=names)
-    certificate = {"user": users[0], "rows": sorted(id_ for user, id_ in rows if user == users[0])}
-    return Verdict(Validity.INVALID, told, shown, certificate)
+    if most > 1:
+        told = Message(
+            "check.one_per_user.more_rows", users=count(len(users), "user"), names=names, most=most
+        )
+    rows = [(audit.rows[at][0], id_) for at, (u, id_) in enumerate(audit.indexed) if u == users[0]]
+    spellings = sorted({str(user) for user, _ in rows})
+    certificate = {
+        "user": shown.id_of(users[0]),
+        "rows": sorted(id_ for _, id_ in rows),
+        **({"spellings": spellings} if len(spellings) > 1 else {}),
+    }
+    return Verdict(Validity.INVALID, told, lines, certificate)
 
 
 def _told_twice(evidence: Evidence) -> Verdict:
     attempts = evidence.attempts
-    again = issued_again(attempts, evidence.plan.system.semantics.replay)
+    again = issued_again(attempts, evidence.semantics)
     user = int(attempts.users[again[0]])
     answers = [index for index in issued(attempts) if attempts.users[index] == user]
-    told = [Message("check.one_per_user.twice", answers=count(len(again), "answer"), user=user)]
-    if not len(issued_again(attempts, "idempotent")):
+    name, most = attempts.names.id_of(user), evidence.semantics.most_each or 1
+    told = [Message("check.one_per_user.twice", answers=count(len(again), "answer"), user=name)]
+    idempotent = evidence.semantics.model_copy(update={"replay": "idempotent"})
+    if not len(issued_again(attempts, idempotent)):
         told.append(Message("check.one_per_user.same"))
-    certificate = {"user": user, "answers": attempts.describe(answers[:2], evidence.t0_ns)}
+    certificate = {"user": name, "answers": attempts.describe(answers[: most + 1], evidence.t0_ns)}
     shown = attempts.describe(again[:SHOWN], evidence.t0_ns)
     return Verdict(Validity.INVALID, Message("check.all", parts=told), shown, certificate)

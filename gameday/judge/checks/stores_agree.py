@@ -5,13 +5,12 @@ the latter only while it is current: after a switch to another strategy it legit
 Comparing needs a consistent cut, rows that stood still while the other store was read.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from gameday.core.messages import Message
 from gameday.evidence.audit import Audit, View
 from gameday.evidence.model import Evidence
-from gameday.evidence.rows import Row, Rows
 from gameday.judge.verdict import (
     SHOWN,
     NotApplicable,
@@ -31,9 +30,9 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     if not views and audit.answer_rows_equal is None:
         return lacking("lacks.view")
     if audit.problem or audit.cut != "consistent":
-        why = audit.problem or Message("check.stores_agree.cut", cut=audit.cut)
+        why: str | Message = audit.problem or Message("check.stores_agree.cut", cut=audit.cut)
         return unknown("check.stores_agree.incomparable", why=why)
-    found = [_compare(view, audit, evidence.stock) for view in views]
+    found = [_compare(view, audit, evidence) for view in views]
     found.extend(_compare_answer(audit))
     return Verdict(
         validity=worst([verdict.validity for verdict in found]),
@@ -43,16 +42,17 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     )
 
 
-def _compare(view: View, audit: Audit, stock: int) -> Verdict:
-    name = view.store
+def _compare(view: View, audit: Audit, evidence: Evidence) -> Verdict:
+    name, units = view.store, evidence.semantics.units
+    left = evidence.stock - len(audit.rows) * units
     if view.current is None:
         return unknown("check.stores_agree.current", store=name)
     if view.holders is None and view.remaining is None:
         return unknown("check.stores_agree.nothing", store=name)
-    if view.holders is not None and view.holders != audit.users:
-        return _other_users(name, view.holders, audit.users)
-    if view.remaining is not None and view.remaining != stock - len(audit.rows):
-        return _other_stock(view, audit, stock)
+    if view.holders is not None and view.holders != audit.holders:
+        return _other_users(name, view.holders, audit)
+    if view.remaining is not None and view.remaining != left:
+        return _other_stock(view, audit, evidence.stock, left)
     if view.holders is None:
         told = Message("check.stores_agree.rows", store=name, rows=len(audit.rows))
     else:
@@ -60,20 +60,21 @@ def _compare(view: View, audit: Audit, stock: int) -> Verdict:
     return Verdict(Validity.VALID, told)
 
 
-def _other_users(name: str, holders: frozenset[int], users: frozenset[int]) -> Verdict:
+def _other_users(name: str, holders: frozenset[int], audit: Audit) -> Verdict:
+    users, id_of = audit.holders, audit.users.id_of
     surplus, missing = sorted(holders - users), sorted(users - holders)
     told = Message(
         "check.stores_agree.other_users", store=name, surplus=len(surplus), missing=len(missing)
     )
-    shown = [{"user": user, "only_in": name} for user in surplus[:SHOWN]]
-    shown += [{"user": user, "only_in": "rows"} for user in missing[:SHOWN]]
+    shown = [{"user": id_of(user), "only_in": name} for user in surplus[:SHOWN]]
+    shown += [{"user": id_of(user), "only_in": "rows"} for user in missing[:SHOWN]]
     return Verdict(Validity.INVALID, told, shown, shown[0])
 
 
-def _other_stock(view: View, audit: Audit, stock: int) -> Verdict:
+def _other_stock(view: View, audit: Audit, stock: int, left: int) -> Verdict:
     rows = len(audit.rows)
     certificate = {"store": view.store, "remaining": view.remaining, "rows": rows, "stock": stock}
-    told = Message("check.stores_agree.other_stock", left=stock - rows, **certificate)
+    told = Message("check.stores_agree.other_stock", left=left, **certificate)
     return Verdict(Validity.INVALID, told, [certificate], certificate)
 
 
@@ -83,14 +84,15 @@ def _compare_answer(audit: Audit) -> Sequence[Verdict]:
         return []
     if audit.answer_rows_equal:
         return [valid("check.stores_agree.answer")]
-    return [_other_rows(audit.rows, audit.answer_rows or ())]
+    return [_other_rows(audit)]
 
 
-def _other_rows(rows: Rows, answered: Iterable[Row]) -> Verdict:
-    stored, given = set(rows), set(answered)
+def _other_rows(audit: Audit) -> Verdict:
+    stored, given = set(audit.indexed), set(audit.answered())
     hidden, invented = sorted(stored - given), sorted(given - stored)
-    shown: list[Any] = [{"row": list(row), "only_in": "rows"} for row in hidden[:SHOWN]]
-    shown += [{"row": list(row), "only_in": "answer"} for row in invented[:SHOWN]]
+    id_of = audit.users.id_of
+    shown: list[Any] = [{"row": [id_of(u), i], "only_in": "rows"} for u, i in hidden[:SHOWN]]
+    shown += [{"row": [id_of(u), i], "only_in": "answer"} for u, i in invented[:SHOWN]]
     counts = {"hidden": len(hidden), "invented": len(invented)}
     told = Message("check.stores_agree.other_answer", **counts)
-    return Verdict(Validity.INVALID, told, shown, shown[0] if shown else {"rows": len(rows)})
+    return Verdict(Validity.INVALID, told, shown, shown[0] if shown else {"rows": len(audit.rows)})

@@ -14,7 +14,6 @@ from gameday.spec.playbook import StepBlock
 from gameday.spec.yaml import Document, one_of_them
 from gameday.telemetry.sources.choice import prometheus_of
 
-_REDIS_KEYS = ("remaining", "holders")
 _NOTHING_CHECKED = (
     "no `audit`: nothing about issuance will be checked, not how many are issued, nor to whom"
 )
@@ -199,12 +198,14 @@ def _issues_all_the_same(loaded: LoadedSystem) -> Findings:
 def _stores_are_whole(loaded: LoadedSystem) -> Findings:
     """The audit reads every store that is named, and needs to know where in it."""
     stores = loaded.system.stores
-    named = [("postgres", stores.postgres, ("rows",)), ("redis", stores.redis, _REDIS_KEYS)]
-    for name, store, keys in named:
-        for key in keys if store is not None else ():
-            if getattr(store, key) is None:
-                problem = f"{key!r} is missing in {name!r}: the audit reads it there"
-                yield loaded.document.error(("stores", name), problem)
+    if stores.postgres is not None and stores.postgres.rows is None:
+        problem = "'rows' is missing in 'postgres': the audit reads it there"
+        yield loaded.document.error(("stores", "postgres"), problem)
+    if stores.redis is not None and stores.redis.remaining is None and stores.redis.holders is None:
+        problem = "'remaining' is missing in 'redis': the audit reads it there"
+        yield loaded.document.error(
+            ("stores", "redis"), problem, help="name `remaining`, `holders`, or both"
+        )
 
 
 def _playbook_answers(inputs: Inputs) -> Findings:

@@ -3,11 +3,12 @@
 import re
 
 from gameday.spec.inputs import Findings, LoadedSystem
+from gameday.spec.template import FORMATS, PLACEHOLDERS, format_problem
 from gameday.spec.yaml import Document, Node, one_of_them
 
 Loc = tuple[str | int, ...]
 
-ISSUE = frozenset({"user", "coupon", "stock", "key", "attempt", "run"})
+ISSUE = frozenset({"user", "iteration", "coupon", "stock", "key", "attempt", "run"})
 ONCE = frozenset({"coupon", "stock", "run"})
 """Campaign, close, audit and actions are sent once a run: there is no user to name."""
 PORTS = frozenset({"port", "admin_port"})
@@ -50,10 +51,23 @@ def _look(document: Document, loc: Loc, node: Node, known: frozenset[str]) -> Fi
         if match[0] == "{":
             problem = f"{key!r}: '{{' in {node.content!r} has no end"
             yield document.error(loc, problem, help="a bare brace is written {{")
-        elif name is not None and name not in known:
+        elif name is None or name in known:
+            continue
+        elif (asked := name.partition(":"))[0] in known and asked[1]:
+            if wrong := _format_problem(asked[0], asked[2], known):
+                problem = f"{key!r}: {match[0]!r}: {wrong}"
+                yield document.error(loc, problem, help=FORMATS)
+        else:
             problem = f"{key!r}: unknown placeholder '{{{name}}}'"
             help = one_of_them(name, known) or "nothing is filled in here; a brace is written {{"
             yield document.error(loc, problem, help=help)
+
+
+def _format_problem(name: str, format_: str, known: frozenset[str]) -> str:
+    """Fault of a format, "" for none; what `start` fills in has no formats."""
+    if name not in PLACEHOLDERS or known == STORE_KEYS:
+        return "it has no formats here"
+    return format_problem(name, format_)
 
 
 def _unquoted(document: Document, loc: Loc, node: Node, known: frozenset[str]) -> Findings:

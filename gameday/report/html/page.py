@@ -221,7 +221,7 @@ class _Page:
         xs, faults = time_scale(self.m.curves.t_s), faults_of(self.m, self.say)
         rows = [
             f'<tr data-t="{at_s:.3f}"><td>{at_s:.3f}</td><td>{html.escape(check)}</td>'
-            f"<td>{each.user}</td><td>{html.escape(one_line(each.issue_id))}</td></tr>"
+            f"<td>{html.escape(one_line(str(each.user)))}</td><td>{html.escape(one_line(each.issue_id))}</td></tr>"
             for check, found in known.items()
             for at_s, each in found[:_MOST_LISTED]
         ]

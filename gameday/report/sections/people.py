@@ -104,12 +104,17 @@ def _store(m: Material, wrong: Wrong) -> Markup | None:
     return None if store is None else code(store)
 
 
+def _named(user: int | str) -> Markup:
+    """A user as a sentence has him; what a system calls him may be anything."""
+    return Markup(user) if isinstance(user, int) else code(user)
+
+
 def _who(m: Material, wrong: Wrong, say: Messages) -> Iterator[Markup]:
     """Who it was, since when, and what they hold now."""
     if not wrong.people:
         return
     users = list(dict.fromkeys(person.user for person in wrong.people))
-    shown = Markup(", ".join(str(user) for user in users[:NAMED]))
+    shown = Markup(", ".join(map(_named, users[:NAMED])))
     more = max(len(users), wrong.count or 0) - len(users[:NAMED])
     file = code(file_of(wrong.check)) if has_file(m.result, wrong.check) else None
     if more <= 0 and len(users) == 1:

@@ -140,8 +140,10 @@ def _outcomes(expect: str) -> dict[OutcomeName, Match]:
     """Expected answers are `accepted`; other refusals surely had no effect, the rest is unknown."""
     expected = sorted({status for part in expect.split(",") for status in _statuses(part.strip())})
     refused = [status for status in range(400, 500) if status not in expected]
-    outcomes: dict[OutcomeName, Match] = {"accepted": Match(status=expected)}
-    return outcomes | ({"refused": Match(status=refused)} if refused else {})
+    outcomes: dict[OutcomeName, Match] = {"accepted": Match(status=[*expected])}
+    if refused:
+        outcomes["refused"] = Match(status=[*refused])
+    return outcomes
 
 
 def _statuses(text: str) -> range:

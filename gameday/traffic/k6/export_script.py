@@ -35,7 +35,7 @@ _ANSWER_S: Final = 1.0
 """The slowest answer for which virtual users are enough, where the experiment has no limit."""
 _DEFAULT_GRACE_S: Final = 30.0  # k6's default of gracefulStop
 _OURS: Final = frozenset({"http_req_duration_intended"})
-_SLOT: Final = re.compile(r"\{\{|\}\}|\{([a-z]+)\}")
+_SLOT: Final = re.compile(r"\{\{|\}\}|\{([a-z]+(?::[a-z0-9]+)?)\}")
 _GOOD: Final = ("issued", "duplicate", "sold_out", "accepted")
 
 
@@ -181,7 +181,12 @@ def _request(experiment: Experiment, system: System, notes: list[str]) -> str:
             headers[name] = value
         else:
             notes.append(f"Header {name!r} is a secret; give it with k6 run -e {_env(name)}=….")
-    body = "null" if issue.json_ is None else f"JSON.stringify({_value(issue.json_)})"
+    asked = json.dumps(issue.model_dump(mode="json", by_alias=True))
+    if "{user:uuid}" in asked:
+        notes.append("A user's UUID is made of the user's number here, not of the seed.")
+    if "{iteration" in asked:
+        notes.append("{iteration} counts the iterations of each virtual user here.")
+    body = _body(issue)
     params = (
         f"headers: {_headers(headers, issue)}, timeout: {_js(format_duration(issue.timeout))}, "
         f"responseCallback: {_expected(issue)}"
@@ -204,6 +209,14 @@ def _request(experiment: Experiment, system: System, notes: list[str]) -> str:
     ]
     needed = _needed(values, "\n".join(lines))
     return "\n".join(["\nfunction iteration(pause) {", *needed, *lines, "}\n"])
+
+
+def _body(issue: IssueRequest) -> str:
+    if issue.form is not None:  # k6 sends an object as a form
+        return _value(dict(issue.form))
+    if issue.text is not None:
+        return _template(issue.text)
+    return "null" if issue.json_ is None else f"JSON.stringify({_value(issue.json_)})"
 
 
 def _needed(values: list[str], used: str) -> list[str]:
@@ -234,19 +247,33 @@ def _template(text: str, escape: str = "") -> str:
     for match in _SLOT.finditer(text):
         made.append(literal(text[at : match.start()]))
         name = match[1]
-        made.append(
-            match[0][0] if name is None else "${" + (f"{escape}({name})" if escape else name) + "}"
-        )
+        made.append(match[0][0] if name is None else "${" + _escaped(_slot(name), escape) + "}")
         at = match.end()
     return "`" + "".join([*made, literal(text[at:])]) + "`"
+
+
+def _escaped(expression: str, escape: str) -> str:
+    return f"{escape}({expression})" if escape else expression
+
+
+def _slot(placeholder: str) -> str:
+    """A placeholder as a JavaScript expression."""
+    name, _, format_ = placeholder.partition(":")
+    if name == "iteration":
+        name = "__ITER"
+    if format_ == "uuid":
+        return f"'00000000-0000-4000-8000-' + String({name}).padStart(12, '0')"
+    if format_.startswith("0"):
+        return f"String({name}).padStart({format_[1:-1]}, '0')"
+    return f"String({name})" if format_ == "s" else name
 
 
 def _value(value: object) -> str:
     """A JSON value with placeholders as a JavaScript expression."""
     if isinstance(value, str):
-        alone = re.fullmatch(r"\{([a-z]+)\}", value)
-        if alone is not None:
-            return alone[1]
+        alone = _SLOT.fullmatch(value)
+        if alone is not None and alone[1]:
+            return _slot(alone[1])
         return _template(value) if _SLOT.search(value) else _js(value)
     if isinstance(value, Mapping):
         pairs = (f"{_key(name)}: {_value(inner)}" for name, inner in value.items())
@@ -277,5 +304,5 @@ def _expected(issue: IssueRequest) -> str:
     statuses: set[int] = set()
     for name, match in issue.outcomes.items():
         if name in _GOOD:
-            statuses.update([match.status] if isinstance(match.status, int) else match.status)
+            statuses.update(match.statuses)
     return f"http.expectedStatuses({', '.join(str(status) for status in sorted(statuses))})"

@@ -22,7 +22,8 @@ from gameday.traffic.schedule import zipf
 from gameday.traffic.schedule.scenario import Population
 
 # The increment and the multipliers of SplitMix64 (Steele, Lea and Flood 2014).
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
+GOLDEN = 0x9E3779B97F4A7C15
+_GOLDEN = np.uint64(GOLDEN)
 _FIRST = np.uint64(0xBF58476D1CE4E5B9)
 _SECOND = np.uint64(0x94D049BB133111EB)
 _SHARE_BITS = 53  # a double's mantissa
@@ -40,7 +41,7 @@ def _origin(seed: int, purpose: str, scenario: str) -> np.uint64:
     return np.uint64(int.from_bytes(digest, "little"))
 
 
-def _mixed(x: _Words) -> _Words:
+def mixed(x: _Words) -> _Words:
     """SplitMix64's output function."""
     x = (x ^ (x >> np.uint64(30))) * _FIRST
     x = (x ^ (x >> np.uint64(27))) * _SECOND
@@ -49,7 +50,7 @@ def _mixed(x: _Words) -> _Words:
 
 def _drawn(origin: np.uint64, ks: Users) -> _Words:
     """The random words of those places of a sequence."""
-    return _mixed(origin + (ks.astype(np.uint64) + np.uint64(1)) * _GOLDEN)
+    return mixed(origin + (ks.astype(np.uint64) + np.uint64(1)) * _GOLDEN)
 
 
 def user(seed: int, scenario: str, k: int, users: int, population: Population = _UNIFORM) -> int:
@@ -111,9 +112,9 @@ def _shuffled(origin: np.uint64, at: _Words, rows: np.uint64, columns: np.uint64
     for turn in range(_ROUNDS):
         salt = np.uint64((int(origin) + turn * int(_SECOND)) % 2**64)
         if turn % 2:
-            column = (column + _mixed(salt ^ (row * _GOLDEN)) % columns) % columns
+            column = (column + mixed(salt ^ (row * _GOLDEN)) % columns) % columns
         else:
-            row = (row + _mixed(salt ^ (column * _GOLDEN)) % rows) % rows
+            row = (row + mixed(salt ^ (column * _GOLDEN)) % rows) % rows
     return row * columns + column
 
 

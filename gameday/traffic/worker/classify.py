@@ -4,13 +4,14 @@ An answer that no outcome describes is unknown, never a refusal: a 500 may come 
 was written.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from json import JSONDecoder
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from pydantic_core import from_json
 
-from gameday.spec.request import IssueRequest
+from gameday.spec.request import IssueRequest, Match, path_of
 from gameday.traffic.history import ID_BYTES, Outcome, Reason, stored_id
 
 _SMALLEST, _LARGEST = -(2**31), 2**31 - 1
@@ -37,6 +38,9 @@ _PLAIN = {outcome: Reading(outcome, Reason.NONE) for outcome in Outcome}
 
 
 Wanted = tuple[tuple[tuple[str, ...], Any], ...]
+Headers = Mapping[str, str]
+_NO_HEADERS: Headers = MappingProxyType({})
+_LOOKED_AT = 64 * 1024  # bytes of an answer that is read as text
 
 
 class Answers:
@@ -45,33 +49,48 @@ class Answers:
     def __init__(self, request: IssueRequest) -> None:
         self._issue_id = _path(request.capture.get("issue_id"))
         self._remaining = _path(request.capture.get("remaining"))
-        self._captures = bool(self._issue_id or self._remaining)
-        self._rules: dict[int, list[tuple[Outcome, Wanted]]] = {}
+        self._captures = self._issue_id is not None or self._remaining is not None
+        self._rules: dict[int, list[tuple[Outcome, Wanted, Match | None]]] = {}
         for name, match in request.outcomes.items():
-            wanted = tuple((tuple(path.split(".")), value) for path, value in match.json_.items())
-            statuses = [match.status] if isinstance(match.status, int) else match.status
-            for status in statuses:
-                self._rules.setdefault(status, []).append((Outcome[name.upper()], wanted))
+            wanted = tuple((path_of(path), value) for path, value in match.json_.items())
+            others = match if match.text or match.headers else None
+            for status in match.statuses:
+                rule = Outcome[name.upper()], wanted, others
+                self._rules.setdefault(status, []).append(rule)
 
-    def read(self, status: int, body: bytes | bytearray) -> Reading:
-        """The outcome that `status` and `body` mean."""
+    def read(self, status: int, body: bytes | bytearray, headers: Headers = _NO_HEADERS) -> Reading:
+        """The outcome that an answer means; the names of `headers` are in small letters."""
         if status not in self._rules:
             return _UNMATCHED
         parsed = _MISSING
-        for outcome, wanted in self._rules[status]:
+        for outcome, wanted, others in self._rules[status]:
+            if others is not None and not _fits(others, body, headers):
+                continue
             if parsed is _MISSING and (wanted or self._captures):
                 parsed = _parse(body)
             if not wanted or _holds(wanted, parsed):
                 if parsed is _MISSING or not self._captures:
                     return _PLAIN[outcome]
-                issue_id = _identity(_at(parsed, self._issue_id)) if self._issue_id else b""
-                remaining = _number(_at(parsed, self._remaining)) if self._remaining else -1
+                id_at, left_at = self._issue_id, self._remaining
+                issue_id = b"" if id_at is None else _identity(_at(parsed, id_at))
+                remaining = -1 if left_at is None else _number(_at(parsed, left_at))
                 return _reading(Reading, (outcome, _NO_REASON, issue_id, remaining))
         return _UNMATCHED
 
 
 def _path(text: str | None) -> tuple[str, ...] | None:
-    return None if text is None else tuple(text.split("."))
+    return None if text is None else path_of(text)
+
+
+def _fits(match: Match, body: bytes | bytearray, headers: Headers) -> bool:
+    """True if text and headers of an answer are as they should be."""
+    for name, wanted in match.headers.items():
+        value = headers.get(name.lower())
+        if value is None:
+            return False
+        if not (value == wanted if isinstance(wanted, str) else wanted.fits(value)):
+            return False
+    return match.text is None or match.text.fits(body[:_LOOKED_AT].decode(errors="replace"))
 
 
 def _parse(body: bytes | bytearray) -> object:

@@ -13,7 +13,7 @@ a system that answers a key alike each time, settles it. A refusal settles nothi
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -188,8 +188,14 @@ class Client:
             self._homes.pop(connection, None)
         return connection
 
-    def answered(self, connection: Connection, status: int, body: bytes | bytearray) -> None:
-        self._over(connection, self._read(status, body), connection.read_ns)
+    def answered(
+        self,
+        connection: Connection,
+        status: int,
+        body: bytes | bytearray,
+        headers: Mapping[str, str],
+    ) -> None:
+        self._over(connection, self._read(status, body, headers), connection.read_ns)
 
     def ended(self, connection: Connection, reading: Reading) -> None:
         self._over(connection, reading, self.now())

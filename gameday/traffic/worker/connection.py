@@ -10,7 +10,7 @@ import errno
 import os
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from gameday.traffic.history import Outcome, Reason
@@ -55,7 +55,13 @@ class Owner(Protocol):
     tls: TlsClient | None
     heads: Heads
 
-    def answered(self, connection: "Connection", status: int, body: bytes | bytearray) -> None:
+    def answered(
+        self,
+        connection: "Connection",
+        status: int,
+        body: bytes | bytearray,
+        headers: Mapping[str, str],
+    ) -> None:
         """A whole answer came."""
         ...
 
@@ -294,7 +300,7 @@ class Connection:
             self._parse(bytes(piece[:size]))
         else:
             self.status = plain.status
-            self._owner.answered(self, plain.status, piece[plain.end : size])
+            self._owner.answered(self, plain.status, piece[plain.end : size], plain.headers)
 
     def _parse(self, data: bytes) -> None:
         """Let the parser see what the shortcut does not know."""
@@ -320,7 +326,7 @@ class Connection:
         self._fed = False
         if framing.last or self._rest:  # an answer to half a request leaves the rest unread
             self.close()
-        self._owner.answered(self, framing.status, framing.body)
+        self._owner.answered(self, framing.status, framing.body, framing.headers)
 
     def _broken(self, *, ended: bool) -> None:
         """The server closed (`ended`), or the connection broke."""

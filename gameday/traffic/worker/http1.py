@@ -7,6 +7,8 @@ long as the parser found nothing unusual in it: a final status, a body of known 
 connection that stays. Whatever is not exactly that goes to the parser.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import httptools
@@ -28,6 +30,7 @@ class Plain(NamedTuple):
     status: int
     end: int  # of the head
     whole: int  # the length with the body
+    headers: Mapping[str, str] = MappingProxyType({})  # by their names in small letters
 
 
 class Heads:
@@ -46,13 +49,19 @@ class Heads:
         self.latest = plain
         return plain
 
-    def note(self, data: bytes, status: int, body_size: int) -> None:
+    def note(
+        self,
+        data: bytes,
+        status: int,
+        body_size: int,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         """Remember the head of `data`, if all of it is that head and its body."""
         end = data.find(_END) + len(_END)
         if len(data) == end + body_size:
             if len(self._known) >= MOST_HEADS:
                 self._known.clear()
-            self._known[data[:end]] = Plain(data[:end], status, end, len(data))
+            self._known[data[:end]] = Plain(data[:end], status, end, len(data), headers)
 
 
 class Framing:
@@ -60,7 +69,7 @@ class Framing:
 
     __slots__ = (
         *("_body", "_interim", "_parser", "_pieces", "_size"),
-        *("framed", "head_read", "large", "last", "status", "whole"),
+        *("framed", "head_read", "headers", "large", "last", "status", "whole"),
     )
 
     def __init__(self) -> None:
@@ -74,6 +83,7 @@ class Framing:
         self._size = 0
         self._pieces = 0
         self.status = 0
+        self.headers: dict[str, str] = {}
         self.framed = False  # the head says where the body ends
         self.head_read = False
         self.whole = False
@@ -100,7 +110,7 @@ class Framing:
     def remember(self, data: bytes, heads: Heads) -> None:
         """Note the head of `data`, a whole answer that came in one piece, if it was a plain one."""
         if self.whole and not self.last and not self._interim:
-            heads.note(data, self.status, len(self._body))
+            heads.note(data, self.status, len(self._body), self.headers)
 
     # What the parser calls.
 
@@ -118,6 +128,8 @@ class Framing:
     def on_header(self, name: bytes, value: bytes) -> None:
         self._count()
         lower = name.lower()
+        if not self.whole:
+            self.headers[lower.decode("latin-1")] = value.decode("utf-8", "replace").strip()
         if lower == b"content-length" or (
             lower == b"transfer-encoding" and b"chunked" in value.lower()
         ):
@@ -140,6 +152,7 @@ class Framing:
             self._interim = True
             self.head_read = False
             self.framed = False
+            self.headers = {}
         else:
             self.whole = True
             self.last = not self._parser.should_keep_alive()

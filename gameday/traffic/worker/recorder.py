@@ -106,7 +106,7 @@ class Recorder:
     def request(self, k: int, user: int, attempt: int) -> bytes:
         """The bytes of one attempt of one start."""
         if self._needs_key:
-            return self._render(user, key(self._config.run, self.name, k), attempt)
+            return self._render(user, key(self._config.run, self.name, k), attempt, k)
         return self._render(user)
 
     def record(self, c: Connection, reading: Reading, sent_ns: int, ended_ns: int) -> None:

@@ -1,24 +1,30 @@
 """The bytes of a request, made once, with only what differs between starts filled in each time.
 
 All placeholders that are the same throughout a run are filled when the worker starts. The others
-(user, key, attempt) get a mark each, and the finished text is cut at the marks: a request is the
-pieces with the values between them. A body's length is known only then, so it comes last in the
-head.
+(user, iteration, key, attempt) get a mark each, and the finished text is cut at the marks: a
+request is the pieces with the values between them. A body's length is known only then, so it comes
+last in the head.
 """
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from gameday.core.errors import UsageError
-from gameday.core.network.urls import Base, path_problem
-from gameday.spec.request import IssueRequest
-from gameday.spec.template import fill_json, fill_text, percent
+from gameday.core.network.urls import Base, encoded, path_problem
+from gameday.spec.request import FORM, PLAIN_TEXT, IssueRequest
+from gameday.spec.template import NUMBERS, fill_json, fill_text, format_problem, percent
+from gameday.traffic.user_ids import Uuids, text_of
 from gameday.traffic.worker.config import Config
 
 _OURS = ("content-length", "transfer-encoding", "connection", "expect", "upgrade")
-_VARYING = ("user", "key", "attempt")
+_VARYING = ("user", "iteration", "key", "attempt")
+_PLAIN = ["user", "key", "attempt"]
+_SLOT = re.compile(r"\{((user|iteration|key|attempt)(?::([^{}\"\\]*))?)\}")
+
+Fill = Callable[[int, int, str, int], str]
+"""Text of a slot, of a user, the number of his start, its key and the number of this attempt."""
 
 
 class RequestBytes:
@@ -26,31 +32,50 @@ class RequestBytes:
 
     def __init__(self, config: Config) -> None:
         request = config.request
-        source = json.dumps(request.model_dump(mode="json", by_alias=True))
+        source = json.dumps(request.model_dump(mode="json", by_alias=True), ensure_ascii=False)
         mark = "slot"
         while mark in source or mark in config.run or mark in config.coupon:
             mark += "x"
         values: dict[str, int | str] = {"coupon": config.coupon, "run": config.run}
         if config.stock is not None:
             values["stock"] = config.stock
-        values |= {name: f"{mark}-{name}-" for name in _VARYING}
-        head, body = _texts(request, Base.parse(config.base_url), values)
-        fixed, slots = _cut(f"{head}{mark}-length-\r\n\r\n{body}", mark)
+        slots = list(dict.fromkeys([*_VARYING, *(found[1] for found in _SLOT.finditer(source))]))
+        values |= {
+            slot: f"{mark}-{at}-"
+            for at, slot in enumerate(slots)
+            if not format_problem(*_parted(slot))
+        }
+        numbers = [str(values[name]) for name in NUMBERS if name in _VARYING]
+        head, body = _texts(request, Base.parse(config.base_url), values, numbers)
+        fixed, found = _cut(f"{head}{mark}-length-\r\n\r\n{body}", mark)
         self._pieces = [piece for text in fixed for piece in (text, b"")][:-1]
-        length = slots.index("length")
+        length = found.index("length")
         self._length_at = 2 * length + 1
         self._rest = sum(len(text) for text in fixed[length + 1 :]) - len("\r\n\r\n")
-        places = [(2 * i + 1, name) for i, name in enumerate(slots) if i != length]
-        self._places = [(at, _VARYING.index(name)) for at, name in places]
-        self._body_slots = [_VARYING.index(name) for name in slots[length + 1 :]]
-        self.needs_key = not {"key", "attempt"}.isdisjoint(slots)
-        self._numbered = "attempt" in slots
+        names = list(dict.fromkeys(slots[int(slot)] for slot in found if slot != "length"))
+        self._is_plain = {"user", "key", "attempt"}.issuperset(names)
+        self._numbered = "attempt" in names
+        self.needs_key = any(not name.startswith("user") for name in names)
+        uuids = Uuids.of(config.seed)
+        self._fills = [_fill(*_parted(name), uuids) for name in names]
+        order = {
+            slot: (_PLAIN if self._is_plain else names).index(slots[int(slot)])
+            for slot in found
+            if slot != "length"
+        }
+        self._places = [(2 * i + 1, order[slot]) for i, slot in enumerate(found) if i != length]
+        self._body_slots = [order[slot] for slot in found[length + 1 :]]
 
-    def render(self, user: int, key: str = "", attempt: int = 1) -> bytes:
-        """The request of one start for `user`; `key` may be "" unless `needs_key`."""
-        values: tuple[bytes, ...] = (b"%d" % user,)
-        if self.needs_key:
-            values = *values, key.encode(), f"{key}-{attempt}".encode() if self._numbered else b""
+    def render(self, user: int, key: str = "", attempt: int = 1, iteration: int = 0) -> bytes:
+        """The request of one start for `user`; the others may be left out unless `needs_key`."""
+        values: Sequence[bytes]
+        if not self._is_plain:
+            values = [fill(user, iteration, key, attempt).encode() for fill in self._fills]
+        elif self.needs_key:  # the usual ones, in a third of the time
+            numbered = f"{key}-{attempt}".encode() if self._numbered else b""
+            values = b"%d" % user, key.encode(), numbered
+        else:
+            values = (b"%d" % user,)
         pieces = self._pieces.copy()
         for at, which in self._places:
             pieces[at] = values[which]
@@ -61,12 +86,33 @@ class RequestBytes:
         return b"".join(pieces)
 
 
-def _texts(request: IssueRequest, origin: Base, values: Mapping[str, int | str]) -> tuple[str, str]:
+def _parted(slot: str) -> tuple[str, str]:
+    """Name and format of a slot; a number without one is written as it is."""
+    name, _, format_ = slot.partition(":")
+    return name, format_ or "s"
+
+
+def _fill(name: str, format_: str, uuids: Uuids) -> Fill:
+    """How a slot is filled."""
+    match name:
+        case "user":
+            return lambda user, _k, _key, _attempt: text_of(format_, user, uuids)
+        case "iteration":
+            return lambda _user, k, _key, _attempt: text_of(format_, k, uuids)
+        case "key":
+            return lambda _user, _k, key, _attempt: key
+        case _:
+            return lambda _user, _k, key, attempt: f"{key}-{attempt}"
+
+
+def _texts(
+    request: IssueRequest, origin: Base, values: Mapping[str, int | str], numbers: Sequence[str]
+) -> tuple[str, str]:
     """Head (up to the value of Content-Length, which ends it) and body, with marks in them."""
     path = fill_text(request.path, values, percent)
     if wrong := path_problem(path):
         raise UsageError(f"{path!r} {wrong}", help="begin with / and no spaces")
-    target = origin.prefix + path
+    target = encoded(origin.prefix + path)
     pairs = [
         f"{percent(name)}={percent(fill_text(str(value), values))}"
         for name, value in request.query.items()
@@ -76,8 +122,17 @@ def _texts(request: IssueRequest, origin: Base, values: Mapping[str, int | str])
     headers = {"Host": origin.authority, "User-Agent": "gameday", "Accept": "application/json"}
     body = ""
     if request.json_ is not None:
-        body = _json_text(fill_json(request.json_, values), values)
+        body = _json_text(fill_json(request.json_, values), numbers)
         headers["Content-Type"] = "application/json"
+    elif request.form is not None:
+        body = "&".join(
+            f"{percent(name)}={percent(fill_text(str(value), values))}"
+            for name, value in request.form.items()
+        )
+        headers["Content-Type"] = FORM
+    elif request.text is not None:
+        body = fill_text(request.text, values)
+        headers["Content-Type"] = PLAIN_TEXT
     own = {name.lower(): name for name in headers}
     for name, value in request.headers.items():
         headers.pop(own.get(name.lower(), ""), None)
@@ -86,13 +141,12 @@ def _texts(request: IssueRequest, origin: Base, values: Mapping[str, int | str])
     return "\r\n".join([*lines, "Content-Length: "]), body
 
 
-def _json_text(value: Any, values: Mapping[str, int | str]) -> str:
-    """The body as text; a value that is the user alone is an integer, so its quotes go."""
+def _json_text(value: Any, numbers: Sequence[str]) -> str:
+    """The body as text; a value that is a number alone is an integer, so its quotes go."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    number = "|".join(map(re.escape, numbers))
     return re.sub(
-        f'(?<=[:\\[,])"({values["user"]})"(?!:)|^"({values["user"]})"$',
-        lambda match: match[1] or match[2],
-        text,
+        f'(?<=[:\\[,])"({number})"(?!:)|^"({number})"$', lambda match: match[1] or match[2], text
     )
 
 
@@ -109,5 +163,5 @@ def _header(name: str, value: object, values: Mapping[str, int | str]) -> str:
 
 def _cut(text: str, mark: str) -> tuple[list[bytes], list[str]]:
     """The fixed pieces of a text, and the names of the slots between them."""
-    parts = re.split(f"{mark}-({'|'.join((*_VARYING, 'length'))})-", text)
+    parts = re.split(f"{mark}-([0-9]+|length)-", text)
     return [part.encode() for part in parts[::2]], parts[1::2]

@@ -1,0 +1,59 @@
+"""Users of one run, as its evidence tells of them: by index inside, by the system's id outside.
+
+Who no template of the issue request could have named is foreign: an index below zero, one for each
+text, so that checks count with them as with all others and a report can still show who it was.
+"""
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from gameday.evidence.rows import Column, User, column_of, quoted, user_of, users_of
+from gameday.traffic.user_ids import FOREIGN, NUMBERS, Indices, UserIds
+
+
+class Users:
+    """Indices of ids, and ids of indices."""
+
+    def __init__(self, ids: UserIds = NUMBERS) -> None:
+        self._ids = ids
+        self._foreign: dict[bytes, int] = {}
+        self._names: list[User] = []
+
+    def indices(self, told: Column) -> Indices:
+        """The indices of users as they were told, below zero for foreign ones."""
+        found = self._ids.read(told)
+        strange = np.flatnonzero(found == FOREIGN)
+        if len(strange):
+            texts = told[strange].astype(np.bytes_).tolist()
+            found = found.copy()
+            found[strange] = [self._index_of(text) for text in texts]
+        return found
+
+    def indices_of(self, told: Iterable[object]) -> Indices:
+        """The same of users in any form."""
+        return self.indices(column_of(users_of(told)))
+
+    def _index_of(self, text: bytes) -> int:
+        index = self._foreign.setdefault(text, FOREIGN - len(self._foreign))
+        if len(self._foreign) > len(self._names):
+            self._names.append(user_of(text.decode()))
+        return index
+
+    def id_of(self, index: int) -> User:
+        """The id of a user, as the issue request or, of a foreign one, as the audit has it."""
+        return self._ids.id_of(index) if index >= 0 else self._names[FOREIGN - index]
+
+    def named(self, index: int) -> str:
+        """The id as a sentence has it: a foreign text in quotes."""
+        id_ = self.id_of(index)
+        return quoted(id_) if index < 0 and isinstance(id_, str) else str(id_)
+
+    def in_history(self, index: int) -> int | None:
+        """The number under which the history has a user, where that is not the id."""
+        return None if index < 0 or self._ids.are_numbers else index
+
+    @property
+    def are_others(self) -> bool:
+        """True if foreign users are of another kind than those of the run: no numbers like them."""
+        return not self._ids.are_numbers or any(isinstance(name, str) for name in self._names)

@@ -1,0 +1,291 @@
+"""Ids of users: the one place where an index becomes an id, and an id an index.
+
+Inside, a user is an index from 0: histories hold it, checks count with it. A system calls the same
+user what the issue request calls him: `42`, `u00042`, a UUID. That request is the template which
+made the id, so what an audit tells of is matched through it: the whole value that holds the
+placeholder (`u{user:05d}`) comes first, then the placeholder by itself, for a system may keep the
+number alone. Letters match in either case, since systems change it.
+
+A UUID is made from the seed and can be read back without a table. Its upper half is a digest of the
+index, its lower half is the index under a mask drawn from the upper half, so another UUID, or one
+of another seed, is found out: it would have to match 69 bits.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+
+from gameday.core.errors import UsageError
+from gameday.spec.request import IssueRequest
+from gameday.spec.template import PLACEHOLDER, fill_text, format_problem
+from gameday.traffic.schedule.users import GOLDEN, mixed
+
+Indices = npt.NDArray[np.int64]
+Texts = npt.NDArray[np.bytes_]
+Column = Indices | Texts
+"""Users as somebody told of them: numbers, or texts in UTF-8 without a NUL."""
+
+FOREIGN: Final = -1
+MOST_USERS: Final = 2**53
+_INDEX: Final = MOST_USERS - 1
+_WORD: Final = 2**64 - 1
+_VERSION: Final = 0x4000  # version 4 of a UUID, in its upper half
+_FREE: Final = _WORD ^ 0xF000
+_VARIANT: Final = 1 << 63
+_CHECK: Final = 0x1FF << 53
+_DIGITS: Final = 18  # of a number that surely fits 64 bits
+_PART: Final = re.compile(r"(?:\{[^{}]*\}|[^\s/?&=;,:|{}]|\{\{|\}\})+")
+"""A value in a path or a header; a placeholder is never parted."""
+_SAMPLES: Final = (0, 1, 7, 10, 42, 99, 12_345, 999_999)
+_HYPHENS: Final = (8, 13, 18, 23)
+_UUID_TEXT: Final = 36
+
+_LOWER: Final = np.array([b + 32 if 65 <= b <= 90 else b for b in range(256)], dtype=np.uint8)
+_NIBBLE: Final = np.full(256, 255, dtype=np.uint8)
+for _at, _digit in enumerate(b"0123456789abcdef"):
+    _NIBBLE[_digit] = _NIBBLE[ord(chr(_digit).upper())] = _at
+
+
+@dataclass(frozen=True, slots=True)
+class Uuids:
+    """UUIDs of one seed."""
+
+    above: int
+    below: int
+
+    @classmethod
+    def of(cls, seed: int) -> "Uuids":
+        digest = blake2b(f"{seed}/uuid/user".encode(), digest_size=16).digest()
+        return cls(int.from_bytes(digest[:8], "little"), int.from_bytes(digest[8:], "little"))
+
+    def text(self, index: int) -> str:
+        """The UUID of a user."""
+        upper = _mixed_one(self.above ^ ((index + 1) * GOLDEN & _WORD)) & _FREE | _VERSION
+        mask = _mixed_one(self.below ^ upper)
+        lower = _VARIANT | (mask & _CHECK) | ((index ^ mask) & _INDEX)
+        a, b = f"{upper:016x}", f"{lower:016x}"
+        return f"{a[:8]}-{a[8:12]}-{a[12:]}-{b[:4]}-{b[4:]}"
+
+    def read(self, upper: npt.NDArray[np.uint64], lower: npt.NDArray[np.uint64]) -> Indices:
+        """The indices of UUIDs, FOREIGN for others."""
+        mask = mixed(np.uint64(self.below) ^ upper)
+        index = (lower ^ mask) & np.uint64(_INDEX)
+        golden = (index + np.uint64(1)) * np.uint64(GOLDEN)
+        made = mixed(np.uint64(self.above) ^ golden) & np.uint64(_FREE) | np.uint64(_VERSION)
+        checked = np.uint64(_VARIANT) | (mask & np.uint64(_CHECK))
+        fits = (made == upper) & (lower & np.uint64(_WORD ^ _INDEX) == checked)
+        return np.where(fits, index.astype(np.int64), FOREIGN)
+
+
+def _mixed_one(word: int) -> int:
+    """SplitMix64's output function of one word, as `mixed` has it of many."""
+    word = (word ^ (word >> 30)) * 0xBF58476D1CE4E5B9 & _WORD
+    word = (word ^ (word >> 27)) * 0x94D049BB133111EB & _WORD
+    return word ^ (word >> 31)
+
+
+def text_of(format_: str, index: int, uuids: Uuids) -> str:
+    """A user, or another number, in a format of a placeholder."""
+    if format_ == "uuid":
+        return uuids.text(index)
+    return str(index).zfill(_width(format_))
+
+
+def _width(format_: str) -> int:
+    return int(format_[1:-1]) if format_.startswith("0") else 1
+
+
+@dataclass(frozen=True, slots=True)
+class IdForm:
+    """The form of an id: what stands before the user, in which format, and what behind.
+
+    `loose`: any whole number, however many zeros lead it; a system may keep the number alone.
+    """
+
+    before: bytes
+    format: str
+    behind: bytes
+    loose: bool = False
+
+    def text(self, index: int, uuids: Uuids) -> str:
+        return f"{self.before.decode()}{text_of(self.format, index, uuids)}{self.behind.decode()}"
+
+    def read(self, bytes_: npt.NDArray[np.uint8], length: int, uuids: Uuids) -> Indices:
+        """The indices of texts of one length, a row of bytes each; FOREIGN for another form."""
+        begin, end = len(self.before), length - len(self.behind)
+        if end <= begin:
+            return np.full(len(bytes_), FOREIGN, dtype=np.int64)
+        inside = bytes_[:, begin:end]
+        found = _read_uuids(inside, uuids) if self.format == "uuid" else self._numbers(inside)
+        around = np.concatenate([bytes_[:, :begin], bytes_[:, end:length]], axis=1)
+        wanted = np.frombuffer(self.before + self.behind, dtype=np.uint8)
+        return np.where((_LOWER[around] == _LOWER[wanted]).all(axis=1), found, FOREIGN)
+
+    def _numbers(self, digits: npt.NDArray[np.uint8]) -> Indices:
+        count = digits.shape[1]
+        values = digits.astype(np.int64) - ord("0")
+        fits = np.asarray(((values >= 0) & (values <= 9)).all(axis=1), dtype=np.bool_)
+        if count > _DIGITS:
+            fits &= (values[:, : count - _DIGITS] == 0).all(axis=1)
+        if not self.loose and count > (width := _width(self.format)) and count > 1:
+            fits &= values[:, 0] != 0
+        elif not self.loose and count < width:
+            fits = np.zeros(len(digits), dtype=np.bool_)
+        number = np.zeros(len(digits), dtype=np.int64)
+        for column in range(max(0, count - _DIGITS), count):
+            number = number * 10 + values[:, column]
+        return np.where(fits, number, FOREIGN)
+
+
+def _read_uuids(text: npt.NDArray[np.uint8], uuids: Uuids) -> Indices:
+    """UUIDs with their hyphens, or without."""
+    foreign = np.full(len(text), FOREIGN, dtype=np.int64)
+    fits = np.ones(len(text), dtype=np.bool_)
+    if text.shape[1] == _UUID_TEXT:
+        fits = (text[:, _HYPHENS] == ord("-")).all(axis=1)
+        text = np.delete(text, _HYPHENS, axis=1)
+    if text.shape[1] != _UUID_TEXT - len(_HYPHENS):
+        return foreign
+    nibbles = _NIBBLE[text]
+    fits &= (nibbles < 16).all(axis=1)
+    raw = np.ascontiguousarray((nibbles[:, ::2] << 4) | (nibbles[:, 1::2] & 15))
+    halves = raw.view(">u8").astype(np.uint64)
+    return np.where(fits, uuids.read(halves[:, 0], halves[:, 1]), FOREIGN)
+
+
+class UserIds:
+    """Ids of the users of one run. The first form is how a report writes one."""
+
+    def __init__(
+        self, forms: Sequence[IdForm] = (), users: int = MOST_USERS, seed: int = 0
+    ) -> None:
+        self.uuids = Uuids.of(seed)
+        self.users = min(users, MOST_USERS)
+        self._forms = self._certain(forms or [IdForm(b"", "", b"", loose=True)])
+        # A number that nobody was is told as it is.
+        self._beyond = MOST_USERS if self.are_numbers else self.users
+
+    @classmethod
+    def of(
+        cls, request: IssueRequest, values: Mapping[str, int | str], users: int, seed: int
+    ) -> "UserIds":
+        """Ids as this request makes them; `values` are the same for all starts of a run."""
+        whole = list(_forms_in(request, values))
+        alone = [
+            IdForm(b"", "uuid" if form.format == "uuid" else "", b"", form.format != "uuid")
+            for form in whole
+        ]
+        return cls(list(dict.fromkeys([*map(_loosened, whole), *alone])), users, seed)
+
+    @property
+    def are_numbers(self) -> bool:
+        """True if users are plain numbers, as in `{user}`: an index is its id then."""
+        return self._forms[0].loose
+
+    def id_of(self, index: int) -> int | str:
+        """The id of a user, as the request has it; a number where it is one."""
+        form = self._forms[0]
+        return index if form.loose else form.text(index, self.uuids)
+
+    def read(self, told: Column) -> Indices:
+        """The indices of users as somebody told of them, FOREIGN where no template made the id."""
+        if told.dtype.kind == "i" and self.are_numbers:
+            numbers = told.astype(np.int64)
+            return np.where(numbers >= 0, numbers, FOREIGN)
+        return self._read_texts(told.astype("S20") if told.dtype.kind == "i" else told)
+
+    def _read_texts(self, told: npt.NDArray[Any]) -> Indices:
+        found = np.full(len(told), FOREIGN, dtype=np.int64)
+        if not len(told):
+            return found
+        every = np.ascontiguousarray(told).view(np.uint8).reshape(len(told), -1)
+        lengths = (every != 0).sum(axis=1)
+        for length in np.unique(lengths).tolist():
+            at = np.flatnonzero(lengths == length)
+            for form in self._forms:
+                made = form.read(every[at], length, self.uuids)
+                made[made >= self._beyond] = FOREIGN
+                found[at] = made
+                at = at[made == FOREIGN]
+                if not len(at):
+                    break
+        return found
+
+    def _certain(self, forms: Sequence[IdForm]) -> list[IdForm]:
+        """Forms that take no id of one before for another user: `1{user}` and `{user}` do."""
+        kept: list[IdForm] = []
+        for form in forms:
+            if not any(self._mistakes(form, earlier) for earlier in kept):
+                kept.append(form)
+        return kept
+
+    def _mistakes(self, form: IdForm, earlier: IdForm) -> bool:
+        for index in (each for each in _SAMPLES if each < self.users):
+            text = earlier.text(index, self.uuids).encode()
+            bytes_ = np.frombuffer(text, dtype=np.uint8).reshape(1, -1)
+            taken = int(form.read(bytes_, len(text), self.uuids)[0])
+            if taken not in (FOREIGN, index) and taken < self.users:
+                return True
+        return False
+
+
+def _loosened(form: IdForm) -> IdForm:
+    """A number that stands alone and is not padded is any whole number, as systems write one."""
+    plain = not form.before and not form.behind and form.format in ("", "d", "s")
+    return IdForm(b"", "", b"", loose=True) if plain else form
+
+
+def _forms_in(request: IssueRequest, values: Mapping[str, int | str]) -> Iterator[IdForm]:
+    """The values of a request that hold the user and nothing else that varies; its body first."""
+    for text in _texts(request):
+        found = list(PLACEHOLDER.finditer(text))
+        users = [match for match in found if match[1] and match[1].partition(":")[0] == "user"]
+        if len(users) != 1 or _is_wrong(users[0][1]):
+            continue
+        [user] = users
+        before, behind = text[: user.start()], text[user.end() :]
+        format_ = user[1].partition(":")[2]
+        try:
+            yield IdForm(
+                fill_text(before, values).encode(), format_, fill_text(behind, values).encode()
+            )
+        except (UsageError, UnicodeEncodeError):  # something else in it varies: it is no id
+            yield IdForm(b"", format_, b"")
+
+
+def _is_wrong(placeholder: str) -> bool:
+    """True for a format that no plan lets pass; a damaged file may hold one."""
+    name, colon, format_ = placeholder.partition(":")
+    return bool(colon and format_problem(name, format_))
+
+
+def _texts(request: IssueRequest) -> Iterator[str]:
+    """Every text of a request that may be an id: values of the body, then parts of the others."""
+    yield from _leaves(request.json_)
+    yield from _leaves(request.form)
+    yield from _PART.findall(request.text or "")
+    yield from _PART.findall(request.path)
+    yield from (value for value in request.query.values() if isinstance(value, str))
+    for value in request.headers.values():
+        if isinstance(value, str):
+            yield from _PART.findall(value)
+
+
+def _leaves(value: object) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for inner in value.values():
+            yield from _leaves(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _leaves(inner)
+
+
+NUMBERS: Final = UserIds()
+"""Users that are called by their index."""
