@@ -64,6 +64,10 @@ class Pattern:
                 self._known[value] = found
         return found
 
+    def is_in(self, text: str) -> bool:
+        """True if the pattern is found anywhere in `text`; texts differ, so none is remembered."""
+        return self._compiled.search(plain(text)) is not None
+
 
 def plain(text: str) -> str:
     """Text that UTF-8 can hold: half a surrogate pair is no character."""

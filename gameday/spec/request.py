@@ -8,7 +8,7 @@ from datetime import timedelta
 from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from gameday.core.json_objects import Json
 from gameday.core.patterns import Pattern, compile_pattern
@@ -156,6 +156,17 @@ class Request(Model):
         return status in statuses_of("2xx" if wanted is None else wanted)
 
 
+@cache
+def _pattern(text: str) -> Pattern:
+    """The pattern, once for all answers. Raises ValueError with what it cannot take."""
+    return compile_pattern(text)
+
+
+def _understood(text: str) -> str:
+    _pattern(text)
+    return text
+
+
 class TextMatch(Model):
     """A text: one of three ways to look at it. White space around it does not count."""
 
@@ -165,7 +176,7 @@ class TextMatch(Model):
     contains: str | None = Field(
         default=None, description="This is somewhere in it", examples=["already"]
     )
-    matches: str | None = Field(
+    matches: Annotated[str, AfterValidator(_understood)] | None = Field(
         default=None,
         description="A regular expression of RE2 finds it in it",
         examples=["^(gone|empty)$"],
@@ -175,8 +186,6 @@ class TextMatch(Model):
     def _one_way(self) -> "TextMatch":
         if sum(each is not None for each in (self.equals, self.contains, self.matches)) != 1:
             raise ValueError("write one of equals, contains, matches")
-        if self.matches is not None:
-            _pattern(self.matches)
         return self
 
     def fits(self, text: str) -> bool:
@@ -187,12 +196,6 @@ class TextMatch(Model):
         if self.contains is not None:
             return self.contains in text
         return _pattern(self.matches or "").is_in(text)
-
-
-@cache
-def _pattern(text: str) -> Pattern:
-    """The pattern, once for all answers. Raises ValueError with what it cannot take."""
-    return compile_pattern(text)
 
 
 HeaderMatch = Annotated[

@@ -9,6 +9,7 @@ last in the head.
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
 from typing import Any
 
 from gameday.core.errors import UsageError
@@ -33,9 +34,7 @@ class RequestBytes:
     def __init__(self, config: Config) -> None:
         request = config.request
         source = json.dumps(request.model_dump(mode="json", by_alias=True), ensure_ascii=False)
-        mark = "slot"
-        while mark in source or mark in config.run or mark in config.coupon:
-            mark += "x"
+        mark = _mark(source, config)
         values: dict[str, int | str] = {"coupon": config.coupon, "run": config.run}
         if config.stock is not None:
             values["stock"] = config.stock
@@ -84,6 +83,12 @@ class RequestBytes:
             length += len(values[which])
         pieces[self._length_at] = b"%d" % length
         return b"".join(pieces)
+
+
+def _mark(source: str, config: Config) -> str:
+    """A text that nobody can have written into the request: a digest of all that is in it."""
+    told = "\0".join([source, config.base_url, config.run, config.coupon, str(config.stock)])
+    return f"slot{blake2b(told.encode('utf-8', 'backslashreplace'), digest_size=16).hexdigest()}"
 
 
 def _parted(slot: str) -> tuple[str, str]:
