@@ -20,7 +20,7 @@ import numpy.typing as npt
 
 from gameday.core.json_objects import Json, json_object
 from gameday.core.messages import Message
-from gameday.evidence.rows import Rows, StoreView, checked_view
+from gameday.evidence.rows import Row, Rows, StoreView, checked_view
 from gameday.evidence.users import Users
 from gameday.traffic.history import ID_BYTES, stored_id
 
@@ -91,6 +91,10 @@ class Audit:
         ids = [id_.decode() for piece in whole for id_ in piece]
         return list(zip(self.columns[0].tolist(), ids, strict=True))
 
+    def as_told(self, user: int) -> Sequence[Row]:
+        """The rows of one user by index, as the system has them."""
+        return [self.rows[at] for at in np.flatnonzero(self.columns[0] == user).tolist()]
+
     def answered(self) -> Sequence[tuple[int, str]]:
         """The rows of the system's own answer in the same way."""
         rows = self.answer_rows or Rows()
@@ -106,16 +110,22 @@ class Audit:
         return int((self.columns[0] < 0).sum())
 
     @cached_property
+    def other_ids(self) -> Message | None:
+        """The question whether it tells of other ids, where no row names a user of the run."""
+        told = self.columns[0]
+        if not len(told) or self.users.has(told).any() or not self.users.can_be_others:
+            return None
+        users = ", ".join(map(self.users.named, told[:3].tolist()))
+        return Message("check.other_ids", rows=len(told), users=users)
+
+    @cached_property
     def unsettled(self) -> str | Message:
         """Why the absence of a row means nothing, "" when it does mean something."""
         if self.problem:
             return self.problem
         if self.cut == "moving":
             return "the rows were still changing when they were read"
-        if len(self.rows) and self.foreign == len(self.rows) and self.users.are_others:
-            users = ", ".join(map(self.users.named, self.columns[0][:3].tolist()))
-            return Message("check.other_ids", rows=len(self.rows), users=users)
-        return ""
+        return self.other_ids or ""
 
 
 def audit_of(lines: Iterable[bytes], users: Users | None = None) -> Audit:

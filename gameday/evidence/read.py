@@ -22,6 +22,7 @@ from gameday.evidence.effective import Effective
 from gameday.evidence.journal import Journaled, Record
 from gameday.evidence.log_file import log_evidence_of
 from gameday.evidence.model import Evidence, Part
+from gameday.evidence.number_users import numbers_as_users
 from gameday.evidence.outages import anchors
 from gameday.evidence.timeline import NO_END, Timeline, timeline
 from gameday.evidence.users import Users
@@ -29,7 +30,7 @@ from gameday.evidence.wrong_answers import CampaignPromise, first_wrong_ns
 from gameday.telemetry import samples
 from gameday.traffic import history, vitals
 from gameday.traffic.rules import MOST_STARTS
-from gameday.traffic.user_ids import UserIds
+from gameday.traffic.user_ids import UserIds, is_as_ever
 
 T = TypeVar("T")
 Problems = dict[Part, str]
@@ -59,15 +60,11 @@ def read(run_dir: Path, evaluated: Sequence[samples.Evaluation] | None = None) -
         problems["reaper"] = reaped.damage
     line = _timeline(journaled.records, with_own_names(reaped.records, names), problems)
     histories = _histories(run_dir / "history", problems, names)
-    users = Users(_user_ids(effective, histories))
-    attempts = _table(histories, problems, users)
+    attempts, audit = _asked_and_stored(run_dir, effective, histories, problems)
     whole = None if "history" in problems else attempts
     evaluations = _evaluations(run_dir / "samples.jsonl", problems, evaluated)
     line = _cut_by_a_kill(line, histories, evaluations)
     signs = _vitals(run_dir / "vitals.jsonl", problems)
-    audit = None
-    if effective is None or effective.system.issues:  # else there is nothing to be read
-        audit = _load(run_dir / "audit.json", partial(audit_of, users=users), problems, "audit")
     logs = None
     if effective is not None and effective.experiment.expect.logs:  # else nothing was looked for
         logs = _load(run_dir / "logs.json", log_evidence_of, problems, "logs")
@@ -189,15 +186,39 @@ def _must_be_of_one_run(one: history.History) -> None:
             raise ValueError(f"{name!r} of a start is beyond any run")
 
 
+def _asked_and_stored(
+    run_dir: Path,
+    effective: Effective | None,
+    histories: tuple[history.History, ...],
+    problems: Problems,
+) -> tuple[Attempts, Audit | None]:
+    """What was asked, and what the stores hold in the end, with users by the same index."""
+    users = Users(_user_ids(effective, histories))
+    attempts = _table(histories, problems, users)
+    if effective is not None and not effective.system.issues:  # there is nothing to be read
+        return attempts, None
+
+    def stored(users: Users) -> Audit | None:
+        return _load(run_dir / "audit.json", partial(audit_of, users=users), problems, "audit")
+
+    audit = stored(users)
+    if audit is not None and (numbered := numbers_as_users(attempts, audit)):
+        return replace(attempts, names=numbered), stored(numbered)
+    return attempts, audit
+
+
 def _user_ids(effective: Effective | None, histories: Sequence[history.History]) -> UserIds:
     """Ids as the issue request made them; by index where nobody knows the request any more."""
     if effective is None:
         return UserIds()
+    system = effective.system
+    if "per_user" not in system.semantics.model_fields_set and is_as_ever(system.requests.issue):
+        return UserIds()  # a run of a version that knew no other users than numbers
     asked = [each.header.users for each in histories] or [effective.experiment.campaign.users]
     values: dict[str, int | str] = {"coupon": effective.coupon, "run": effective.run}
     if effective.stock is not None:
         values["stock"] = effective.stock
-    return UserIds.of(effective.system.requests.issue, values, max(asked), effective.seed)
+    return UserIds.of(system.requests.issue, values, max(asked), effective.seed)
 
 
 def _table(histories: tuple[history.History, ...], problems: Problems, users: Users) -> Attempts:

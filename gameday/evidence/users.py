@@ -7,9 +7,10 @@ text, so that checks count with them as with all others and a report can still s
 from collections.abc import Iterable
 
 import numpy as np
+import numpy.typing as npt
 
 from gameday.evidence.rows import Column, User, column_of, quoted, user_of, users_of
-from gameday.traffic.user_ids import FOREIGN, NUMBERS, Indices, UserIds
+from gameday.traffic.user_ids import FOREIGN, MOST_USERS, NUMBERS, Indices, UserIds
 
 
 class Users:
@@ -44,16 +45,42 @@ class Users:
         """The id of a user, as the issue request or, of a foreign one, as the audit has it."""
         return self._ids.id_of(index) if index >= 0 else self._names[FOREIGN - index]
 
+    def is_nobody(self, index: int) -> bool:
+        """True for what stands where a user should and is no name: null, true, a list."""
+        if index >= 0 or isinstance(name := self._names[FOREIGN - index], int):
+            return False
+        return name in ("", "null", "true", "false", "NaN") or name.startswith(("[", "{"))
+
     def named(self, index: int) -> str:
         """The id as a sentence has it: a foreign text in quotes."""
         id_ = self.id_of(index)
         return quoted(id_) if index < 0 and isinstance(id_, str) else str(id_)
+
+    @property
+    def count(self) -> int:
+        """The number of users of the run; MOST_USERS where nobody said."""
+        return self._ids.users
+
+    def with_numbers(self) -> "Users | None":
+        """The same where a number may stand for a user; None where it does already, or must not."""
+        ids = self._ids.with_numbers()
+        return None if ids is None else Users(ids)
 
     def in_history(self, index: int) -> int | None:
         """The number under which the history has a user, where that is not the id."""
         return None if index < 0 or self._ids.are_numbers else index
 
     @property
-    def are_others(self) -> bool:
-        """True if foreign users are of another kind than those of the run: no numbers like them."""
-        return not self._ids.are_numbers or any(isinstance(name, str) for name in self._names)
+    def can_be_others(self) -> bool:
+        """True if who is no user of the run may be one by another id: not so of mere numbers.
+
+        Where users are numbers of which nobody knows how many there are, a number is a user.
+        """
+        if not self._ids.are_numbers or self.count < MOST_USERS:
+            return True
+        return any(isinstance(name, str) for name in self._names)
+
+    def has(self, indices: Indices) -> npt.NDArray[np.bool_]:
+        """Which of them are users of the run."""
+        found: npt.NDArray[np.bool_] = (indices >= 0) & (indices < self.count)
+        return found

@@ -13,6 +13,7 @@ of another seed, is found out: it would have to match 69 bits.
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Final
@@ -22,7 +23,7 @@ import numpy.typing as npt
 
 from gameday.core.errors import UsageError
 from gameday.spec.request import IssueRequest
-from gameday.spec.template import PLACEHOLDER, fill_text, format_problem
+from gameday.spec.template import PLACEHOLDER, PLACEHOLDERS, fill_text, format_problem
 from gameday.traffic.schedule.users import GOLDEN, mixed
 
 Indices = npt.NDArray[np.int64]
@@ -39,7 +40,7 @@ _FREE: Final = _WORD ^ 0xF000
 _VARIANT: Final = 1 << 63
 _CHECK: Final = 0x1FF << 53
 _DIGITS: Final = 18  # of a number that surely fits 64 bits
-_PART: Final = re.compile(r"(?:\{[^{}]*\}|[^\s/?&=;,:|{}]|\{\{|\}\})+")
+_PART: Final = re.compile(r"""(?:\{[^{}]*\}|[^\s/?&=;,:|{}"'<>()\[\]]|\{\{|\}\})+""")
 """A value in a path or a header; a placeholder is never parted."""
 _SAMPLES: Final = (0, 1, 7, 10, 42, 99, 12_345, 999_999)
 _HYPHENS: Final = (8, 13, 18, 23)
@@ -158,58 +159,104 @@ def _read_uuids(text: npt.NDArray[np.uint8], uuids: Uuids) -> Indices:
     return np.where(fits, uuids.read(halves[:, 0], halves[:, 1]), FOREIGN)
 
 
+_NUMBER: Final = IdForm(b"", "", b"", loose=True)
+
+
 class UserIds:
-    """Ids of the users of one run. The first form is how a report writes one."""
+    """Ids of the users of one run. The first form is how a report writes one.
+
+    Where the request has the bare number somewhere (`{user}`), users are numbers, whatever else it
+    has. A text that holds it (`u{user:05d}`) is read as a whole: a number that stands alone in an
+    audit may be a key of the system's own. `with_numbers` is for a run that shows it is none.
+    """
 
     def __init__(
-        self, forms: Sequence[IdForm] = (), users: int = MOST_USERS, seed: int = 0
+        self, forms: Sequence[IdForm] = (_NUMBER,), users: int = MOST_USERS, seed: int = 0
     ) -> None:
         self.uuids = Uuids.of(seed)
         self.users = min(users, MOST_USERS)
-        self._forms = self._certain(forms or [IdForm(b"", "", b"", loose=True)])
-        # A number that nobody was is told as it is.
-        self._beyond = MOST_USERS if self.are_numbers else self.users
+        self.are_numbers = any(form.loose for form in forms)
+        """True if users are plain numbers, as in `{user}`: an index is its id then."""
+        self._forms = self._certain([form for form in forms if not form.loose])
+        self._alone: Sequence[IdForm] = ()
+        self._seed = seed
 
     @classmethod
     def of(
         cls, request: IssueRequest, values: Mapping[str, int | str], users: int, seed: int
     ) -> "UserIds":
         """Ids as this request makes them; `values` are the same for all starts of a run."""
-        whole = list(_forms_in(request, values))
-        alone = [
-            IdForm(b"", "uuid" if form.format == "uuid" else "", b"", form.format != "uuid")
-            for form in whole
-        ]
-        return cls(list(dict.fromkeys([*map(_loosened, whole), *alone])), users, seed)
+        forms = list(dict.fromkeys(map(_loosened, _forms_in(request, values))))
+        asked = placeholders_in(request)
+        if "user:uuid" in asked:  # a system may keep the UUID alone: it is nobody else's
+            forms.append(IdForm(b"", "uuid", b""))
+        ids = cls(forms, users, seed)
+        if any(name.partition(":")[0] == "user" for name in asked - {"user:uuid"}):
+            ids._alone = (_NUMBER,)
+        return ids
 
     @property
-    def are_numbers(self) -> bool:
-        """True if users are plain numbers, as in `{user}`: an index is its id then."""
-        return self._forms[0].loose
+    def name_nobody(self) -> bool:
+        """True if no value of the request says who asks, so that no row can be matched."""
+        return not self.are_numbers and not self._forms
+
+    def with_numbers(self) -> "UserIds | None":
+        """The same ids where a number may stand alone; None where that could be another user."""
+        if self.are_numbers or not self._alone:
+            return None
+        if any(self._mistakes(_NUMBER, form) for form in self._forms):
+            return None
+        ids = UserIds(self._forms, self.users, self._seed)
+        ids._forms = [*self._forms, *self._alone]
+        return ids
 
     def id_of(self, index: int) -> int | str:
         """The id of a user, as the request has it; a number where it is one."""
-        form = self._forms[0]
-        return index if form.loose else form.text(index, self.uuids)
+        if self.are_numbers or not self._forms or self._forms[0].loose:
+            return index
+        return self._forms[0].text(index, self.uuids)
 
     def read(self, told: Column) -> Indices:
         """The indices of users as somebody told of them, FOREIGN where no template made the id."""
-        if told.dtype.kind == "i" and self.are_numbers:
-            numbers = told.astype(np.int64)
-            return np.where(numbers >= 0, numbers, FOREIGN)
-        return self._read_texts(told.astype("S20") if told.dtype.kind == "i" else told)
+        if not self.are_numbers:
+            return self._read_by(self._forms, told, self.users)
+        numbers = self._numbers(told)
+        beyond = (numbers < 0) | (numbers >= self.users)
+        if not self._forms or not beyond.any():
+            return numbers
+        return self._by_number_or_form(numbers, ~beyond, self._read_by(self._forms, told))
 
-    def _read_texts(self, told: npt.NDArray[Any]) -> Indices:
+    def _by_number_or_form(
+        self, numbers: Indices, are_users: npt.NDArray[np.bool_], formed: Indices
+    ) -> Indices:
+        """What can be read as either is read as most of what can be read in one way alone.
+
+        A number that is neither is told as it is.
+        """
+        are_formed = formed != FOREIGN
+        by_form = (are_formed & ~are_users).sum() > (are_users & ~are_formed).sum()
+        return np.where(are_formed & (by_form | ~are_users), formed, numbers)
+
+    def _numbers(self, told: Column) -> Indices:
+        if told.dtype.kind != "i":
+            return self._read_by([_NUMBER], told, MOST_USERS)
+        numbers = told.astype(np.int64)
+        return np.where(numbers >= 0, numbers, FOREIGN)
+
+    def _read_by(self, forms: Sequence[IdForm], told: Column, below: int | None = None) -> Indices:
+        """The indices by the first form that fits and means one of the users."""
+        below = self.users if below is None else below
         found = np.full(len(told), FOREIGN, dtype=np.int64)
         if not len(told):
             return found
-        every = np.ascontiguousarray(told).view(np.uint8).reshape(len(told), -1)
+        texts: npt.NDArray[Any] = told.astype("S20") if told.dtype.kind == "i" else told
+        every = np.ascontiguousarray(texts).view(np.uint8).reshape(len(told), -1)
         lengths = (every != 0).sum(axis=1)
         for length in np.unique(lengths).tolist():
             at = np.flatnonzero(lengths == length)
-            for form in self._forms:
+            for form in forms:
                 made = form.read(every[at], length, self.uuids)
-                made[made >= self._beyond] = FOREIGN
+                made[made >= below] = FOREIGN
                 found[at] = made
                 at = at[made == FOREIGN]
                 if not len(at):
@@ -217,7 +264,7 @@ class UserIds:
         return found
 
     def _certain(self, forms: Sequence[IdForm]) -> list[IdForm]:
-        """Forms that take no id of one before for another user: `1{user}` and `{user}` do."""
+        """Forms that take no id of one before for another user: `1{user}` and `12{user}` do."""
         kept: list[IdForm] = []
         for form in forms:
             if not any(self._mistakes(form, earlier) for earlier in kept):
@@ -234,10 +281,36 @@ class UserIds:
         return False
 
 
+def placeholders_in(request: IssueRequest) -> frozenset[str]:
+    """The placeholders that a request sends, with their formats."""
+    sent = (request.path, request.query, request.headers, request.json_, request.form, request.text)
+    names = {match[1] for text in _every_text(sent) for match in PLACEHOLDER.finditer(text)}
+    return frozenset(name for name in names if name and name.partition(":")[0] in PLACEHOLDERS)
+
+
+def is_as_ever(request: IssueRequest) -> bool:
+    """True if a request has nothing that versions before formats did not know."""
+    asked = placeholders_in(request)
+    return not any(":" in name or name == "iteration" for name in asked)
+
+
+def _every_text(value: object) -> Iterator[str]:
+    """Every text in a value, keys included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            yield from _every_text(key)
+            yield from _every_text(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _every_text(inner)
+
+
 def _loosened(form: IdForm) -> IdForm:
     """A number that stands alone and is not padded is any whole number, as systems write one."""
     plain = not form.before and not form.behind and form.format in ("", "d", "s")
-    return IdForm(b"", "", b"", loose=True) if plain else form
+    return _NUMBER if plain else form
 
 
 def _forms_in(request: IssueRequest, values: Mapping[str, int | str]) -> Iterator[IdForm]:
@@ -250,12 +323,11 @@ def _forms_in(request: IssueRequest, values: Mapping[str, int | str]) -> Iterato
         [user] = users
         before, behind = text[: user.start()], text[user.end() :]
         format_ = user[1].partition(":")[2]
-        try:
+        # Where something else in it varies it is no id.
+        with suppress(UsageError, UnicodeEncodeError):
             yield IdForm(
                 fill_text(before, values).encode(), format_, fill_text(behind, values).encode()
             )
-        except (UsageError, UnicodeEncodeError):  # something else in it varies: it is no id
-            yield IdForm(b"", format_, b"")
 
 
 def _is_wrong(placeholder: str) -> bool:

@@ -39,7 +39,16 @@ def warnings(folder: Path, **parts: str) -> list[str]:
         ({"issued": '{status: 200, json: {"": ok}}'}, "8:", "no path", "$ for the whole answer"),
         ({"issued": "{status: 200, json: {a..b: ok}}"}, "8:", "no path", "dots between them"),
         ({"issued": "{status: 2zz}"}, "8:", "2zz", "2xx"),
-        ({"issued": "{status: 200, text: {matches: '('}}"}, "8:", "regular expression", ""),
+        ({"issued": "{status: 200, text: {matches: '('}}"}, "8:36:", "missing )", ""),
+        ({"issued": "{status: 200, text: {matches: '(?=a)'}}"}, "8:36:", "'(?=a)' is not", ""),
+        (
+            {"issued": "{status: 200, headers: {X-A: {matches: '[z-a]'}}}"},
+            "8:45:",
+            "regular expression '[z-a]' is not understood",
+            "",
+        ),
+        ({"body": '{id: "{key}"}'}, "4:", "no {user} in the request", "write {user}"),
+        ({"body": '{id: "{iteration}"}'}, "4:", "no {user} in the request", "per_user: many"),
         ({"body": '{id: "{user:5d}"}'}, "6:", "'5d' is no format", "{user:05d}"),
         ({"body": '{id: "{user:099d}"}'}, "6:", "99 digits are more than 40", "{user:05d}"),
         ({"body": '{id: "{coupon:05d}"}'}, "6:", "'coupon' is text", "{user:05d}"),
@@ -70,4 +79,16 @@ def test_an_outcome_behind_one_that_takes_all_is_warned_of(tmp_path: Path) -> No
 
 @pytest.mark.parametrize("text", ["{user:s}", "u{user:05d}", "{user:uuid}", "{iteration:03d}"])
 def test_formats_are_known(tmp_path: Path, text: str) -> None:
-    assert warnings(tmp_path, body=f'{{id: "{text}"}}') == []
+    assert warnings(tmp_path, body=f'{{id: "{text}", who: "{{user}}"}}') == []
+
+
+def test_who_asks_may_stand_anywhere_in_the_request(tmp_path: Path) -> None:
+    body = '{"{user}": x}\n    query: {a: b}\n    headers: {X-Member: "uid={user:05d}"}'
+    assert warnings(tmp_path, body="{}", path='"/members/{user:uuid}/claims"') == []
+    assert warnings(tmp_path, body=body) == []
+
+
+def test_where_everybody_may_have_any_number_nobody_need_be_named(tmp_path: Path) -> None:
+    many = "{status: 409}\nsemantics: {per_user: many}"
+    [told] = warnings(tmp_path, body="{}", sold_out=many)
+    assert "unknown" in told

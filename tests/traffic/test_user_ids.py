@@ -49,19 +49,29 @@ def read(ids: UserIds, *texts: str) -> list[int]:
     return found
 
 
-def sent(request: IssueRequest, user: int, **start: Any) -> tuple[str, Any]:
-    """The first line, and the body that goes out for a user."""
-    config = Config(
+def config_of(request: IssueRequest, url: str = "http://127.0.0.1:1", coupon: str = "C") -> Config:
+    return Config(
         worker=0,
         workers=1,
         history_dir=Path("unused"),
         seed=7,
         run="r",
-        coupon="C",
+        coupon=coupon,
         users=USERS,
-        base_url="http://127.0.0.1:1",
+        base_url=url,
         request=request,
     )
+
+
+def sent(
+    request: IssueRequest,
+    user: int,
+    url: str = "http://127.0.0.1:1",
+    coupon: str = "C",
+    **start: Any,
+) -> tuple[str, Any]:
+    """The first line, and the body that goes out for a user."""
+    config = config_of(request, url, coupon)
     raw = RequestBytes(config).render(user, **start).decode()
     head, _, body = raw.partition("\r\n\r\n")
     length = re.search(r"Content-Length: (\d+)", head)
@@ -110,15 +120,48 @@ def test_uuids_of_many_users_differ_and_any_flipped_bit_is_found_out() -> None:
     assert read(ids, *flipped) == [FOREIGN] * 128
 
 
-def test_a_system_may_keep_the_number_alone() -> None:
-    ids = ids_of("u{user:05d}")
-    assert read(ids, "u00042", "42", "00042", "0") == [42, 42, 42, 0]
-    assert ids.read(np.array([42, 10**6, -1])).tolist() == [42, FOREIGN, FOREIGN]
+@pytest.mark.parametrize("template", ["u{user:05d}", "{user:05d}", "{key}-{user}", "x{user}"])
+def test_a_number_is_a_user_only_where_a_request_sends_one_or_the_run_shows_it(
+    template: str,
+) -> None:
+    ids = ids_of(template)
+    assert ids.read(np.array([42, 0, 10**6, -1])).tolist() == [FOREIGN] * 4
+    assert read(ids, "42", "0") == [FOREIGN] * 2
+    numbered = ids.with_numbers()
+    assert numbered is not None
+    assert numbered.id_of(42) == ids.id_of(42)
+    assert numbered.read(np.array([42, 0, 10**6, -1])).tolist() == [42, 0, FOREIGN, FOREIGN]
+    assert read(numbered, "42", "0", "-1", "1e3", "4.0") == [42, 0, FOREIGN, FOREIGN, FOREIGN]
+
+
+@pytest.mark.parametrize("template", ["{user:uuid}", "{user}", "1{user}"])
+def test_a_number_alone_is_never_asked_for_where_it_is_nobody_or_anybody(template: str) -> None:
+    assert ids_of(template).with_numbers() is None
+
+
+def test_the_number_of_a_start_is_no_user() -> None:
+    ids = ids_of("{iteration}")
+    assert ids.name_nobody
+    assert ids.read(np.array([0, 7])).tolist() == [FOREIGN] * 2
+    assert read(ids, "0", "7") == [FOREIGN] * 2
+    assert ids.id_of(7) == 7
+    assert ids.with_numbers() is None
 
 
 def test_a_number_is_never_read_as_another_user_where_the_whole_value_is_a_number_too() -> None:
     assert read(ids_of("1{user}"), "17", "7", "1", "142") == [7, FOREIGN, FOREIGN, 42]
     assert ids_of("1{user}").read(np.array([17, 7])).tolist() == [7, FOREIGN]
+
+
+def test_a_number_is_its_user_as_ever_whatever_stands_beside_it_in_the_request() -> None:
+    ids = ids_of({"phone": "8210{user}", "who": "{user}"})
+    told = [0, 42, 821042, 999_999, 10**6, 5 * 10**9]
+    assert ids.read(np.array(told)).tolist() == told
+    assert read(ids, *map(str, told)) == told
+    assert ids.id_of(42) == 42
+    assert read(ids, "8210999999") == [999_999]  # too large for a number of anybody's
+    few = ids_of({"phone": "8210{user}", "who": "{user}"}, users=5_000)
+    assert few.read(np.array([8210, 82107, 821042, 9_000])).tolist() == [8210, 7, 42, 9_000]
 
 
 def test_the_body_says_who_a_user_is_before_path_and_headers_do() -> None:
@@ -128,17 +171,29 @@ def test_the_body_says_who_a_user_is_before_path_and_headers_do() -> None:
     }
     ids = ids_of({"who": ["{user:uuid}"]}, **changes)
     assert ids.id_of(42) == Uuids.of(7).text(42)
-    assert read(ids, "s-42", "c0042", "42", "C0042", "c42") == [42, 42, 42, 42, FOREIGN]
+    assert read(ids, "s-42", "c0042", "42", "C0042", "c42") == [42, 42, FOREIGN, 42, FOREIGN]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["<who id='{user}'/>", "<who>{user}</who>", 'who("{user}")', "who={user}&x=1", "[{user}]"],
+)
+def test_a_user_is_found_in_a_text_of_any_form(text: str) -> None:
+    ids = UserIds.of(request_of(None, json=None, text=text), {}, USERS, 7)
+    assert ids.are_numbers
 
 
 def test_a_value_that_varies_otherwise_is_no_id_but_its_user_is() -> None:
-    ids = ids_of("{key}-{user:05d}")
+    ids = ids_of("{key}-{user:05d}").with_numbers()
+    assert ids is not None
     assert read(ids, "r-drop-1-00042", "00042") == [FOREIGN, 42]
+    uuids = ids_of("{key}-{user:uuid}")
+    assert read(uuids, Uuids.of(7).text(42)) == [42]
 
 
 @pytest.mark.parametrize("text", ["{user:99d}", "{user:x}", "{", "{nobody}-{user:05d}", "{{user}}"])
 def test_a_template_that_no_plan_lets_pass_does_no_harm(text: str) -> None:
-    assert ids_of(text).read(np.array([3])).tolist() == [3]
+    assert ids_of(text).read(np.array([3])).tolist() == [FOREIGN]
 
 
 def test_a_value_that_is_one_bare_placeholder_keeps_its_type() -> None:
@@ -174,6 +229,25 @@ def test_a_value_that_is_one_bare_placeholder_keeps_its_type() -> None:
             "brace": "{user}",
         }
     }
+
+
+@pytest.mark.parametrize(
+    "url", ["http://timeslot-1-api:80", "http://slot-0-a:80/slot-1-/slot-length-"]
+)
+def test_no_text_of_a_person_is_taken_for_what_varies(url: str) -> None:
+    raw = {"id": "{user}", "x": "slot-0-{user:s}", "slot-1-": "sl{coupon}t-0-", "y": "slotx-1-"}
+    request = request_of(raw, headers={"X-Slot": "timeslot-2-{user}"}, post="/slot-0-/{user}")
+    line, told = sent(request, 42, url=url, coupon="o")
+    _, _, prefix = url.removeprefix("http://").partition("/")
+    assert line == f"POST {'/' if prefix else ''}{prefix}/slot-0-/42 HTTP/1.1"
+    texts = {"id": 42, "x": "slot-0-42", "slot-1-": "slot-0-", "y": "slotx-1-"}
+    assert told == {"id": texts}
+
+
+def test_a_host_that_looks_like_a_slot_stays_as_it_is() -> None:
+    config = config_of(request_of("{user}"), url="http://timeslot-1-api:8080")
+    head = RequestBytes(config).render(42).decode().partition("\r\n\r\n")[0]
+    assert "Host: timeslot-1-api:8080" in head
 
 
 @pytest.mark.parametrize("text", ["{user:5d}", "{user:041d}", "{coupon:05d}", "{key:uuid}", "{x}"])

@@ -2,9 +2,10 @@
 
 import re
 
-from gameday.spec.inputs import Findings, LoadedSystem
+from gameday.spec.inputs import FileWarning, Findings, LoadedSystem
 from gameday.spec.template import FORMATS, PLACEHOLDERS, format_problem
 from gameday.spec.yaml import Document, Node, one_of_them
+from gameday.traffic.user_ids import placeholders_in
 
 Loc = tuple[str | int, ...]
 
@@ -14,6 +15,13 @@ ONCE = frozenset({"coupon", "stock", "run"})
 PORTS = frozenset({"port", "admin_port"})
 START = PORTS | {"redis", "postgres", "redis_direct", "postgres_direct", "secret"}
 STORE_KEYS = frozenset({"coupon"})
+
+_NOBODY = ISSUE - {"user"}
+_NO_USER = "no {user} in the request, so nobody can tell whose a row of the audit is"
+_SAY_WHO = (
+    "write {user}, {user:s}, {user:05d} or {user:uuid} where your system reads who asks; "
+    "where everybody may have any number: semantics: {per_user: many}"
+)
 
 _BRACE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|\{")
 _PLACES: dict[Loc, frozenset[str]] = {
@@ -35,10 +43,28 @@ _PLACES: dict[Loc, frozenset[str]] = {
 def of_system(loaded: LoadedSystem) -> Findings:
     """Every placeholder is one that will be filled in."""
     document = loaded.document
-    for loc, _, node in document.root.walk():
-        for prefix, known in _PLACES.items():
-            if loc[: len(prefix)] == prefix:
-                yield from _look(document, loc, node, known)
+    wrong = [
+        found
+        for loc, _, node in document.root.walk()
+        for prefix, known in _PLACES.items()
+        if loc[: len(prefix)] == prefix
+        for found in _look(document, loc, node, known)
+    ]
+    yield from wrong
+    if loaded.system.issues and not wrong:  # a {usr} would be told of twice
+        yield from _somebody_asks(loaded)
+
+
+def _somebody_asks(loaded: LoadedSystem) -> Findings:
+    """The issue request says who asks, or nobody could tell whose a row of the audit is."""
+    at = ("requests", "issue")
+    asked = placeholders_in(loaded.system.requests.issue)
+    if any(name.partition(":")[0] not in _NOBODY for name in asked):
+        return
+    if loaded.system.semantics.per_user == "many":
+        yield FileWarning(loaded.document.place(*at), f"{_NO_USER}: such checks will be unknown")
+    else:
+        yield loaded.document.error(at, f"'issue': {_NO_USER}", help=_SAY_WHO)
 
 
 def _look(document: Document, loc: Loc, node: Node, known: frozenset[str]) -> Findings:
