@@ -4,6 +4,7 @@ Shared by the checks, which judge, and the anchors, which ask for the first such
 functions return positions in the table of attempts, ordered by the time of the answer.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -103,10 +104,11 @@ def _repeated(users: Times) -> Mask:
 def lost(attempts: Attempts, audit: Audit, semantics: Semantics) -> Indices:
     """Every "issued" answer whose user and issue id are not among the durable rows.
 
-    Of a user who may hold several, and is told no ids, there must be as many rows as answers.
+    Of a user who may hold several there must be a row for each coupon that he was told of.
     """
     answers = issued(attempts)
-    short = _beyond_rows(attempts, answers, audit, semantics)
+    if semantics.per_user != "one":
+        return _without_row(attempts, answers, audit, semantics)
     answers = answers[~_plainly_kept(attempts, answers, audit)]
     users = attempts.users[answers].tolist()
     ids = attempts.ids(answers).tolist()
@@ -116,27 +118,58 @@ def lost(attempts: Attempts, audit: Audit, semantics: Semantics) -> Indices:
         for position, (user, id_) in enumerate(zip(users, ids, strict=True))
         if not _kept(user, id_, stored, audit.holders)
     ]
-    found = answers[np.array(missing, dtype=np.intp)]
-    if not len(short):
-        return found
-    every = np.union1d(found, short).astype(np.intp)
-    return every[np.argsort(attempts.ended[every], kind="stable")]
+    return answers[np.array(missing, dtype=np.intp)]
 
 
-def _beyond_rows(
+def maybe_lost(attempts: Attempts, audit: Audit, semantics: Semantics) -> bool:
+    """True if users have fewer rows than answers, and nobody can say which were told again.
+
+    Where an answer may be repeated and has no id, two of them may be of one coupon or of two.
+    """
+    if semantics.per_user == "one" or semantics.replay != "idempotent":
+        return False
+    strict = semantics.model_copy(update={"replay": "none"})
+    return bool(len(lost(attempts, audit, strict)))
+
+
+def _without_row(
     attempts: Attempts, answers: Indices, audit: Audit, semantics: Semantics
 ) -> Indices:
-    """Answers without an id of users who have rows, but fewer than they were told of."""
-    if semantics.per_user == "one":
-        return answers[:0]
-    answers = answers[attempts.ids(answers) == b""]
-    holders, rows = np.unique(audit.columns[0], return_counts=True)
-    if not len(holders) or not len(answers):
-        return answers[:0]
-    users = attempts.users[answers]
-    at = np.minimum(np.searchsorted(holders, users), len(holders) - 1)
-    have = np.where(holders[at] == users, rows[at], 0)
-    return answers[occurrence(users) >= have]
+    """Answers beyond the rows of their users, each row being of one coupon."""
+    rows: dict[int, Counter[bytes]] = {}
+    for user, id_ in zip(*(column.tolist() for column in audit.columns), strict=True):
+        rows.setdefault(user, Counter())[id_] += 1
+    told: dict[int, list[tuple[int, bytes]]] = {}
+    users, ids = attempts.users[answers].tolist(), attempts.ids(answers).tolist()
+    for position, (user, id_) in enumerate(zip(users, ids, strict=True)):
+        told.setdefault(user, []).append((position, id_))
+    repeats = semantics.replay == "idempotent"
+    missing = [
+        position
+        for user, mine in told.items()
+        for position in _unmatched(mine, rows.get(user, Counter()), repeats=repeats)
+    ]
+    return answers[np.array(sorted(missing), dtype=np.intp)]
+
+
+def _unmatched(
+    told: Sequence[tuple[int, bytes]], rows: Counter[bytes], *, repeats: bool
+) -> Sequence[int]:
+    """Places of the answers to one user for which no row is left.
+
+    A row with the id of an answer is its row, and one without an id is of any. The same id again
+    is the same coupon. Where answers may be `repeats`, those without an id may all be of one.
+    """
+    named: dict[bytes, int] = {}
+    for place, id_ in told:
+        if id_:
+            named.setdefault(id_, place)
+    nameless = [place for place, id_ in told if not id_]
+    without = [place for id_, place in named.items() if not rows[id_]]
+    kept = len(named) - len(without) + min(len(without), rows[b""])
+    if repeats and rows.total():
+        nameless = []
+    return [*without[rows[b""] :], *nameless[max(0, rows.total() - kept) :]]
 
 
 def occurrence(users: Times) -> Times:

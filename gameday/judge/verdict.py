@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from gameday.core.messages import Message, Value
+from gameday.spec.system import Semantics
 
 SHOWN = 10  # how many instances of the same thing a verdict shows; its summary has the count
 
@@ -70,6 +71,15 @@ def valid(message: str, /, **values: Value) -> Verdict:
 def unknown(message: str, /, **values: Value) -> Verdict:
     """Nobody can say whether it is so."""
     return Verdict(Validity.UNKNOWN, Message(message, **values))
+
+
+def in_units(told: Message, stock: int, semantics: Semantics) -> Message:
+    """A message that counts issues; where an issue takes more of the stock than one, how many."""
+    if semantics.units == 1:
+        return told
+    issues = semantics.issues_of(stock)
+    units = Message("check.units", stock=stock, units=semantics.units, issues=issues)
+    return Message("check.all", parts=[told, units])
 
 
 def worst(validities: Sequence[Validity]) -> Validity:

@@ -130,11 +130,20 @@ async def _look(
     else:
         _keep_rows(audit, system, after, ids)
     if view is not None:
-        told = audit.views.get("redis", {})
-        current = told.get("current")
-        if current is None and not system.actions:  # nothing could have switched it off
-            current = True
-        audit.views["redis"] = asdict(replace(view, current=current))
+        view = replace(view, current=audit.views.get("redis", {}).get("current"))
+        audit.views["redis"] = asdict(view if system.actions else _current(view))
+
+
+def _current(view: StoreView) -> StoreView:
+    """A view that nobody told of, and that no action could have switched off: it is current.
+
+    As far as it is there: a key that is not may have expired, or have another name.
+    """
+    if view.current is not None:
+        return view
+    holders = view.holders or None
+    is_there = holders is not None or view.remaining is not None
+    return replace(view, holders=holders, current=True if is_there else None)
 
 
 def _keep_rows(audit: AuditReading, system: System, rows: Rows, ids: UserIds) -> None:

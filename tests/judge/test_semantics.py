@@ -1,5 +1,6 @@
 """The checks on what was issued, where users are called otherwise, or may hold several."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -71,6 +72,111 @@ def test_a_foreign_row_is_one_row_too_many_and_out_of_nothing() -> None:
     assert set(told) == {"no_over_issuance", "one_per_user", "no_phantom"}
     assert "'admin'" in told["no_phantom"]
     assert "2 rows foreign" in told["no_phantom"]
+
+
+@pytest.mark.parametrize("captured", [True, False])
+@pytest.mark.parametrize("template", ["u{user:05d}", "{user:05d}", "{key}-{user}", "{iteration}"])
+def test_a_system_with_numbers_of_its_own_is_not_accused(template: str, captured: bool) -> None:
+    answers = drop(250) if captured else [replace(a, issue_id="") for a in drop(250)]
+    keys = [(n + 1, a.issue_id) for n, a in enumerate(reversed(drop(250))) if a.issue_id]
+    rows: list[Any] = [(key, id_ if captured else "") for key, id_ in keys]
+    run = called(template, answers=answers, rows=rows, semantics={"per_user": "one"})
+    assert accused(run) == {}
+    for name in ("no_lost_issuance", "no_phantom", "one_per_user"):
+        told = verdict(run, name)
+        assert told.validity is Validity.UNKNOWN
+        assert "another id than {user} stands for" in told.summary
+
+
+@pytest.mark.parametrize("captured", [True, False])
+@pytest.mark.parametrize("template", ["u{user:05d}", "{user:05d}", "{key}-{user}"])
+def test_a_number_alone_is_its_user_where_the_run_shows_it(template: str, captured: bool) -> None:
+    users = [k * 997 % 10_007 for k in range(300)]
+    answers = [
+        replace(a, user=users[a.k], issue_id=a.issue_id if captured else "") for a in drop(250)
+    ]
+    rows: list[Any] = [(a.user, a.issue_id) for a in answers if a.outcome is Outcome.ISSUED]
+    run = called(template, answers=answers, rows=rows, semantics={"per_user": "one"})
+    assert accused(run) == {}
+    assert verdict(run, "no_phantom").validity is Validity.VALID
+    run.rows = rows[1:]
+    assert set(accused(run)) == {"no_lost_issuance", "no_premature_sold_out"}
+
+
+def test_a_run_of_before_is_judged_by_its_numbers_whatever_the_request_calls_a_user() -> None:
+    """Its system file has no `per_user`: versions that had it write it down."""
+    for template in ("8210{user}", "u{user}", "{key}-{user}"):
+        run = called(template)
+        assert verdict(run, "no_lost_issuance").validity is Validity.VALID
+        assert verdict(run, "no_phantom").validity is Validity.VALID
+        run.rows = [*run.stored_rows(), (82107, "x")]
+        assert "82107" in accused(run)["no_phantom"]
+        run.rows = [(5_000_000 + n, f"x{n}") for n in range(3)]
+        assert set(accused(run)) >= {"no_phantom", "no_lost_issuance"}
+    beside = {"phone": "8210{user}", "userId": "{user}"}
+    issue_request = {**SYSTEM["requests"]["issue"], "json": beside}
+    system = {**SYSTEM, "requests": {"issue": issue_request}}
+    for semantics in ({}, {"per_user": "one"}):
+        run = RunDir(system=system, semantics=semantics)
+        assert accused(run) == {}
+        assert verdict(run, "no_phantom").validity is Validity.VALID
+
+
+ACCEPTED = [
+    Answer(k, k, Outcome.ACCEPTED if k < 20 else Outcome.SOLD_OUT, k / 10) for k in range(30)
+]
+
+
+@pytest.mark.parametrize("name", [None, "shop-1", True, ["a"], {"id": 1}, -5, 7_000_000])
+def test_rows_that_name_nobody_of_the_run_are_a_question(name: Any) -> None:
+    rows: list[Any] = [(name, f"i{k}") for k in range(20)]
+    for answers in (ACCEPTED, drop(20, 30)):
+        run = several("one", answers, stock=20, rows=rows)
+        assert accused(run) == {}
+        for check in ("no_phantom", "one_per_user"):
+            told = verdict(run, check)
+            assert told.validity is Validity.UNKNOWN, told.summary
+            assert "another id than {user} stands for" in told.summary
+
+
+@pytest.mark.parametrize("name", [None, True, [1], {"id": 1}])
+def test_rows_without_a_name_are_out_of_nothing_and_no_second_row_of_anybody(name: Any) -> None:
+    rows: list[Any] = [(a.user, a.issue_id) for a in drop(250) if a.issue_id]
+    told = accused(RunDir(rows=[*rows, (name, "x"), (name, "y")], stock=252))
+    assert set(told) == {"no_phantom"}
+    assert "2 rows foreign" in told["no_phantom"]
+
+
+def test_stores_that_call_users_otherwise_cannot_be_compared() -> None:
+    rows: list[Any] = [(a.user, a.issue_id) for a in drop(250) if a.issue_id]
+    keys = [f"session-{k}" for k in range(250)]
+    view = {"remaining": 0, "holders": keys, "current": True}
+    for run in (
+        RunDir(rows=rows, views={"redis": view}),
+        RunDir(
+            rows=[(f"pk{u}", i) for u, i in rows],
+            views={"redis": {**view, "holders": list(range(250))}},
+        ),
+        RunDir(rows=[(None, i) for _, i in rows], views={"redis": view}),
+    ):
+        told = verdict(run, "stores_agree")
+        assert told.validity is Validity.UNKNOWN, told.summary
+        assert "calls users otherwise" in told.summary
+        run.views["redis"] = {**run.views["redis"], "remaining": 3}
+        assert verdict(run, "stores_agree").validity is Validity.INVALID
+    some = RunDir(rows=rows, views={"redis": {**view, "holders": [0, *keys[1:]]}})
+    assert verdict(some, "stores_agree").validity is Validity.INVALID
+    same = RunDir(rows=[(key, "") for key in keys], views={"redis": view})
+    assert verdict(same, "stores_agree").validity is Validity.VALID
+
+
+def test_an_answer_of_other_ids_than_the_rows_is_no_lie() -> None:
+    rows: list[Any] = [(a.user, a.issue_id) for a in drop(250) if a.issue_id]
+    given = [{"userId": f"pk{u}", "issueId": i} for u, i in rows]
+    run = RunDir(rows=rows, audit={"answer": {"rows": given}, "answer_rows_equal": False})
+    assert verdict(run, "stores_agree").validity is Validity.UNKNOWN
+    given[0]["userId"] = 0
+    assert verdict(run, "stores_agree").validity is Validity.INVALID
 
 
 def test_rows_that_are_all_of_other_ids_are_a_question_only_where_something_was_issued() -> None:
@@ -154,6 +260,83 @@ def test_without_ids_as_many_rows_as_answers_are_kept() -> None:
     assert accused(several("many", answers, stock=10, rows=[(0, "")] * 3)) == {}
     told = accused(several("many", answers, stock=10, rows=[(0, "")] * 2))
     assert set(told) == {"no_lost_issuance"}
+
+
+@pytest.mark.parametrize("told", [["i0", "i1", "i2"], ["", "", ""], ["i0", "", ""]])
+def test_a_row_without_an_id_keeps_one_answer_and_no_more(told: list[str]) -> None:
+    answers = [Answer(k, 0, Outcome.ISSUED, k / 10, issue_id=id_) for k, id_ in enumerate(told)]
+    for count in range(5):
+        run = several("many", answers, stock=10, rows=[(0, "")] * count)
+        lost = {"no_lost_issuance"} if count < 3 else {"no_phantom"} if count > 3 else set()
+        assert set(accused(run)) == lost, count
+    if told[0]:
+        run = several("many", answers, stock=10, rows=[(0, "i0"), (0, "")])
+        assert "1 of 3" in accused(run)["no_lost_issuance"]
+        run = several("many", answers, stock=10, rows=[(0, "i0"), (0, ""), (1, "")])
+        assert set(accused(run)) == {"no_lost_issuance", "no_phantom"}
+
+
+@settings(max_examples=20)
+@given(st.lists(st.tuples(st.integers(0, 2), st.booleans(), st.booleans()), max_size=9))
+def test_an_honest_shop_loses_nothing_whatever_it_tells_and_keeps(
+    issues: list[tuple[int, bool, bool]],
+) -> None:
+    """Each issue has an id that the answer may leave out, and the row too."""
+    answers = [
+        Answer(k, user, Outcome.ISSUED, k / 10, issue_id=f"i{k}" if tells else "")
+        for k, (user, tells, _) in enumerate(issues)
+    ]
+    rows = [(user, f"i{k}" if keeps else "") for k, (user, _, keeps) in enumerate(issues)]
+    run = several("many", answers, stock=10, rows=rows)
+    assert accused(run) == {}
+    for gone in range(len(rows)):
+        few = several("many", answers, stock=10, rows=[*rows[:gone], *rows[gone + 1 :]])
+        assert set(accused(few)) == {"no_lost_issuance"}
+
+
+def test_where_an_answer_may_be_told_again_fewer_rows_than_answers_are_a_question() -> None:
+    answers = [Answer(k, 0, Outcome.ISSUED, k / 10) for k in range(3)]
+    run = several("many", answers, stock=10, rows=[(0, "a")])
+    run.semantics["replay"] = "idempotent"
+    told = verdict(run, "no_lost_issuance")
+    assert told.validity is Validity.UNKNOWN
+    assert "capture issue_id" in told.summary
+    run.rows = [(0, "a"), (0, "b"), (0, "c")]
+    assert verdict(run, "no_lost_issuance").validity is Validity.VALID
+    run.rows = [(1, "a")]
+    assert "no_lost_issuance" in accused(run)
+
+
+def test_a_start_that_was_asked_again_may_have_taken_several() -> None:
+    """One start, asked three times, took three; the others are told that nothing is left."""
+    answers = [
+        Answer(0, 0, Outcome.ISSUED, 0.0, 2.0, "i0", attempts=3),
+        *(Answer(k, k, Outcome.SOLD_OUT, 3 + k / 10) for k in range(1, 5)),
+    ]
+    rows = [(0, "i0"), (0, "x"), (0, "y")]
+    for audited in (True, False):
+        run = several("many", answers, stock=3, rows=rows, has_audit=audited)
+        assert accused(run) == {}
+        for semantics in ({"replay": "idempotent"}, {"per_user": "one"}):
+            run.semantics = {"per_user": "many", **semantics}
+            if not audited:
+                assert set(accused(run)) == {"no_premature_sold_out"}
+        early = [replace(answers[1], sent_s=-1.0, took_s=0.5), answers[0]]
+        run = several("many", early, stock=3, rows=rows, has_audit=audited)
+        assert "no_premature_sold_out" in accused(run)
+
+
+@pytest.mark.parametrize("retries", [1, 2])
+def test_tries_without_an_answer_may_each_have_held_one_for_a_while(retries: int) -> None:
+    """A user asked twice and got no answer; one of both took a coupon, the other gave it back."""
+    unknown = [Answer(k, 0, Outcome.UNKNOWN, k / 10, attempts=retries) for k in range(2)]
+    answers = [*unknown, Answer(2, 2, Outcome.SOLD_OUT, 1.0)]
+    run = several("many", answers, stock=2 * retries, rows=[(0, "a")])
+    assert accused(run) == {}
+    run.stock = 2 * retries + 1
+    assert set(accused(run)) == {"no_premature_sold_out"}
+    run.semantics["holds"] = "strict"
+    assert set(accused(run)) == {"no_premature_sold_out"}
 
 
 @pytest.mark.parametrize(("stock", "issues"), [(20, 10), (21, 10), (3, 1), (1, 0)])

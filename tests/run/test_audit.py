@@ -188,6 +188,30 @@ async def test_a_fast_path_may_be_looked_into_for_one_thing(stores: Stores, key:
     assert found.views["redis"] == {"remaining": None, "holders": None, "current": True, key: one}
 
 
+@pytest.mark.parametrize(
+    ("keys", "holders", "told"),
+    [
+        ({"remaining": "no:{coupon}", "holders": "no:{coupon}"}, [1], (None, None, None)),
+        ({"holders": "no:{coupon}"}, [1], (None, None, None)),
+        ({"remaining": "no:{coupon}"}, [1], (None, None, None)),
+        ({"remaining": "left:{coupon}", "holders": "no:{coupon}"}, [1], (4, None, True)),
+        ({"remaining": "no:{coupon}", "holders": "holders:{coupon}"}, [1], (None, [1], True)),
+    ],
+)
+async def test_what_is_absent_in_redis_says_nothing(
+    stores: Stores, keys: dict[str, str], holders: list[int], told: tuple[object, ...]
+) -> None:
+    await filled(stores, (1, "a"), holders=holders)
+    fields = {"redis": {"url": {"env": "REDIS"}, **keys}}
+    found = await read(stores, ANSWER, stores=fields, authority=None)
+    assert tuple(found.views["redis"].values()) == told
+    said = {**ANSWER, "views": {"redis": {"current": True}}}  # the system vouches for it
+    found = await read(stores, said, stores=fields, authority=None)
+    assert found.views["redis"]["current"] is True
+    if "holders" in keys:
+        assert found.views["redis"]["holders"] == (holders if told[1] else [])
+
+
 async def test_a_view_is_current_by_itself_only_where_no_action_could_switch_it_off(
     stores: Stores,
 ) -> None:

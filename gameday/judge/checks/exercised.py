@@ -97,14 +97,14 @@ def _expected_sell_out(evidence: Evidence) -> int | None:
     """When the schedule is expected to have asked for the whole stock; None: not, or only just."""
     if not evidence.plan.system.issues:
         return None
-    experiment, stock = evidence.experiment, evidence.issues
-    campaign = experiment.campaign.model_copy(update={"stock": stock})
-    several = evidence.semantics.per_user != "one"
-    at_s = sell_out_s(experiment.model_copy(update={"campaign": campaign}), several=several)
+    experiment = evidence.experiment
+    campaign = experiment.campaign.model_copy(update={"stock": evidence.stock})
+    as_run = experiment.model_copy(update={"campaign": campaign})
+    at_s = sell_out_s(as_run, evidence.semantics)
     if evidence.semantics.most_each is None:  # each request may get one
         enough = expected_starts(experiment) / MARGIN
     else:  # each user gets one at least
         enough = distinct_users(experiment, math.inf, share=1 / MARGIN)
-    if at_s is None or enough < stock:
+    if at_s is None or enough < evidence.issues:
         return None
     return evidence.t0_ns + round(at_s * NS)

@@ -1,8 +1,10 @@
 """Who was told "issued" has a coupon that is still there in the end."""
 
+from typing import Any
+
 from gameday.core.messages import Message
 from gameday.evidence.model import Evidence
-from gameday.evidence.wrong_answers import issued, lost
+from gameday.evidence.wrong_answers import issued, lost, maybe_lost
 from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, unknown, valid
 from gameday.spec.system import Semantics
 
@@ -20,12 +22,18 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     semantics = Semantics() if evidence.effective is None else evidence.semantics
     missing = lost(attempts, audit, semantics)
     if not len(missing):
+        if maybe_lost(attempts, audit, semantics):
+            return unknown("check.no_lost_issuance.replays")
         return valid("check.no_lost_issuance.kept", acknowledged=acknowledged)
     shown = attempts.describe(missing[:SHOWN], evidence.t0_ns)
     users = ", ".join(str(answer.user) for answer in shown[:3])
     user = int(attempts.users[missing[0]])
     rows = sorted(id_ for holder, id_ in audit.indexed if holder == user)
-    certificate = {"answer": shown[0], "rows_of_the_user": rows}
+    certificate: dict[str, Any] = {"answer": shown[0], "rows_of_the_user": rows}
+    if semantics.per_user != "one":
+        answers = issued(attempts)
+        mine = answers[attempts.users[answers] == user]
+        certificate["answers_of_the_user"] = attempts.describe(mine, evidence.t0_ns)
     told = Message(
         "check.no_lost_issuance.lost", lost=len(missing), acknowledged=acknowledged, users=users
     )

@@ -13,7 +13,15 @@ from gameday.core.messages import Message
 from gameday.evidence.attempts import distinct
 from gameday.evidence.model import Evidence
 from gameday.evidence.wrong_answers import beyond_stock, issued, promised
-from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, count, unknown, valid
+from gameday.judge.verdict import (
+    SHOWN,
+    NotApplicable,
+    Validity,
+    Verdict,
+    count,
+    in_units,
+    unknown,
+)
 from gameday.traffic.history import Outcome
 
 
@@ -32,7 +40,8 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     if audit.unsettled:
         return unknown("check.uncounted", why=audit.unsettled)
     rows, users = count(len(audit.rows), "row"), count(len(holders), "user")
-    return valid("check.no_over_issuance.enough", rows=rows, users=users, stock=stock)
+    told = Message("check.no_over_issuance.enough", rows=rows, users=users, stock=stock)
+    return Verdict(Validity.VALID, in_units(told, evidence.stock, evidence.semantics))
 
 
 def must_hold(evidence: Evidence) -> list[int]:
@@ -54,9 +63,10 @@ def must_hold(evidence: Evidence) -> list[int]:
 
 def _too_many_rows(evidence: Evidence, stock: int) -> Verdict:
     audit = evidence.audited
-    rows, names = sorted(audit.indexed), audit.users
+    rows, names = audit.indexed, audit.users
     order = _told_at(evidence)
-    latest = sorted(rows, key=lambda row: (order.get(row[0], len(order)), row))
+    places = sorted(range(len(rows)), key=lambda at: (order.get(rows[at][0], len(order)), rows[at]))
+    latest = [rows[at] for at in places]
     beyond = [{"user": names.id_of(user), "issue_id": id_} for user, id_ in latest[stock:]]
     users = ", ".join(names.named(user) for user, _ in latest[stock : stock + 3])
     told = Message(
@@ -66,7 +76,9 @@ def _too_many_rows(evidence: Evidence, stock: int) -> Verdict:
         beyond=len(beyond),
         users=users,
     )
-    chosen = [[names.id_of(user), id_] for user, id_ in latest[: stock + 1]]
+    told_as = list(audit.rows)
+    chosen = [list(told_as[at]) for at in places[: stock + 1]]
+    told = in_units(told, evidence.stock, evidence.semantics)
     return Verdict(Validity.INVALID, told, beyond[:SHOWN], {**_stock(evidence), "rows": chosen})
 
 
@@ -81,6 +93,7 @@ def _too_many_promised(evidence: Evidence, holders: list[int], stock: int) -> Ve
     shown: list[Any] = evidence.attempts.describe(late[:SHOWN], evidence.t0_ns)
     users, beyond = count(len(holders), "user"), len(holders) - stock
     told = Message("check.no_over_issuance.promised", users=users, stock=stock, beyond=beyond)
+    told = in_units(told, evidence.stock, evidence.semantics)
     names, chosen = evidence.attempts.names, holders[: stock + 1]
     indexed = chosen and names.in_history(chosen[0]) is not None
     certificate = {

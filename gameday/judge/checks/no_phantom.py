@@ -22,8 +22,8 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     issuing = attempts.are(Outcome.ISSUED, Outcome.DUPLICATE) | attempts.may_have_worked
     holders, _ = audit.columns
     unexplained = np.flatnonzero(~among(holders, attempts.users[issuing]))
-    if isinstance(audit.unsettled, Message) and attempts.are(Outcome.ISSUED).any():
-        return unknown("check.no_phantom.unsettled", why=audit.unsettled)
+    if audit.other_ids is not None and issuing.any():
+        return unknown("check.no_phantom.unsettled", why=audit.other_ids)
     phantoms = sorted(audit.indexed[at] for at in unexplained.tolist())
     if phantoms:
         return _rows_without_request(evidence, phantoms)
@@ -50,11 +50,14 @@ def _more_than_asked(evidence: Evidence, issuing: Mask) -> Verdict | None:
     more = owners[rows > asked[np.searchsorted(users, owners)]].tolist()
     if not more:
         return None
-    chosen = [row for row in sorted(audit.indexed) if row[0] == more[0]]
-    user = audit.users.id_of(more[0])
+    chosen, user = sorted(audit.as_told(more[0]), key=str), audit.users.id_of(more[0])
     mine = np.flatnonzero(attempts.users == more[0])
+    index = audit.users.in_history(more[0])
+    spellings = sorted({str(name) for name, _ in chosen})
     certificate = {
         "user": user,
+        **({} if index is None else {"index": index}),
+        **({"spellings": spellings} if spellings != [str(user)] else {}),
         "rows": sorted(id_ for _, id_ in chosen),
         "attempts_of_the_user": attempts.describe(mine, evidence.t0_ns),
     }
@@ -74,7 +77,7 @@ def _rows_without_request(evidence: Evidence, phantoms: list[tuple[int, str]]) -
     answers = evidence.attempts.describe(asked, evidence.t0_ns)
     index = names.in_history(user)
     certificate = {
-        "row": [names.id_of(user), id_],
+        "row": next(list(row) for row in evidence.audited.as_told(user) if row[1] == id_),
         "attempts_of_the_user": answers,
         **({} if index is None else {"index": index}),
     }

@@ -24,7 +24,8 @@ from gameday.evidence.audit import Audit
 from gameday.evidence.model import Evidence
 from gameday.evidence.timeline import Act
 from gameday.evidence.wrong_answers import occurrence
-from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, lacking, valid
+from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, in_units, lacking, valid
+from gameday.spec.system import Semantics
 from gameday.traffic.history import Outcome
 
 
@@ -34,8 +35,7 @@ class Takers:
 
     first_tries: Times  # one for each coupon, in order
     attempts: Attempts
-    holding: Mask
-    acts: Sequence[Act]
+    held: Times  # how many coupons each try may have held that it did not get in the end
 
     def issued_by(self, instants: Times) -> Times:
         """The number of coupons that could have been issued by each instant."""
@@ -55,18 +55,15 @@ class Takers:
         held_from, held_to = self._spans
         begun = np.searchsorted(held_from, self.attempts.ended[told], side="right")
         over = np.searchsorted(held_to, self.attempts.sent[told], side="left")
-        return (begun - over).astype(np.int64) - self._held_mask[told]
-
-    @cached_property
-    def _held_mask(self) -> Mask:
-        attempts = self.attempts
-        return _may_have_held(attempts, self.holding) | _overtaken(attempts, self.acts)
+        return (begun - over).astype(np.int64) - self.held[told]
 
     @cached_property
     def _spans(self) -> tuple[Times, Times]:
         """When the tries that held one began, and when they were over."""
-        attempts, held = self.attempts, np.flatnonzero(self._held_mask)
-        ended = np.where(attempts.may_have_worked[held], FOREVER, attempts.ended[held])
+        attempts = self.attempts
+        held = np.repeat(np.arange(len(attempts)), self.held)
+        open_ = attempts.may_have_worked | attempts.are(Outcome.ISSUED)
+        ended = np.where(open_[held], FOREVER, attempts.ended[held])
         return np.sort(attempts.sent[held]), np.sort(ended)
 
 
@@ -106,7 +103,7 @@ def _takers(attempts: Attempts, audit: Audit | None, evidence: Evidence) -> Take
     else:
         holders = users[attempts.are(Outcome.ISSUED) | attempts.may_have_worked]
     holding = attempts.of(holders, able)
-    tries = np.flatnonzero(holding)
+    tries = np.repeat(np.flatnonzero(holding), _chances(attempts, evidence.semantics)[holding])
     tries = tries[np.argsort(attempts.sent[tries], kind="stable")]
     rank = occurrence(users[tries])
     if audit is None:
@@ -119,7 +116,31 @@ def _takers(attempts: Attempts, audit: Audit | None, evidence: Evidence) -> Take
         unexplained = len(holders) - len(first)
     taken = np.sort(attempts.sent[first])
     begun = np.full(unexplained, np.iinfo(np.int64).min, dtype=np.int64)
-    return Takers(np.concatenate([begun, taken]), attempts, holding, evidence.timeline.acts)
+    takers = np.concatenate([begun, taken])
+    return Takers(takers, attempts, _held(attempts, holding, first, evidence))
+
+
+def _held(attempts: Attempts, holding: Mask, first: Indices, evidence: Evidence) -> Times:
+    """How many coupons each try may have held that it did not get; `first` are those that did."""
+    semantics = evidence.semantics
+    if semantics.holds == "strict":
+        return np.zeros(len(attempts), dtype=np.int64)
+    overtaken = _overtaken(attempts, evidence.timeline.acts)
+    if semantics.per_user == "one":
+        return (_may_have_held(attempts, holding) | overtaken).astype(np.int64)
+    several = _may_have_held_several(attempts, first, _chances(attempts, semantics))
+    return np.maximum(several, overtaken)
+
+
+def _chances(attempts: Attempts, semantics: Semantics) -> Times:
+    """How many coupons each start may have got.
+
+    A start that was asked again may have worked each time; not where the system promises that the
+    same key gets the same answer, and not of a user who may have one.
+    """
+    if semantics.per_user == "one" or semantics.replay == "idempotent":
+        return np.ones(len(attempts), dtype=np.int64)
+    return np.maximum(attempts.records["attempts"].astype(np.int64), 1)
 
 
 def _may_have_held(attempts: Attempts, holding: Mask) -> Mask:
@@ -132,6 +153,22 @@ def _may_have_held(attempts: Attempts, holding: Mask) -> Mask:
     unresolved = attempts.may_have_worked & ~(holding & ~told)
     failed = attempts.are(Outcome.REFUSED, Outcome.DUPLICATE) & ~attempts.reached_nobody
     held: Mask = unresolved | failed
+    return held
+
+
+def _may_have_held_several(attempts: Attempts, first: Indices, chances: Times) -> Times:
+    """The same where a user may have several; `first` are the tries that took the coupons.
+
+    Of a user who was never told of one, a try that took one held no other. Where one was told of
+    some, nobody knows which of the tries without an answer took them. A start that was issued one
+    after it was asked again may have held others before.
+    """
+    told = attempts.of(attempts.users[attempts.are(Outcome.ISSUED)], attempts.may_have_worked)
+    took = np.bincount(first, minlength=len(attempts))
+    unresolved = np.where(told, chances, np.maximum(chances - took, 0)) * attempts.may_have_worked
+    failed = attempts.are(Outcome.REFUSED, Outcome.DUPLICATE) & ~attempts.reached_nobody
+    again = (chances - 1) * attempts.are(Outcome.ISSUED)
+    held: Times = unresolved + failed + again
     return held
 
 
@@ -162,7 +199,8 @@ def _left_over(evidence: Evidence, told: Indices, audit: Audit) -> Verdict:
     certificate = {"answer": shown[-1], "rows": len(audit.rows), "stock": stock}
     said = {"told": len(told), "rows": len(audit.rows), "stock": stock}
     left = Message("check.no_premature_sold_out.left", **said)
-    return Verdict(Validity.INVALID, left, shown, certificate)
+    told_so = in_units(left, evidence.stock, evidence.semantics)
+    return Verdict(Validity.INVALID, told_so, shown, certificate)
 
 
 def _premature(evidence: Evidence, early: Indices, taken: Times) -> Verdict:
@@ -176,4 +214,5 @@ def _premature(evidence: Evidence, early: Indices, taken: Times) -> Verdict:
         taken=int(taken[0]),
         stock=stock,
     )
-    return Verdict(Validity.INVALID, too_early, shown, certificate)
+    told = in_units(too_early, evidence.stock, evidence.semantics)
+    return Verdict(Validity.INVALID, told, shown, certificate)

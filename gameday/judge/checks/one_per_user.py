@@ -50,9 +50,11 @@ def _fine(evidence: Evidence) -> Verdict:
 
 def _two_rows(evidence: Evidence) -> Verdict | None:
     audit = evidence.audited
+    if audit.other_ids is not None:
+        return None
     holders, counts = np.unique(audit.columns[0], return_counts=True)
     most = evidence.semantics.most_each or 1
-    users: list[int] = holders[counts > most].tolist()
+    users = [user for user in holders[counts > most].tolist() if not audit.users.is_nobody(user)]
     if not users:
         return None
     chosen, shown = set(users[:SHOWN]), audit.users
@@ -67,12 +69,14 @@ def _two_rows(evidence: Evidence) -> Verdict | None:
         told = Message(
             "check.one_per_user.more_rows", users=count(len(users), "user"), names=names, most=most
         )
-    rows = [(audit.rows[at][0], id_) for at, (u, id_) in enumerate(audit.indexed) if u == users[0]]
+    rows = audit.as_told(users[0])
     spellings = sorted({str(user) for user, _ in rows})
+    name = shown.id_of(users[0])
     certificate = {
-        "user": shown.id_of(users[0]),
+        "user": name,
         "rows": sorted(id_ for _, id_ in rows),
-        **({"spellings": spellings} if len(spellings) > 1 else {}),
+        **({"most": most} if most > 1 else {}),
+        **({"spellings": spellings} if spellings != [str(name)] else {}),
     }
     return Verdict(Validity.INVALID, told, lines, certificate)
 
@@ -83,10 +87,17 @@ def _told_twice(evidence: Evidence) -> Verdict:
     user = int(attempts.users[again[0]])
     answers = [index for index in issued(attempts) if attempts.users[index] == user]
     name, most = attempts.names.id_of(user), evidence.semantics.most_each or 1
-    told = [Message("check.one_per_user.twice", answers=count(len(again), "answer"), user=name)]
+    answered = count(len(again), "answer")
+    told = [Message("check.one_per_user.twice", answers=answered, user=name)]
+    if most > 1:
+        told = [Message("check.one_per_user.more_told", answers=answered, user=name, most=most)]
     idempotent = evidence.semantics.model_copy(update={"replay": "idempotent"})
     if not len(issued_again(attempts, idempotent)):
         told.append(Message("check.one_per_user.same"))
-    certificate = {"user": name, "answers": attempts.describe(answers[: most + 1], evidence.t0_ns)}
+    certificate = {
+        "user": name,
+        "answers": attempts.describe(answers[: most + 1], evidence.t0_ns),
+        **({"most": most} if most > 1 else {}),
+    }
     shown = attempts.describe(again[:SHOWN], evidence.t0_ns)
     return Verdict(Validity.INVALID, Message("check.all", parts=told), shown, certificate)

@@ -8,6 +8,8 @@ Comparing needs a consistent cut, rows that stood still while the other store wa
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+
 from gameday.core.messages import Message
 from gameday.evidence.audit import Audit, View
 from gameday.evidence.model import Evidence
@@ -45,19 +47,32 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
 def _compare(view: View, audit: Audit, evidence: Evidence) -> Verdict:
     name, units = view.store, evidence.semantics.units
     left = evidence.stock - len(audit.rows) * units
-    if view.current is None:
-        return unknown("check.stores_agree.current", store=name)
     if view.holders is None and view.remaining is None:
         return unknown("check.stores_agree.nothing", store=name)
+    if view.current is None:
+        return unknown("check.stores_agree.current", store=name)
+    others = False
     if view.holders is not None and view.holders != audit.holders:
-        return _other_users(name, view.holders, audit)
+        others = _call_them_otherwise(view.holders, audit)
+        if not others:
+            return _other_users(name, view.holders, audit)
     if view.remaining is not None and view.remaining != left:
-        return _other_stock(view, audit, evidence.stock, left)
+        return _other_stock(view, audit, evidence, left)
+    if others:
+        return unknown("check.stores_agree.other_ids", store=name)
     if view.holders is None:
         told = Message("check.stores_agree.rows", store=name, rows=len(audit.rows))
     else:
         told = Message("check.stores_agree.users", store=name, users=len(view.holders))
     return Verdict(Validity.VALID, told)
+
+
+def _call_them_otherwise(users: frozenset[int], audit: Audit) -> bool:
+    """True if a store may have other ids than the rows: nobody is in both, and one has no user."""
+    if not audit.users.can_be_others or not users.isdisjoint(audit.holders):
+        return False
+    sides = [np.array([*side], dtype=np.int64) for side in (users, audit.holders)]
+    return any(len(side) and not audit.users.has(side).any() for side in sides)
 
 
 def _other_users(name: str, holders: frozenset[int], audit: Audit) -> Verdict:
@@ -71,10 +86,13 @@ def _other_users(name: str, holders: frozenset[int], audit: Audit) -> Verdict:
     return Verdict(Validity.INVALID, told, shown, shown[0])
 
 
-def _other_stock(view: View, audit: Audit, stock: int, left: int) -> Verdict:
-    rows = len(audit.rows)
+def _other_stock(view: View, audit: Audit, evidence: Evidence, left: int) -> Verdict:
+    rows, stock, units = len(audit.rows), evidence.stock, evidence.semantics.units
     certificate = {"store": view.store, "remaining": view.remaining, "rows": rows, "stock": stock}
-    told = Message("check.stores_agree.other_stock", left=left, **certificate)
+    kind = "other_stock"
+    if units > 1:
+        certificate["units"], kind = units, "other_stock_units"
+    told = Message(f"check.stores_agree.{kind}", left=left, **certificate)
     return Verdict(Validity.INVALID, told, [certificate], certificate)
 
 
@@ -84,6 +102,11 @@ def _compare_answer(audit: Audit) -> Sequence[Verdict]:
         return []
     if audit.answer_rows_equal:
         return [valid("check.stores_agree.answer")]
+    given = audit.answered()
+    if sorted(audit.indexed) == sorted(given):  # the same users by two ids of theirs
+        return [valid("check.stores_agree.answer")]
+    if _call_them_otherwise(frozenset(user for user, _ in given), audit):
+        return [unknown("check.stores_agree.other_ids", store="audit")]
     return [_other_rows(audit)]
 
 
