@@ -18,12 +18,13 @@ ISSUED, DUPLICATE, SOLD_OUT, REFUSED, ACCEPTED, UNKNOWN, DROPPED = range(7)
 
 
 def requests(run):
-    """Every request of the history: user, answer, sent, ended (ns), issue id, reason."""
+    """Every request: user, answer, sent, ended (ns), issue id, reason, how often it was asked."""
     for path in sorted((run / "history").glob("*.bin")):
         raw = path.read_bytes()
         raw = raw[4096 : len(raw) - (len(raw) - 4096) % RECORD.size]
-        for _, _, answer, why, user, due, sent, _, ended, *_, id_ in RECORD.iter_unpack(raw):
-            yield user, answer, sent or due, ended, id_.rstrip(b"\0").decode(), why
+        for record in RECORD.iter_unpack(raw):
+            _, _, answer, why, user, due, sent, _, ended, *_, asked, _, id_ = record
+            yield user, answer, sent or due, ended, id_.rstrip(b"\0").decode(), why, max(asked, 1)
 
 
 def proves(kind, facts, run):
@@ -32,7 +33,7 @@ def proves(kind, facts, run):
     rows = [tuple(row) for row in audit["rows"]]
     history = list(requests(run))
     stock = facts.get("stock")
-    answers = facts.get("answers") or [{}]
+    answers = facts.get("answers") or [facts]
     who = answers[0].get("index", facts.get("user"))  # the history's number, where it is not the id
     of_user = [each for each in history if each[0] == who]
     if kind == "over":
@@ -43,14 +44,19 @@ def proves(kind, facts, run):
         told = {user for user, answer, *_ in history if answer in (ISSUED, DUPLICATE)}
         users = set(facts.get("indices", facts["users"]))
         return len(users) > stock and users <= told
-    if kind == "two_rows":
-        mine = [id_ for user, id_ in rows if user == facts["user"]]
-        return len(mine) > 1 and sorted(mine) == sorted(facts["rows"])
-    if kind == "twice":
-        return sum(answer == ISSUED for _, answer, *_ in of_user) > 1
+    spellings = set(facts.get("spellings") or [str(facts.get("user"))])
+    mine = [id_ for user, id_ in rows if str(user) in spellings]
+    if kind in ("two_rows", "more_rows"):
+        return len(mine) > facts.get("most", 1) and sorted(mine) == sorted(facts["rows"])
+    if kind in ("twice", "more_told"):
+        return sum(answer == ISSUED for _, answer, *_ in of_user) > facts.get("most", 1)
+    if kind == "more":
+        able = (ISSUED, DUPLICATE, ACCEPTED, UNKNOWN)
+        asked = sum(each[6] for each in of_user if each[1] in able)
+        return len(mine) > asked and sorted(mine) == sorted(facts["rows"])
     if kind == "stock_differs":
         view = audit["views"][facts["store"]]
-        return view["remaining"] == facts["remaining"] != stock - len(rows)
+        return view["remaining"] == facts["remaining"] != stock - len(rows) * facts.get("units", 1)
     if kind == "users_differ":
         view = set(audit["views"][the_view(audit, facts)]["holders"])
         return (facts["user"] in view) != (facts["user"] in {user for user, _ in rows})
@@ -74,6 +80,8 @@ def proves_answer(kind, facts, rows, history):
     found = [r for r in history if r[0] == index and r[1] == word and (r[4] == id_ or not id_)]
     if not found:
         return False
+    if kind == "lost" and "answers_of_the_user" in facts:  # who may have several
+        return lacks_rows([id_ for u, id_ in rows if u == user], history, index)
     if kind == "lost":
         return not any(u == user and (not id_ or i in (id_, "")) for u, i in rows)
     if kind == "phantom_answer":
@@ -94,6 +102,14 @@ def proves_answer(kind, facts, rows, history):
             if len(taken) + held < stock:
                 return True
     return False
+
+
+def lacks_rows(mine, history, index):
+    """True if a user has fewer rows than coupons that he was told of."""
+    told = [id_ for u, answer, _, _, id_, *_ in history if u == index and answer == ISSUED]
+    ids, nameless = {id_ for id_ in told if id_}, told.count("")
+    fitting = mine if nameless else [id_ for id_ in mine if id_ in ids or not id_]
+    return len(fitting) < len(ids) + nameless
 
 
 def the_view(audit, facts):

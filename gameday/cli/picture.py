@@ -108,7 +108,7 @@ def draw(inputs: Inputs) -> None:
     touched = touches(experiment, inputs.system.system)
     changes = ((each.fault, in_words(each.change.message())) for each in touched)
     for title, lines in (
-        (say("plan_traffic"), traffic(experiment)),
+        (say("plan_traffic"), traffic(inputs)),
         (
             sentence("show.steady_state"),
             (f"{each.name}: {each.expr}" for each in experiment.objectives),
@@ -132,8 +132,9 @@ def _span(begin_s: float, stop_s: float, end_s: float) -> str:
     return sentence("show.span", begin_s=begin_s, stop_s=stop_s, end_s=end_s)
 
 
-def traffic(experiment: Experiment) -> Iterator[str]:
+def traffic(inputs: Inputs) -> Iterator[str]:
     """Who asks when, for what."""
+    experiment = inputs.experiment.experiment
     for name, scenario in experiment.traffic.items():
         yield f"{name}: {', '.join((_level(scenario), *_details(scenario)))}"
     campaign = experiment.campaign
@@ -141,7 +142,7 @@ def traffic(experiment: Experiment) -> Iterator[str]:
     what = sentence("show.coupon", coupon=campaign.coupon) if named else ""
     yield sentence("show.amount", amount=_amount(experiment), what=what, last=campaign.users - 1)
     if campaign.stock is not None:
-        yield sentence("show.stock", stock=campaign.stock, sell_out=_sell_out(experiment))
+        yield sentence("show.stock", stock=campaign.stock, sell_out=_sell_out(inputs))
 
 
 def _amount(experiment: Experiment) -> str:
@@ -156,10 +157,11 @@ def _amount(experiment: Experiment) -> str:
     return sentence("show.some_free_requests", starts=starts, free=free)
 
 
-def _sell_out(experiment: Experiment) -> str:
+def _sell_out(inputs: Inputs) -> str:
+    experiment = inputs.experiment.experiment
     if closed(experiment):
         return sentence("show.sold_out_unknown")
-    sold_out = sell_out_s(experiment)
+    sold_out = sell_out_s(experiment, inputs.system.system.semantics)
     if sold_out is None:
         return sentence("show.never_sold_out")
     return sentence("show.sold_out", at_s=round(sold_out))

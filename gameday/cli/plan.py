@@ -180,7 +180,7 @@ def _show(inputs: Inputs, made: Plan) -> None:
     page.section(say("plan_blast"), _touched(made.blast))
     at_most = say("plan_at_most", per_s=made.blast.peak_per_s, address=made.blast.address)
     page.section(say("plan_acts"), _acts(made.blast))
-    page.section(say("plan_traffic"), [*traffic(experiment), at_most])
+    page.section(say("plan_traffic"), [*traffic(inputs), at_most])
     page.timeline(experiment)
     page.section(say("plan_expected"), _expected(made.blast))
     page.section(say("plan_stops"), guards(experiment))

@@ -105,7 +105,7 @@ def blast(inputs: Inputs, system: System, address: str, *, starts: bool) -> Blas
         peak_per_s=peak_per_s(experiment),
         length_s=traffic_end_s(experiment),
         whole_s=(START_S if starts else 0.0) + traffic_end_s(experiment) + _quiet_s(system),
-        sold_out_s=sell_out_s(experiment),
+        sold_out_s=sell_out_s(experiment, system.semantics),
         touches=touches(experiment, system),
         playbook="" if book is None else book.head.name,
         acts=tuple(_act(step, system) for step in (book.steps if book is not None else ())),

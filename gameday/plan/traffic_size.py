@@ -20,7 +20,6 @@ from gameday.traffic.forecast import (
     everything,
     expected_starts,
     sell_out_s,
-    starts_for,
     traffic_end_s,
 )
 from gameday.traffic.history import HEAD_BYTES, RECORD
@@ -64,7 +63,7 @@ def _stock(inputs: Inputs) -> Finding:
     if stock == 0:
         none = f"{where}: 0 coupons: nothing can be issued, so nothing is exercised"
         return Finding("stock", "warn", none, "raise the stock")
-    sold_out = sell_out_s(experiment)
+    sold_out = sell_out_s(experiment, inputs.system.system.semantics)
     if closed(experiment):
         text = Message("finding.stock_closed", stock=stock)
     elif sold_out is None:
@@ -75,7 +74,11 @@ def _stock(inputs: Inputs) -> Finding:
 
 
 def _users(inputs: Inputs) -> Finding:
-    """Who asks again is told that he has one. Nobody knows how often virtual users ask."""
+    """Who asks again is told that he has one, where he may have one.
+
+    Nobody knows how often virtual users ask.
+    """
+    semantics = inputs.system.system.semantics
     experiment = inputs.experiment.experiment
     campaign, starts = experiment.campaign, expected_starts(experiment)
     where = str(inputs.experiment.document.place("campaign", "users"))
@@ -85,11 +88,17 @@ def _users(inputs: Inputs) -> Finding:
     text = Message(
         "finding.users", users=users, each=starts / users, different=different, repeats=repeats
     )
-    if campaign.stock is not None and math.isinf(starts_for(users, campaign.stock)):
-        few = f"{where}: {users} users cannot take {campaign.stock} coupons, one each"
+    most = semantics.most_each
+    if most is None:
+        return Finding("users", "ok", text)
+    issues = None if campaign.stock is None else semantics.issues_of(campaign.stock)
+    most_taken = users * most if most > 1 else users - 1  # the last user of all may never come
+    if issues is not None and issues > most_taken:
+        each = "one each" if most == 1 else f"{most} each at most"
+        few = f"{where}: {users} users cannot take {campaign.stock} coupons, {each}"
         return Finding("users", "warn", few, "more users, or less stock")
     meant = {each.population for each in experiment.traffic.values()} - {"uniform", "once"}
-    if repeats > REPEATS_MAX and not meant:
+    if repeats > REPEATS_MAX and not meant and most == 1:
         cure = "more users: a repeat tests no issuing"
         return Finding("users", "warn", f"{where}: {text}", cure)
     return Finding("users", "ok", text)

@@ -60,7 +60,7 @@ def _in_order(failed: Mapping[str, CheckLine], wrongs: Sequence[Wrong]) -> Seque
     """The failed checks of safety; that of second coupons first where they are all the surplus."""
     counts = {wrong.kind: wrong.count or 0 for wrong in wrongs}
     order = [name for name in SAFETY if name in failed]
-    if 0 < counts.get("over", 0) <= counts.get("two_rows", 0):
+    if 0 < counts.get("over", 0) <= counts.get("two_rows", counts.get("more_rows", 0)):
         order.sort(key=lambda name: name != "one_per_user")
     return order
 

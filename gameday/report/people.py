@@ -32,13 +32,17 @@ KINDS: Final[Mapping[tuple[str, str], str]] = {
     ("no_over_issuance", "check.no_over_issuance.rows"): "over",
     ("no_over_issuance", "check.no_over_issuance.promised"): "promised",
     ("one_per_user", "check.one_per_user.rows"): "two_rows",
+    ("one_per_user", "check.one_per_user.more_rows"): "more_rows",
     ("one_per_user", "check.one_per_user.twice"): "twice",
+    ("one_per_user", "check.one_per_user.more_told"): "more_told",
     ("no_lost_issuance", "check.no_lost_issuance.lost"): "lost",
     ("no_phantom", "check.no_phantom.unexplained"): "phantom_row",
+    ("no_phantom", "check.no_phantom.more"): "more",
     ("no_phantom", "check.no_phantom.baseless"): "phantom_answer",
     ("no_premature_sold_out", "check.no_premature_sold_out.early"): "early",
     ("no_premature_sold_out", "check.no_premature_sold_out.left"): "left",
     ("stores_agree", "check.stores_agree.other_stock"): "stock_differs",
+    ("stores_agree", "check.stores_agree.other_stock_units"): "stock_differs",
     ("stores_agree", "check.stores_agree.other_users"): "users_differ",
     ("stores_agree", "check.stores_agree.other_answer"): "answer_differs",
 }
@@ -47,9 +51,12 @@ _COUNTED: Final = {
     "over": "beyond",
     "promised": "beyond",
     "two_rows": "users",
+    "more_rows": "users",
     "twice": "answers",
+    "more_told": "answers",
     "lost": "lost",
     "phantom_row": "rows",
+    "more": "users",
     "phantom_answer": "answers",
     "early": "early",
     "left": "told",
@@ -151,7 +158,7 @@ def _looked_up(kind: str, evidence: Evidence) -> Sequence[WrongedUser]:
         case "promised":
             beyond = wrong_answers.beyond_stock(evidence.asked, evidence.issues, evidence.semantics)
             return _answered(evidence, beyond)
-        case "twice":
+        case "twice" | "more_told":
             again = wrong_answers.issued_again(evidence.asked, evidence.semantics)
             return _answered(evidence, again)
         case "lost":

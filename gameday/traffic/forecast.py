@@ -1,24 +1,27 @@
 """Forecast from an experiment's file: its times and amounts.
 
 When the traffic ends, how much it asks for, and when the stock is expected to be gone: a user
-gets one coupon at most, so that is when as many users as coupons have asked (`distinct_users`).
+gets one coupon at most, so that is when as many users as coupons have asked (`distinct_users`);
+where the system lets users hold several, when as many requests are due.
 
 Virtual users (constant-vus, ramping-vus) ask as fast as they are answered. So how many requests
 they make, and when the stock is gone where they ask, nobody can say beforehand.
 """
 
-import math
 from collections.abc import Mapping
+from typing import Final
 
 from gameday.core.units import nanoseconds
 from gameday.spec.experiment import Experiment
 from gameday.spec.faults import Spike
-from gameday.spec.system import System
+from gameday.spec.system import Semantics, System
 from gameday.traffic.distinct_users import UserSources
 from gameday.traffic.schedule.arrival_rate import RateLine, exactly_per_s
 from gameday.traffic.schedule.scenario import Population, Scenario
 from gameday.traffic.schedule.scenario_json import from_model
 from gameday.traffic.schedule.virtual_users import VirtualUsers
+
+_ONE_EACH: Final = Semantics()
 
 
 def scenarios_of(experiment: Experiment) -> dict[str, Scenario]:
@@ -71,18 +74,6 @@ def expected_starts(experiment: Experiment) -> float:
     return starts_until(experiment, traffic_end_s(experiment))
 
 
-def starts_for(users: int, stock: int) -> float:
-    """After how many starts as many different users as `stock` have asked; inf: never.
-
-    Of users that are drawn uniformly.
-    """
-    if stock == 0:
-        return 0.0
-    if stock >= users:
-        return math.inf
-    return math.log1p(-stock / users) / math.log1p(-1 / users)
-
-
 def distinct_users(experiment: Experiment, t_s: float, *, share: float = 1.0) -> float:
     """The expected number of distinct users who asked up to an instant of the run.
 
@@ -108,16 +99,17 @@ def _askers(users: int, sources: list[Source], t_s: float, share: float = 1.0) -
     return crowd.expected([share * sum(s.starts_until(t_s) for s in lines) for _, lines in sources])
 
 
-def sell_out_s(experiment: Experiment, *, several: bool = False) -> float | None:
+def sell_out_s(experiment: Experiment, semantics: Semantics = _ONE_EACH) -> float | None:
     """When the last coupon is expected to go, from t = 0.
 
     None if the traffic is not enough, or not known because virtual users ask. Where a user may
-    hold `several`, each request takes one.
+    hold several, each request takes one.
     """
-    stock, users = experiment.campaign.stock, experiment.campaign.users
-    if stock is None or closed(experiment):
+    users = experiment.campaign.users
+    if experiment.campaign.stock is None or closed(experiment):
         return None
-    if several:
+    stock, most = semantics.issues_of(experiment.campaign.stock), semantics.most_each
+    if most is None or (most > 1 and stock <= users * most):
         return _starts_s(experiment, stock)
     sources = _sources(experiment)
     if stock >= users and all(population.kind != "once" for population, _ in sources):

@@ -93,6 +93,42 @@ def answer_differs() -> RunDir:
     return RunDir(audit={"answer": answer, "answer_rows_equal": False})
 
 
+def several(per_user: object, *ids: str, **fields: Any) -> RunDir:
+    """User 7, who may have several, is told "issued" again at 29 s, with each of these ids."""
+    more = [replace(issue(290 + n, 7, 29.0), issue_id=id_) for n, id_ in enumerate(ids)]
+    semantics: Any = {"per_user": per_user}
+    return RunDir(answers=with_answers(*more), semantics=semantics, **fields)
+
+
+def more_rows() -> RunDir:
+    return several(2, "a", "b", rows=[*ROWS, (7, "a"), (7, "b")], stock=252)
+
+
+def more_told() -> RunDir:
+    return several(2, "a", "a", rows=[*ROWS, (7, "a")], stock=251)
+
+
+def more() -> RunDir:
+    return several("many", "a", rows=[*ROWS, (7, "a"), (7, "x")], stock=252)
+
+
+def lost_one_of_two() -> RunDir:
+    return several("many", "", rows=ROWS)
+
+
+def in_units(**fields: Any) -> RunDir:
+    semantics: Any = {"units": 2}
+    return RunDir(stock=500, semantics=semantics, **fields)
+
+
+def over_in_units() -> RunDir:
+    return in_units(answers=over().answers)
+
+
+def stock_differs_in_units() -> RunDir:
+    return in_units(views={"redis": view(list(range(250)), 3)})
+
+
 CASES: list[tuple[Callable[[], RunDir], str, str]] = [
     (over, "no_over_issuance", "**30 coupons more than existed were issued**"),
     (promised, "no_over_issuance", "**One person too many was told that they have a coupon**"),
@@ -106,6 +142,12 @@ CASES: list[tuple[Callable[[], RunDir], str, str]] = [
     (users_differ, "stores_agree", "`redis` has 1 whom the durable store does not have"),
     (stock_differs, "stores_agree", "the number of coupons left is 3 by `redis`"),
     (answer_differs, "stores_agree", "its own list leaves out 1, and 0 of the rows"),
+    (more_rows, "one_per_user", "**One person holds more coupons than anybody may**"),
+    (more_told, "one_per_user", 'told "issued" as often as they may**'),
+    (more, "no_phantom", "**One person holds more coupons than they asked for**"),
+    (lost_one_of_two, "no_lost_issuance", '**One person was told "issued", and the coupon'),
+    (over_in_units, "no_over_issuance", "more than existed were issued**: there were 250"),
+    (stock_differs_in_units, "stores_agree", "the number of coupons left is 3 by `redis`"),
 ]
 
 
@@ -145,7 +187,7 @@ def test_a_certificate_proves_nothing_of_an_honest_run(
     content = json.loads((run_dir / file_of(check)).read_text())
     (honest / file_of(check)).write_text(json.dumps(content))
     assert checked(honest / file_of(check)) == 1, "the files are others"
-    if make in {users_differ, stock_differs, answer_differs}:
+    if make in {users_differ, stock_differs, stock_differs_in_units, answer_differs}:
         told = [{"userId": user, "issueId": f"i{user}"} for user in range(250)]
         audit = json.loads((honest / "audit.json").read_text())
         audit["views"] = {"redis": view(list(range(250)), 0)}

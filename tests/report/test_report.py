@@ -524,9 +524,7 @@ def test_every_sentence_that_is_there_is_asked_for() -> None:
         if message.startswith("day.shipped."):
             continue  # named by files (tests/calendar/test_day_files.py)
         known = message in exact or message.startswith((*begun, "word.", "event."))
-        whole = message.rpartition("_")[
-            0
-        ]  # as "show.alert" of "show.alert_resolves"
+        whole = message.rpartition("_")[0]  # as "show.alert" of "show.alert_resolves"
         assert known or whole in exact, f"nobody says {message}"
 
 

@@ -177,7 +177,8 @@ def _stock_lasts(inputs: Inputs) -> Findings:
     A sell-out at the very end may happen or not, by chance: one run would show it, the next not.
     """
     document, experiment = inputs.experiment.document, inputs.experiment.experiment
-    sold_out, end_s = sell_out_s(experiment), traffic_end_s(experiment)
+    sold_out = sell_out_s(experiment, inputs.system.system.semantics)
+    end_s = traffic_end_s(experiment)
     if sold_out is None:
         return
     expected = f"'stock': {experiment.campaign.stock} coupons are expected to be gone at"

@@ -175,13 +175,20 @@ class Sources:
         return [abs(x - y) for a, b in combinations(totals, 2) for x, y in zip(a, b, strict=True)]
 
     def surplus(self, references: Sequence[str]) -> list[float]:
-        """The rows of an audit beyond the stock, where both are referred to."""
-        stock = self._effective.get("stock") if isinstance(self._effective, dict) else None
-        if "inputs/effective.json" not in references or not isinstance(stock, int):
+        """The issues that the stock allows, and the rows of an audit beyond them.
+
+        Where both are referred to.
+        """
+        effective = self._m.effective
+        if "inputs/effective.json" not in references or effective is None:
             return []
+        if effective.stock is None:
+            return []
+        issues = effective.system.semantics.issues_of(effective.stock)
         records = (self._records.get(int(each[1:])) for each in references if each[0] == "#")
         rows = [record.data.get("rows") for record in records if record is not None]
-        return [float(max(0, each - stock)) for each in rows if isinstance(each, int)]
+        beyond = [float(max(0, each - issues)) for each in rows if isinstance(each, int)]
+        return [float(issues), *beyond]
 
     @cached_property
     def _turns(self) -> list[float]:

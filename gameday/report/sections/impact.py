@@ -136,6 +136,8 @@ def _coupons(m: Material, say: Messages) -> list[Row]:
     if m.effective and not m.effective.system.issues:
         return []
     audit, stock = m.first(AuditRead), m.effective.stock if m.effective else None
+    if m.effective and stock is not None:
+        stock = m.effective.system.semantics.issues_of(stock)
     stored = None if audit is None else audit.event.rows
     if type(stored) is not int or abs(stored) > _MOST_ROWS:  # a journal that somebody altered
         stored = None
