@@ -65,7 +65,7 @@ class Audit:
 
     @cached_property
     def holders(self) -> frozenset[int]:
-        """Who has a row."""
+        """Users who have a row."""
         return frozenset(self.columns[0].tolist())
 
     @cached_property
@@ -106,7 +106,7 @@ class Audit:
 
     @cached_property
     def foreign(self) -> int:
-        """How many rows are of somebody whom no request could have named."""
+        """The number of rows of somebody whom no request could have named."""
         return int((self.columns[0] < 0).sum())
 
     @cached_property

@@ -34,7 +34,7 @@ def _are_users(attempts: Attempts, audit: Audit, users: Users) -> bool:
     alone = (told < 0) & (read >= 0)
     if not alone.any():
         return False
-    owners = _told(attempts)
+    owners = _owners(attempts)
     agree = [
         owners[id_] == user
         for user, id_ in zip(read[alone].tolist(), ids[alone].tolist(), strict=True)
@@ -47,11 +47,11 @@ def _are_users(attempts: Attempts, audit: Audit, users: Users) -> bool:
     if not len(askers) or not among(named, askers).all():
         return False
     share = min(1.0, len(askers) / audit.users.count)
-    return len(named) * math.log(share) < math.log(_CHANCE)
+    return bool(len(named) * math.log(share) < math.log(_CHANCE))
 
 
-def _told(attempts: Attempts) -> dict[bytes, int]:
-    """Who was told each issue id, of those that one user alone was told."""
+def _owners(attempts: Attempts) -> dict[bytes, int]:
+    """The user who was told each issue id, of those that one user alone was told."""
     answers = np.flatnonzero(attempts.are(Outcome.ISSUED))
     owners: dict[bytes, int] = {}
     users, ids = attempts.users[answers].tolist(), attempts.ids(answers).tolist()

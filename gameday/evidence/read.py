@@ -192,7 +192,7 @@ def _asked_and_stored(
     histories: tuple[history.History, ...],
     problems: Problems,
 ) -> tuple[Attempts, Audit | None]:
-    """What was asked, and what the stores hold in the end, with users by the same index."""
+    """The attempts, and the audit in the end, with users by the same index."""
     users = Users(_user_ids(effective, histories))
     attempts = _table(histories, problems, users)
     if effective is not None and not effective.system.issues:  # there is nothing to be read

@@ -27,7 +27,7 @@ Row = tuple[User, str]
 Column = npt.NDArray[np.int64] | npt.NDArray[np.bytes_]
 Piece = tuple[Column, npt.NDArray[np.bytes_]]
 Read = Callable[[Column], npt.NDArray[np.int64]]
-"""How users are read: the index of each, FOREIGN for one whom no request could have named."""
+"""Reader of users: the index of each, FOREIGN for one whom no request could have named."""
 MOST_ROWS: Final = 20_000_000
 LONGEST_ID: Final = 1_000  # bytes
 LONGEST_USER: Final = 200  # bytes; more is kept as its beginning and a digest

@@ -81,6 +81,6 @@ class Users:
         return any(isinstance(name, str) for name in self._names)
 
     def has(self, indices: Indices) -> npt.NDArray[np.bool_]:
-        """Which of them are users of the run."""
+        """True for those that are users of the run."""
         found: npt.NDArray[np.bool_] = (indices >= 0) & (indices < self.count)
         return found

@@ -173,7 +173,7 @@ def _unmatched(
 
 
 def occurrence(users: Times) -> Times:
-    """How often each of them was there before."""
+    """The number of times that each of them was there before."""
     order = np.argsort(users, kind="stable")
     ordered = users[order]
     begin = np.searchsorted(ordered, ordered, side="left")

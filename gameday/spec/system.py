@@ -74,7 +74,7 @@ class Semantics(Model):
 
     @property
     def most_each(self) -> int | None:
-        """How many one user may hold; None for any number."""
+        """The number that one user may hold; None for any number."""
         match self.per_user:
             case "one":
                 return 1
@@ -84,7 +84,7 @@ class Semantics(Model):
                 return number
 
     def issues_of(self, stock: int) -> int:
-        """How many issues a stock allows: what is left of it then is less than one takes."""
+        """The number of issues that a stock allows; the rest of it is less than one takes."""
         return stock // self.units
 
 

@@ -229,7 +229,7 @@ class UserIds:
     def _by_number_or_form(
         self, numbers: Indices, are_users: npt.NDArray[np.bool_], formed: Indices
     ) -> Indices:
-        """What can be read as either is read as most of what can be read in one way alone.
+        """Indices of what can be read as either: as most of what can be read in one way alone.
 
         A number that is neither is told as it is.
         """

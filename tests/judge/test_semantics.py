@@ -149,15 +149,17 @@ def test_rows_without_a_name_are_out_of_nothing_and_no_second_row_of_anybody(nam
 
 def test_stores_that_call_users_otherwise_cannot_be_compared() -> None:
     rows: list[Any] = [(a.user, a.issue_id) for a in drop(250) if a.issue_id]
+    others: list[Any] = [(f"pk{u}", i) for u, i in rows]
+    nobody: list[Any] = [(None, i) for _, i in rows]
     keys = [f"session-{k}" for k in range(250)]
     view = {"remaining": 0, "holders": keys, "current": True}
     for run in (
         RunDir(rows=rows, views={"redis": view}),
         RunDir(
-            rows=[(f"pk{u}", i) for u, i in rows],
+            rows=[*others],
             views={"redis": {**view, "holders": list(range(250))}},
         ),
-        RunDir(rows=[(None, i) for _, i in rows], views={"redis": view}),
+        RunDir(rows=[*nobody], views={"redis": view}),
     ):
         told = verdict(run, "stores_agree")
         assert told.validity is Validity.UNKNOWN, told.summary
@@ -166,7 +168,8 @@ def test_stores_that_call_users_otherwise_cannot_be_compared() -> None:
         assert verdict(run, "stores_agree").validity is Validity.INVALID
     some = RunDir(rows=rows, views={"redis": {**view, "holders": [0, *keys[1:]]}})
     assert verdict(some, "stores_agree").validity is Validity.INVALID
-    same = RunDir(rows=[(key, "") for key in keys], views={"redis": view})
+    named: list[Any] = [(key, "") for key in keys]
+    same = RunDir(rows=named, views={"redis": view})
     assert verdict(same, "stores_agree").validity is Validity.VALID
 
 

@@ -1,7 +1,5 @@
 """Who was told "issued" has a coupon that is still there in the end."""
 
-from typing import Any
-
 from gameday.core.messages import Message
 from gameday.evidence.model import Evidence
 from gameday.evidence.wrong_answers import issued, lost, maybe_lost
@@ -29,11 +27,14 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     users = ", ".join(str(answer.user) for answer in shown[:3])
     user = int(attempts.users[missing[0]])
     rows = sorted(id_ for holder, id_ in audit.indexed if holder == user)
-    certificate: dict[str, Any] = {"answer": shown[0], "rows_of_the_user": rows}
-    if semantics.per_user != "one":
-        answers = issued(attempts)
-        mine = answers[attempts.users[answers] == user]
-        certificate["answers_of_the_user"] = attempts.describe(mine, evidence.t0_ns)
+    answers = issued(attempts)
+    mine = answers[attempts.users[answers] == user]
+    several = semantics.per_user != "one"
+    certificate = {
+        "answer": shown[0],
+        "rows_of_the_user": rows,
+        **({"answers_of_the_user": attempts.describe(mine, evidence.t0_ns)} if several else {}),
+    }
     told = Message(
         "check.no_lost_issuance.lost", lost=len(missing), acknowledged=acknowledged, users=users
     )

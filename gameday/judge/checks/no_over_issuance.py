@@ -105,6 +105,6 @@ def _too_many_promised(evidence: Evidence, holders: list[int], stock: int) -> Ve
 
 
 def _stock(evidence: Evidence) -> dict[str, int]:
-    """How many issues there may be, and how much of the stock each takes, if that is not one."""
+    """The number of issues there may be, and how much of the stock each takes if not one."""
     units = evidence.semantics.units
     return {"stock": evidence.issues} | ({"units": units} if units > 1 else {})

@@ -117,11 +117,11 @@ def _takers(attempts: Attempts, audit: Audit | None, evidence: Evidence) -> Take
     taken = np.sort(attempts.sent[first])
     begun = np.full(unexplained, np.iinfo(np.int64).min, dtype=np.int64)
     takers = np.concatenate([begun, taken])
-    return Takers(takers, attempts, _held(attempts, holding, first, evidence))
+    return Takers(takers, attempts, _reservations(attempts, holding, first, evidence))
 
 
-def _held(attempts: Attempts, holding: Mask, first: Indices, evidence: Evidence) -> Times:
-    """How many coupons each try may have held that it did not get; `first` are those that did."""
+def _reservations(attempts: Attempts, holding: Mask, first: Indices, evidence: Evidence) -> Times:
+    """Coupons that each try may have held and did not get; `first` are the tries that did."""
     semantics = evidence.semantics
     if semantics.holds == "strict":
         return np.zeros(len(attempts), dtype=np.int64)
@@ -133,7 +133,7 @@ def _held(attempts: Attempts, holding: Mask, first: Indices, evidence: Evidence)
 
 
 def _chances(attempts: Attempts, semantics: Semantics) -> Times:
-    """How many coupons each start may have got.
+    """The number of coupons that each start may have got.
 
     A start that was asked again may have worked each time; not where the system promises that the
     same key gets the same answer, and not of a user who may have one.

@@ -18,10 +18,7 @@ STORE_KEYS = frozenset({"coupon"})
 
 _NOBODY = ISSUE - {"user"}
 _NO_USER = "no {user} in the request, so nobody can tell whose a row of the audit is"
-_SAY_WHO = (
-    "write {user}, {user:s}, {user:05d} or {user:uuid} where your system reads who asks; "
-    "where everybody may have any number: semantics: {per_user: many}"
-)
+_SAY_WHO = "write {user}, {user:s}, {user:05d} or {user:uuid} where your system reads who asks"
 
 _BRACE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|\{")
 _PLACES: dict[Loc, frozenset[str]] = {
@@ -56,15 +53,20 @@ def of_system(loaded: LoadedSystem) -> Findings:
 
 
 def _somebody_asks(loaded: LoadedSystem) -> Findings:
-    """The issue request says who asks, or nobody could tell whose a row of the audit is."""
+    """The issue request says who asks, or nobody could tell whose a row of the audit is.
+
+    A request that is always the same may be meant so: those checks will be unknown. One that sends
+    the number of the start takes that for a user, and no row would be of anybody.
+    """
     at = ("requests", "issue")
     asked = placeholders_in(loaded.system.requests.issue)
     if any(name.partition(":")[0] not in _NOBODY for name in asked):
         return
-    if loaded.system.semantics.per_user == "many":
-        yield FileWarning(loaded.document.place(*at), f"{_NO_USER}: such checks will be unknown")
-    else:
+    if "iteration" in {name.partition(":")[0] for name in asked}:
         yield loaded.document.error(at, f"'issue': {_NO_USER}", help=_SAY_WHO)
+    else:
+        text = f"{_NO_USER}: those checks will be unknown; {_SAY_WHO}"
+        yield FileWarning(loaded.document.place(*at), text)
 
 
 def _look(document: Document, loc: Loc, node: Node, known: frozenset[str]) -> Findings:

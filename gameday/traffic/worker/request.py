@@ -98,7 +98,7 @@ def _parted(slot: str) -> tuple[str, str]:
 
 
 def _fill(name: str, format_: str, uuids: Uuids) -> Fill:
-    """How a slot is filled."""
+    """The function that fills a slot."""
     match name:
         case "user":
             return lambda user, _k, _key, _attempt: text_of(format_, user, uuids)
