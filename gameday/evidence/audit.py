@@ -93,7 +93,8 @@ class Audit:
 
     def as_told(self, user: int) -> Sequence[Row]:
         """The rows of one user by index, as the system has them."""
-        return [self.rows[at] for at in np.flatnonzero(self.columns[0] == user).tolist()]
+        wanted = (self.columns[0] == user).tolist()
+        return [row for row, is_theirs in zip(self.rows, wanted, strict=True) if is_theirs]
 
     def answered(self) -> Sequence[tuple[int, str]]:
         """The rows of the system's own answer in the same way."""

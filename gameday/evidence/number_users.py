@@ -1,60 +1,85 @@
-"""Numbers that stand alone in an audit, where the issue request calls a user `u00042`.
+"""Readings of the users in an audit, where more than one is possible.
 
-The system may have kept the number alone, or it may tell of keys of its own. Read wrongly, either
-would make an honest system look as if it lost every coupon. So the run has to show it: the ids of
-the issues agree with what users were told, or every number is of somebody who may have been issued
-one, and that cannot be chance.
+A number that stands alone may be the user of `u00042`, or a key of the system's own; `1042` may be
+user 1042, or user 42 of `1{user:03d}`. Read wrongly, it would make an honest system look as if it
+lost every coupon. So the run has to show it: the issue ids of the rows are those that the users
+were told. Where they do not tell, the first reading counts, the one that can mistake nobody.
 """
 
-import math
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
 
-from gameday.evidence.attempts import Attempts, among, distinct
-from gameday.evidence.audit import Audit
-from gameday.evidence.users import Users
-from gameday.traffic.history import Outcome
+from gameday.evidence.attempts import Attempts
+from gameday.evidence.rows import Rows
+from gameday.traffic.history import ID_BYTES, Outcome
+from gameday.traffic.user_ids import FOREIGN, NOBODY, NUMBERS, UserIds
 
 _AGREE: Final = 0.9  # of the issue ids; the others may be what is wrong with the system
-_CHANCE: Final = 1e-9
+_LOOKED_AT: Final = 10_000  # rows: they are all of one kind
 
 
-def numbers_as_users(attempts: Attempts, audit: Audit) -> Users | None:
-    """Users that numbers alone stand for too, if the run shows that they do."""
-    users = audit.users.with_numbers()
-    if users is None or not len(attempts) or not _are_users(attempts, audit, users):
-        return None
-    return users
+def readings(ids: UserIds, *, as_ever: bool) -> Sequence[UserIds]:
+    """The readings that ids of a run may have, the one that counts where nothing tells first.
+
+    Where the request is `as_ever`, numbers are users as they always were.
+    """
+    numbered, formed = ids.with_numbers(), ids.without_numbers()
+    others = [each for each in (ids, numbered, formed) if each is not None]
+    if as_ever and ids.are_numbers and formed is None:
+        return [NUMBERS]
+    if as_ever:
+        return [ids.with_any_number(), *others]
+    return others if formed is None else [NOBODY, *others]
 
 
-def _are_users(attempts: Attempts, audit: Audit, users: Users) -> bool:
-    told, ids = audit.columns
-    read = np.concatenate([users.indices(piece) for piece, _ in audit.rows.pieces] or [told])
-    alone = (told < 0) & (read >= 0)
-    if not alone.any():
+def reading_of(attempts: Attempts, rows: Rows, choices: Sequence[UserIds]) -> UserIds:
+    """The reading whose users were told the issue ids of their rows, else the first."""
+    first = choices[0]
+    if len(choices) == 1 or not len(rows):
+        return first
+    shares = _shares(attempts, rows, choices)
+    if shares is not None:
+        fitting = [each for each, share in zip(choices, shares, strict=True) if share >= _AGREE]
+        if fitting:
+            return fitting[0]
+        wrong = shares[0] <= 1 - _AGREE and first.are_numbers
+        return next((each for each in choices if not each.are_numbers), first) if wrong else first
+    return choices[1] if _is_padded_throughout(rows, choices) else first
+
+
+def _is_padded_throughout(rows: Rows, choices: Sequence[UserIds]) -> bool:
+    """True if rows have zeros before their numbers: then those that need none are users too."""
+    first = choices[0]
+    if not first.is_padded_number or choices[1].are_numbers:
         return False
+    return any((first.read(told) != FOREIGN).any() for told, _ in rows.pieces)
+
+
+def _shares(attempts: Attempts, rows: Rows, choices: Sequence[UserIds]) -> Sequence[float] | None:
+    """The share of the issue ids that each reading gives to those who were told them."""
     owners = _owners(attempts)
-    agree = [
-        owners[id_] == user
-        for user, id_ in zip(read[alone].tolist(), ids[alone].tolist(), strict=True)
-        if id_ in owners
-    ]
-    if agree:
-        return sum(agree) >= _AGREE * len(agree)
-    able = attempts.are(Outcome.ISSUED, Outcome.DUPLICATE) | attempts.may_have_worked
-    askers, named = distinct(attempts.users[able]), distinct(read[alone])
-    if not len(askers) or not among(named, askers).all():
-        return False
-    share = min(1.0, len(askers) / audit.users.count)
-    return bool(len(named) * math.log(share) < math.log(_CHANCE))
+    compared, agreed, seen = 0, [0] * len(choices), 0
+    for told, ids in rows.pieces if owners else ():
+        known = [owners.get(id_[:ID_BYTES], FOREIGN) for id_ in ids[:_LOOKED_AT].tolist()]
+        owner = np.array(known, dtype=np.int64)
+        compared += int((owner != FOREIGN).sum())
+        for place, each in enumerate(choices):
+            read = each.read(told[:_LOOKED_AT])
+            agreed[place] += int(((read == owner) & (owner != FOREIGN)).sum())
+        seen += len(told)
+        if seen >= _LOOKED_AT:
+            break
+    return [each / compared for each in agreed] if compared else None
 
 
-def _owners(attempts: Attempts) -> dict[bytes, int]:
+def _owners(attempts: Attempts) -> Mapping[bytes, int]:
     """The user who was told each issue id, of those that one user alone was told."""
     answers = np.flatnonzero(attempts.are(Outcome.ISSUED))
-    owners: dict[bytes, int] = {}
-    users, ids = attempts.users[answers].tolist(), attempts.ids(answers).tolist()
-    for user, id_ in zip(users, ids, strict=True):
-        owners[id_] = user if owners.get(id_, user) == user else -1
-    return {id_: user for id_, user in owners.items() if id_ and user >= 0}
+    ids = attempts.ids(answers)
+    told, first, counts = np.unique(ids, return_index=True, return_counts=True)
+    users = attempts.users[answers][first]
+    several = counts > 1
+    alone = (told != b"") & ~several
+    return dict(zip(told[alone].tolist(), users[alone].tolist(), strict=True))

@@ -22,7 +22,7 @@ from gameday.evidence.effective import Effective
 from gameday.evidence.journal import Journaled, Record
 from gameday.evidence.log_file import log_evidence_of
 from gameday.evidence.model import Evidence, Part
-from gameday.evidence.number_users import numbers_as_users
+from gameday.evidence.number_users import reading_of, readings
 from gameday.evidence.outages import anchors
 from gameday.evidence.timeline import NO_END, Timeline, timeline
 from gameday.evidence.users import Users
@@ -30,7 +30,7 @@ from gameday.evidence.wrong_answers import CampaignPromise, first_wrong_ns
 from gameday.telemetry import samples
 from gameday.traffic import history, vitals
 from gameday.traffic.rules import MOST_STARTS
-from gameday.traffic.user_ids import UserIds, is_as_ever
+from gameday.traffic.user_ids import NUMBERS, UserIds, is_as_ever, names_somebody
 
 T = TypeVar("T")
 Problems = dict[Part, str]
@@ -193,7 +193,8 @@ def _asked_and_stored(
     problems: Problems,
 ) -> tuple[Attempts, Audit | None]:
     """The attempts, and the audit in the end, with users by the same index."""
-    users = Users(_user_ids(effective, histories))
+    choices = _readings(effective, histories)
+    users = Users(choices[0])
     attempts = _table(histories, problems, users)
     if effective is not None and not effective.system.issues:  # there is nothing to be read
         return attempts, None
@@ -202,23 +203,31 @@ def _asked_and_stored(
         return _load(run_dir / "audit.json", partial(audit_of, users=users), problems, "audit")
 
     audit = stored(users)
-    if audit is not None and (numbered := numbers_as_users(attempts, audit)):
-        return replace(attempts, names=numbered), stored(numbered)
-    return attempts, audit
+    if audit is None or len(choices) == 1:
+        return attempts, audit
+    chosen = reading_of(attempts, audit.rows, choices)
+    if chosen is choices[0]:
+        return attempts, audit
+    users = Users(chosen)
+    return replace(attempts, names=users), stored(users)
 
 
-def _user_ids(effective: Effective | None, histories: Sequence[history.History]) -> UserIds:
+def _readings(
+    effective: Effective | None, histories: Sequence[history.History]
+) -> Sequence[UserIds]:
     """Ids as the issue request made them; by index where nobody knows the request any more."""
     if effective is None:
-        return UserIds()
-    system = effective.system
-    if "per_user" not in system.semantics.model_fields_set and is_as_ever(system.requests.issue):
-        return UserIds()  # a run of a version that knew no other users than numbers
+        return [NUMBERS]
+    system, request = effective.system, effective.system.requests.issue
+    if system.semantics.is_of_before and is_as_ever(request):
+        return [NUMBERS]  # a run of a version that knew no other users
     asked = [each.header.users for each in histories] or [effective.experiment.campaign.users]
     values: dict[str, int | str] = {"coupon": effective.coupon, "run": effective.run}
     if effective.stock is not None:
         values["stock"] = effective.stock
-    return UserIds.of(system.requests.issue, values, max(asked), effective.seed)
+    ids = UserIds.of(request, values, max(asked), effective.seed)
+    as_ever = is_as_ever(request) and system.semantics.has_nothing_new
+    return readings(ids, as_ever=as_ever and names_somebody(request))
 
 
 def _table(histories: tuple[history.History, ...], problems: Problems, users: Users) -> Attempts:

@@ -39,6 +39,7 @@ _MOST_WASTE: Final = 4  # times the bytes that came
 _SHOWN: Final = 60  # a line of an error message
 _SHOWN_ROWS: Final = 5
 _NUMBER: Final = re.compile(r"0|-?[1-9][0-9]{0,18}")
+_NUMBER_LINE: Final = re.compile(rf"^(?:{_NUMBER.pattern})$", re.MULTILINE)
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -270,9 +271,21 @@ class Rows:
 
 def users_of(told: Iterable[object]) -> Sequence[int] | Sequence[bytes]:
     """Users as a column holds them: numbers if all of them are, else texts in UTF-8."""
-    users = [user_of(user) for user in told]
+    given = list(told)
+    if set(map(type, given)) == {str} and (texts := _plain_texts(given)):
+        return texts
+    users = [user_of(user) for user in given]
     numbers = [user for user in users if isinstance(user, int)]
     return numbers if len(numbers) == len(users) else [str(user).encode() for user in users]
+
+
+def _plain_texts(users: Sequence[Any]) -> Sequence[bytes]:
+    """Texts that `user_of` leaves as they are, at once; nothing if it may change one of them."""
+    text = "".join(users)
+    if not text.isascii() or not text.isprintable() or max(map(len, users)) > _SHOWN:
+        return ()
+    lines = "\n".join(users)
+    return () if _NUMBER_LINE.search(lines) else lines.encode().split(b"\n")
 
 
 def column_of(users: Sequence[int] | Sequence[bytes]) -> Column:

@@ -61,11 +61,6 @@ class Users:
         """The number of users of the run; MOST_USERS where nobody said."""
         return self._ids.users
 
-    def with_numbers(self) -> "Users | None":
-        """The same where a number may stand for a user; None where it does already, or must not."""
-        ids = self._ids.with_numbers()
-        return None if ids is None else Users(ids)
-
     def in_history(self, index: int) -> int | None:
         """The number under which the history has a user, where that is not the id."""
         return None if index < 0 or self._ids.are_numbers else index

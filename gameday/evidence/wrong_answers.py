@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from gameday.evidence.attempts import Attempts, Indices, Mask, Times
+from gameday.evidence.attempts import Attempts, Indices, Mask, Times, among, distinct
 from gameday.evidence.audit import Audit
 from gameday.spec.system import Semantics
 from gameday.traffic.history import Outcome, stored_id
@@ -44,23 +44,29 @@ def promised(attempts: Attempts, semantics: Semantics) -> Indices:
     """The "issued" answers that each promise another coupon, in the order they arrived.
 
     Of a user who may have one it is the first. Where he may have several, each is, as far as he
-    may; the same issue id again is the same coupon where the system promises idempotent replay.
+    may; the same issue id again is the same coupon.
     """
     answers = issued(attempts)
     if semantics.per_user == "one":
         _, first = np.unique(attempts.users[answers], return_index=True)
         return answers[np.sort(first)]
-    again = issued_again(attempts, semantics)
-    if semantics.replay == "idempotent":
-        again = np.union1d(again, _replayed(attempts, answers))
-    return answers[~np.isin(answers, again)]
+    again = np.zeros(len(attempts), dtype=bool)
+    again[issued_again(attempts, semantics)] = True
+    again[_told_again(attempts, answers, semantics)] = True
+    return answers[~again[answers]]
 
 
-def _replayed(attempts: Attempts, answers: Indices) -> Indices:
-    """Answers with an issue id that their user was told before."""
-    pairs = np.rec.fromarrays([attempts.users[answers], attempts.ids(answers)])
-    _, first = np.unique(pairs, return_index=True)
-    return np.delete(answers, first)
+def _told_again(attempts: Attempts, answers: Indices, semantics: Semantics) -> Indices:
+    """Answers with an issue id that their user was told before: they are of one coupon.
+
+    Those without an id may be, where the system promises idempotent replay.
+    """
+    users, ids = attempts.users[answers], attempts.ids(answers)
+    order = np.lexsort((ids, users))  # stable: the first answer comes first
+    same = (users[order][1:] == users[order][:-1]) & (ids[order][1:] == ids[order][:-1])
+    if semantics.replay == "none":
+        same &= ids[order][1:] != b""
+    return answers[order[1:][same]]
 
 
 def beyond_stock(attempts: Attempts, issues: int, semantics: Semantics) -> Indices:
@@ -81,16 +87,18 @@ def issued_again(attempts: Attempts, semantics: Semantics) -> Indices:
     answers = answers[_repeated(attempts.users[answers])]
     users = attempts.users[answers].tolist()
     ids = attempts.ids(answers).tolist()
-    known: dict[int, list[bytes]] = {}
+    known: dict[int, set[bytes]] = {}
+    held: Counter[int] = Counter()
     again = []
     for position, (user, id_) in enumerate(zip(users, ids, strict=True)):
-        before = known.setdefault(user, [])
+        before = known.setdefault(user, set())
         if semantics.replay == "idempotent" and id_ in before:
             continue
-        if len(before) >= most:
+        if held[user] >= most:
             again.append(position)
         else:
-            before.append(id_)
+            before.add(id_)
+            held[user] += 1
     return answers[np.array(again, dtype=np.intp)]
 
 
@@ -136,8 +144,14 @@ def _without_row(
     attempts: Attempts, answers: Indices, audit: Audit, semantics: Semantics
 ) -> Indices:
     """Answers beyond the rows of their users, each row being of one coupon."""
+    named = attempts.ids(answers) != b""
+    rest = answers[~(_plainly_kept(attempts, answers, audit) & named)]
+    who = distinct(attempts.users[rest])  # of the others each was told of one coupon, and has it
+    answers = answers[among(attempts.users[answers], who)]
     rows: dict[int, Counter[bytes]] = {}
-    for user, id_ in zip(*(column.tolist() for column in audit.columns), strict=True):
+    holders, kept = audit.columns
+    theirs = among(holders, who)
+    for user, id_ in zip(holders[theirs].tolist(), kept[theirs].tolist(), strict=True):
         rows.setdefault(user, Counter())[id_] += 1
     told: dict[int, list[tuple[int, bytes]]] = {}
     users, ids = attempts.users[answers].tolist(), attempts.ids(answers).tolist()

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from gameday.core.units import Duration
 from gameday.spec.experiment import IssuanceCheck
@@ -43,6 +43,7 @@ PerUser = Annotated[
     Annotated[Literal["one", "many"], Tag("word")]
     | Annotated[int, Field(ge=1, le=MOST_UNITS), Tag("number")],
     Discriminator(lambda value: "number" if type(value) is int else "word"),
+    AfterValidator(lambda most: "one" if most == 1 else most),
 ]
 
 
@@ -71,6 +72,16 @@ class Semantics(Model):
         description="How much of the stock one issue takes",
         examples=[2],
     )
+
+    @property
+    def is_of_before(self) -> bool:
+        """True in a run of a version that did not know how many a user may hold."""
+        return "per_user" not in self.model_fields_set
+
+    @property
+    def has_nothing_new(self) -> bool:
+        """True if nothing is asked that those versions did not know."""
+        return self.per_user == "one" and self.units == 1
 
     @property
     def most_each(self) -> int | None:

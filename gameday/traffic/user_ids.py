@@ -133,7 +133,11 @@ class IdForm:
         fits = np.asarray(((values >= 0) & (values <= 9)).all(axis=1), dtype=np.bool_)
         if count > _DIGITS:
             fits &= (values[:, : count - _DIGITS] == 0).all(axis=1)
-        if not self.loose and count > (width := _width(self.format)) and count > 1:
+        width = _width(self.format)
+        if not (self.loose or self.before or self.behind) and width > 1:
+            # Without a zero before it, it may as well be a key of the system's own.
+            fits &= (values[:, 0] == 0) & (count == width)
+        if not self.loose and count > width and count > 1:
             fits &= values[:, 0] != 0
         elif not self.loose and count < width:
             fits = np.zeros(len(digits), dtype=np.bool_)
@@ -210,6 +214,23 @@ class UserIds:
         ids._forms = [*self._forms, *self._alone]
         return ids
 
+    @property
+    def is_padded_number(self) -> bool:
+        """True if the whole id is a number with zeros before it."""
+        return any(
+            not (form.before or form.behind or form.format == "uuid") for form in self._forms
+        )
+
+    def with_any_number(self) -> "UserIds":
+        """The same where every number is a user."""
+        return UserIds([*self._forms, _NUMBER], self.users, self._seed)
+
+    def without_numbers(self) -> "UserIds | None":
+        """The ids by their whole forms alone; None where no number can be mistaken for one."""
+        if self.are_numbers and any(self._mistakes(_NUMBER, form) for form in self._forms):
+            return UserIds(self._forms, self.users, self._seed)
+        return None
+
     def id_of(self, index: int) -> int | str:
         """The id of a user, as the request has it; a number where it is one."""
         if self.are_numbers or not self._forms or self._forms[0].loose:
@@ -224,18 +245,8 @@ class UserIds:
         beyond = (numbers < 0) | (numbers >= self.users)
         if not self._forms or not beyond.any():
             return numbers
-        return self._by_number_or_form(numbers, ~beyond, self._read_by(self._forms, told))
-
-    def _by_number_or_form(
-        self, numbers: Indices, are_users: npt.NDArray[np.bool_], formed: Indices
-    ) -> Indices:
-        """Indices of what can be read as either: as most of what can be read in one way alone.
-
-        A number that is neither is told as it is.
-        """
-        are_formed = formed != FOREIGN
-        by_form = (are_formed & ~are_users).sum() > (are_users & ~are_formed).sum()
-        return np.where(are_formed & (by_form | ~are_users), formed, numbers)
+        formed = self._read_by(self._forms, told)
+        return np.where(beyond & (formed != FOREIGN), formed, numbers)
 
     def _numbers(self, told: Column) -> Indices:
         if told.dtype.kind != "i":
@@ -288,10 +299,23 @@ def placeholders_in(request: IssueRequest) -> frozenset[str]:
     return frozenset(name for name in names if name and name.partition(":")[0] in PLACEHOLDERS)
 
 
+def names_somebody(request: IssueRequest) -> bool:
+    """True if a request says who asks."""
+    return any(name.partition(":")[0] == "user" for name in placeholders_in(request))
+
+
 def is_as_ever(request: IssueRequest) -> bool:
     """True if a request has nothing that versions before formats did not know."""
     asked = placeholders_in(request)
+    if request.form is not None or request.text is not None:
+        return False
     return not any(":" in name or name == "iteration" for name in asked)
+
+
+NUMBERS: Final = UserIds()
+"""Users that are called by their index."""
+NOBODY: Final = UserIds(())
+"""Users of whom no row can be one."""
 
 
 def _every_text(value: object) -> Iterator[str]:
@@ -309,7 +333,7 @@ def _every_text(value: object) -> Iterator[str]:
 
 def _loosened(form: IdForm) -> IdForm:
     """A number that stands alone and is not padded is any whole number, as systems write one."""
-    plain = not form.before and not form.behind and form.format in ("", "d", "s")
+    plain = not form.before and not form.behind and form.format in ("", "d", "s", "01d")
     return _NUMBER if plain else form
 
 
@@ -357,7 +381,3 @@ def _leaves(value: object) -> Iterator[str]:
     elif isinstance(value, list | tuple):
         for inner in value:
             yield from _leaves(inner)
-
-
-NUMBERS: Final = UserIds()
-"""Users that are called by their index."""

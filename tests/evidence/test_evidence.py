@@ -19,7 +19,7 @@ from gameday.evidence.attempts import among, distinct
 from gameday.evidence.audit import audit_of
 from gameday.evidence.model import MissingEvidenceError
 from gameday.evidence.read import read as read_evidence
-from gameday.evidence.rows import LONGEST_USER, RowError, Rows
+from gameday.evidence.rows import LONGEST_USER, RowError, Rows, user_of, users_of
 from gameday.judge.verdict import Validity
 from gameday.traffic.history import Outcome, Reason
 from gameday.traffic.schedule import users as population
@@ -320,3 +320,14 @@ def test_a_history_of_a_plan_that_no_experiment_can_have_is_damaged(tmp_path: Pa
     run.experiment = {**run.experiment, "traffic": {"drop": many}}
     found = read_evidence(run.write(tmp_path / "run"))
     assert "60000000 starts are planned in it, more than 50000000" in found.problems["history"]
+
+
+NAMES = ["u00042", "42", "007", "-5", "0", "", "a b", "é", "x" * 61, "a\nb", "a\x1fb", "9" * 19]
+
+
+@given(st.lists(st.sampled_from([*NAMES, "9" * 20, "1e3", "true", "550e8400-E29b"]), max_size=4))
+def test_texts_are_read_alike_one_by_one_and_at_once(told: list[str]) -> None:
+    users = [user_of(text) for text in told]
+    numbers = [user for user in users if isinstance(user, int)]
+    expected = numbers if len(numbers) == len(users) else [str(user).encode() for user in users]
+    assert list(users_of(told)) == expected

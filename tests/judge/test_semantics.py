@@ -75,7 +75,7 @@ def test_a_foreign_row_is_one_row_too_many_and_out_of_nothing() -> None:
 
 
 @pytest.mark.parametrize("captured", [True, False])
-@pytest.mark.parametrize("template", ["u{user:05d}", "{user:05d}", "{key}-{user}", "{iteration}"])
+@pytest.mark.parametrize("template", ["u{user:05d}", "{user:05d}", "{key}-{user:d}", "{iteration}"])
 def test_a_system_with_numbers_of_its_own_is_not_accused(template: str, captured: bool) -> None:
     answers = drop(250) if captured else [replace(a, issue_id="") for a in drop(250)]
     keys = [(n + 1, a.issue_id) for n, a in enumerate(reversed(drop(250))) if a.issue_id]
@@ -88,19 +88,95 @@ def test_a_system_with_numbers_of_its_own_is_not_accused(template: str, captured
         assert "another id than {user} stands for" in told.summary
 
 
-@pytest.mark.parametrize("captured", [True, False])
 @pytest.mark.parametrize("template", ["u{user:05d}", "{user:05d}", "{key}-{user}"])
-def test_a_number_alone_is_its_user_where_the_run_shows_it(template: str, captured: bool) -> None:
+def test_a_number_alone_is_its_user_where_the_issue_ids_show_it(template: str) -> None:
     users = [k * 997 % 10_007 for k in range(300)]
-    answers = [
-        replace(a, user=users[a.k], issue_id=a.issue_id if captured else "") for a in drop(250)
-    ]
+    answers = [replace(a, user=users[a.k]) for a in drop(250)]
     rows: list[Any] = [(a.user, a.issue_id) for a in answers if a.outcome is Outcome.ISSUED]
     run = called(template, answers=answers, rows=rows, semantics={"per_user": "one"})
     assert accused(run) == {}
     assert verdict(run, "no_phantom").validity is Validity.VALID
     run.rows = rows[1:]
     assert set(accused(run)) == {"no_lost_issuance", "no_premature_sold_out"}
+
+
+@pytest.mark.parametrize("first", [1, 9_950, 50_000])
+@pytest.mark.parametrize("template", ["u{user:05d}", "{user:05d}"])
+def test_keys_that_look_like_users_who_asked_are_nobody_s_proof(template: str, first: int) -> None:
+    """Drawn by Zipf, users who ask are the low ones, as keys of a system's own are."""
+    answers = [
+        Answer(k, k, Outcome.ISSUED if k % 3 else Outcome.UNKNOWN, k / 10) for k in range(200)
+    ]
+    rows: list[Any] = [(first + n, "") for n in range(140)]
+    run = called(template, answers=answers, rows=rows, semantics={"per_user": "one"})
+    assert accused(run) == {}
+    assert verdict(run, "no_lost_issuance").validity is Validity.UNKNOWN
+
+
+def test_padded_rows_say_that_those_without_a_zero_are_users_too() -> None:
+    answers = [replace(a, user=a.user * 397) for a in drop(250)]  # up to 5 digits
+    issued_ = [a for a in answers if a.outcome is Outcome.ISSUED]
+    rows: list[Any] = [(f"{a.user:05d}", "") for a in issued_]
+    run = called("{user:05d}", answers=answers, rows=rows, semantics={"per_user": "one"})
+    assert accused(run) == {}
+    assert verdict(run, "no_phantom").validity is Validity.VALID
+
+
+@pytest.mark.parametrize("captured", [True, False])
+def test_a_number_that_may_be_either_of_two_users_is_a_question_unless_the_ids_tell(
+    captured: bool,
+) -> None:
+    """The request has both {user} and 1{user:03d}; the audit tells of the second."""
+    issue_request = {
+        **SYSTEM["requests"]["issue"],
+        "json": {"userId": "{user}", "memberNo": "1{user:03d}"},
+    }
+    answers = [a if captured else replace(a, issue_id="") for a in drop(250)]
+    stored = [a for a in answers if a.outcome is Outcome.ISSUED]
+    for told in (lambda user: 1000 + user, lambda user: user):
+        rows = [(told(a.user), a.issue_id) for a in stored]
+        run = RunDir(
+            system={**SYSTEM, "requests": {"issue": issue_request}},
+            answers=answers,
+            rows=rows,
+            semantics={"per_user": "one"},
+        )
+        assert accused(run) == {}
+        expected = Validity.VALID if captured else Validity.UNKNOWN
+        assert verdict(run, "no_phantom").validity is expected
+
+
+def test_a_file_of_before_is_judged_as_ever_unless_the_issue_ids_tell_of_other_keys() -> None:
+    rows: list[Any] = [(a.user, "") for a in drop(250) if a.outcome is Outcome.ISSUED]
+    bare = [replace(a, issue_id="") for a in drop(250)]
+    for template in ("u-{user}", "{key}-{user}"):
+        run = called(template, answers=bare, rows=rows, semantics={"per_user": "one"})
+        assert verdict(run, "no_phantom").validity is Validity.VALID
+        assert verdict(run, "no_lost_issuance").validity is Validity.VALID
+        run.rows = [*rows, (9_999, "")]
+        assert "no_phantom" in accused(run)
+        keys = [(n + 1, a.issue_id) for n, a in enumerate(reversed(drop(250))) if a.issue_id]
+        own = called(template, rows=keys, semantics={"per_user": "one"})
+        assert accused(own) == {}
+    texts: list[Any] = [(f"u-{user}", "") for user, _ in rows]
+    run = called("u-{user}", answers=bare, rows=texts, semantics={"per_user": "one"})
+    assert verdict(run, "no_phantom").validity is Validity.VALID
+    beyond = RunDir(rows=[(1_000_000 + a, "") for a in range(250)], semantics={"per_user": "one"})
+    assert "no_phantom" in accused(beyond)
+
+
+def test_a_number_of_one_is_one() -> None:
+    answers = by_few(2, 6, 6)
+    one: Any = {"per_user": 1}
+    for semantics in (one, {"per_user": "one"}):
+        run = RunDir(answers=answers, stock=10, semantics=semantics)
+        assert set(accused(run)) == {"one_per_user"}
+        assert read(run).semantics.per_user == "one"
+
+
+def test_the_same_issue_id_again_is_one_coupon() -> None:
+    answers = [Answer(k, 0, Outcome.ISSUED, k / 10, issue_id="i1") for k in range(2)]
+    assert accused(several("many", answers, stock=1, rows=[(0, "i1")])) == {}
 
 
 def test_a_run_of_before_is_judged_by_its_numbers_whatever_the_request_calls_a_user() -> None:
@@ -127,7 +203,7 @@ ACCEPTED = [
 ]
 
 
-@pytest.mark.parametrize("name", [None, "shop-1", True, ["a"], {"id": 1}, -5, 7_000_000])
+@pytest.mark.parametrize("name", [None, "shop-1", True, ["a"], {"id": 1}])
 def test_rows_that_name_nobody_of_the_run_are_a_question(name: Any) -> None:
     rows: list[Any] = [(name, f"i{k}") for k in range(20)]
     for answers in (ACCEPTED, drop(20, 30)):
@@ -142,7 +218,8 @@ def test_rows_that_name_nobody_of_the_run_are_a_question(name: Any) -> None:
 @pytest.mark.parametrize("name", [None, True, [1], {"id": 1}])
 def test_rows_without_a_name_are_out_of_nothing_and_no_second_row_of_anybody(name: Any) -> None:
     rows: list[Any] = [(a.user, a.issue_id) for a in drop(250) if a.issue_id]
-    told = accused(RunDir(rows=[*rows, (name, "x"), (name, "y")], stock=252))
+    more = [*rows, (name, "x"), (name, "y")]
+    told = accused(RunDir(rows=more, stock=252, semantics={"per_user": "one"}))
     assert set(told) == {"no_phantom"}
     assert "2 rows foreign" in told["no_phantom"]
 
@@ -358,4 +435,7 @@ def test_an_issue_may_take_several_of_the_stock(stock: int, issues: int) -> None
 def test_two_rows_of_one_user_are_two_taken() -> None:
     answers = [issue(k, k, k / 10) for k in range(9)] + [Answer(9, 9, Outcome.SOLD_OUT, 0.9)]
     rows = [(a.user, a.issue_id) for a in answers if a.issue_id] + [(0, "again")]
-    assert set(accused(RunDir(stock=10, answers=answers, rows=rows))) == {"one_per_user"}
+    now = {"per_user": "one"}
+    run = RunDir(stock=10, answers=answers, rows=rows, semantics=now)
+    assert set(accused(run)) == {"one_per_user"}
+    assert "no_premature_sold_out" in accused(RunDir(stock=10, answers=answers, rows=rows))

@@ -87,7 +87,9 @@ def test_who_asks_may_stand_anywhere_in_the_request(tmp_path: Path) -> None:
     assert warnings(tmp_path, body=body) == []
 
 
-@pytest.mark.parametrize("body", ["{}", '{id: "{key}"}', '{id: "{coupon}"}'])
+@pytest.mark.parametrize(
+    "body", ["{}", '{id: "{key}"}', '{id: "{coupon}"}', '{id: "{user}-{attempt}"}']
+)
 def test_a_request_that_names_nobody_is_warned_of(tmp_path: Path, body: str) -> None:
     [told] = warnings(tmp_path, body=body)
     assert "no {user} in the request" in told

@@ -59,7 +59,7 @@ def _issued(evidence: Evidence) -> Mask:
     """Answers that issued one; an accepted request did where its user has a row in the end."""
     attempts, audit = evidence.asked, evidence.audit
     issued = attempts.are(Outcome.ISSUED)
-    if audit is not None:
+    if audit is not None and not evidence.semantics.is_of_before:
         issued |= attempts.of(audit.columns[0], attempts.are(Outcome.ACCEPTED))
     return issued
 
@@ -87,7 +87,8 @@ def _sell_out(evidence: Evidence) -> Iterator[Message]:
         return
     attempts = evidence.asked
     issued = len(promised(attempts, evidence.semantics))
-    if evidence.audit is not None and attempts.are(Outcome.ACCEPTED).any():
+    of_before = evidence.semantics.is_of_before  # they did not wait for the audit
+    if evidence.audit and not of_before and attempts.are(Outcome.ACCEPTED).any():
         issued = max(issued, len(evidence.audit.rows))
     if not attempts.are(Outcome.SOLD_OUT).any() and issued < evidence.issues:
         yield Message("check.exercised.sell_out", at_s=evidence.seconds(expected))

@@ -106,7 +106,9 @@ def _takers(attempts: Attempts, audit: Audit | None, evidence: Evidence) -> Take
     tries = np.repeat(np.flatnonzero(holding), _chances(attempts, evidence.semantics)[holding])
     tries = tries[np.argsort(attempts.sent[tries], kind="stable")]
     rank = occurrence(users[tries])
-    if audit is None:
+    if evidence.semantics.is_of_before:  # versions that counted users, not rows
+        first, unexplained = tries[rank < 1], 0
+    elif audit is None:
         most = evidence.semantics.most_each
         first = tries if most is None else tries[rank < most]
         unexplained = 0

@@ -5,7 +5,7 @@ import re
 from gameday.spec.inputs import FileWarning, Findings, LoadedSystem
 from gameday.spec.template import FORMATS, PLACEHOLDERS, format_problem
 from gameday.spec.yaml import Document, Node, one_of_them
-from gameday.traffic.user_ids import placeholders_in
+from gameday.traffic.user_ids import MOST_USERS, UserIds, placeholders_in
 
 Loc = tuple[str | int, ...]
 
@@ -16,8 +16,11 @@ PORTS = frozenset({"port", "admin_port"})
 START = PORTS | {"redis", "postgres", "redis_direct", "postgres_direct", "secret"}
 STORE_KEYS = frozenset({"coupon"})
 
-_NOBODY = ISSUE - {"user"}
-_NO_USER = "no {user} in the request, so nobody can tell whose a row of the audit is"
+_ANY = {"coupon": "coupon", "run": "run", "stock": 1}
+_NO_USER = (
+    "no {user} in the request that nothing else varies with, "
+    "so nobody can tell whose a row of the audit is"
+)
 _SAY_WHO = "write {user}, {user:s}, {user:05d} or {user:uuid} where your system reads who asks"
 
 _BRACE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|\{")
@@ -59,10 +62,14 @@ def _somebody_asks(loaded: LoadedSystem) -> Findings:
     the number of the start takes that for a user, and no row would be of anybody.
     """
     at = ("requests", "issue")
-    asked = placeholders_in(loaded.system.requests.issue)
-    if any(name.partition(":")[0] not in _NOBODY for name in asked):
+    issue = loaded.system.requests.issue
+    asked = placeholders_in(issue)
+    if any(name.partition(":")[0] not in ISSUE for name in asked):
         return
-    if "iteration" in {name.partition(":")[0] for name in asked}:
+    if not UserIds.of(issue, _ANY, MOST_USERS, 0).name_nobody:
+        return
+    names = {name.partition(":")[0] for name in asked}
+    if "iteration" in names and "user" not in names:
         yield loaded.document.error(at, f"'issue': {_NO_USER}", help=_SAY_WHO)
     else:
         text = f"{_NO_USER}: those checks will be unknown; {_SAY_WHO}"
