@@ -10,6 +10,7 @@ import hashlib
 import json
 import struct
 import sys
+from collections import Counter
 from pathlib import Path
 
 # A history file: from byte 4096 on 100 bytes a request (version 2 of the format).
@@ -32,31 +33,41 @@ def proves(kind, facts, run):
     audit = json.loads((run / "audit.json").read_text())
     rows = [tuple(row) for row in audit["rows"]]
     history = list(requests(run))
+    system = json.loads((run / "inputs" / "effective.json").read_text())["system"]
+    semantics = system.get("semantics", {})
+    units, per_user = semantics.get("units", 1), semantics.get("per_user", "one")
+    most = {"one": 1, "many": float("inf")}.get(per_user, per_user)  # that one user may hold
     stock = facts.get("stock")
     answers = facts.get("answers") or [facts]
     who = answers[0].get("index", facts.get("user"))  # the history's number, where it is not the id
+    if isinstance(facts.get("user"), int) and who != facts["user"]:
+        return False
     of_user = [each for each in history if each[0] == who]
     if kind == "over":
-        claimed = {tuple(row) for row in facts["rows"]}
-        issues = audit["stock"] // facts.get("units", 1)
-        return len(claimed) > issues == stock and claimed <= set(rows)
+        claimed = Counter(tuple(row) for row in facts["rows"])
+        return claimed.total() > audit["stock"] // units == stock and claimed <= Counter(rows)
     if kind == "promised":
-        told = {user for user, answer, *_ in history if answer in (ISSUED, DUPLICATE)}
-        users = set(facts.get("indices", facts["users"]))
-        return len(users) > stock and users <= told
+        admitting = (ISSUED, DUPLICATE) if most == 1 else (ISSUED,)
+        told = Counter(user for user, answer, *_ in history if answer in admitting)
+        users = Counter(facts.get("indices", facts["users"]))
+        if most == 1 and users.total() > len(users):
+            return False
+        return users.total() > stock and users <= told
     spellings = set(facts.get("spellings") or [str(facts.get("user"))])
+    if not all(alike(each, str(facts.get("user"))) for each in spellings):
+        return False
     mine = [id_ for user, id_ in rows if str(user) in spellings]
     if kind in ("two_rows", "more_rows"):
-        return len(mine) > facts.get("most", 1) and sorted(mine) == sorted(facts["rows"])
+        return len(mine) > most and sorted(mine) == sorted(facts["rows"])
     if kind in ("twice", "more_told"):
-        return sum(answer == ISSUED for _, answer, *_ in of_user) > facts.get("most", 1)
+        return sum(answer == ISSUED for _, answer, *_ in of_user) > most
     if kind == "more":
         able = (ISSUED, DUPLICATE, ACCEPTED, UNKNOWN)
         asked = sum(each[6] for each in of_user if each[1] in able)
         return len(mine) > asked and sorted(mine) == sorted(facts["rows"])
     if kind == "stock_differs":
         view = audit["views"][facts["store"]]
-        return view["remaining"] == facts["remaining"] != stock - len(rows) * facts.get("units", 1)
+        return view["remaining"] == facts["remaining"] != stock - len(rows) * units
     if kind == "users_differ":
         view = set(audit["views"][the_view(audit, facts)]["holders"])
         return (facts["user"] in view) != (facts["user"] in {user for user, _ in rows})
@@ -67,6 +78,8 @@ def proves(kind, facts, run):
         able = (ISSUED, DUPLICATE, ACCEPTED, UNKNOWN)
         row = tuple(facts["row"])
         who = facts.get("index", row[0])
+        if isinstance(row[0], int) and who != row[0]:
+            return False
         return row in rows and not any(a in able for user, a, *_ in history if user == who)
     return proves_answer(kind, facts, rows, history)
 
@@ -78,7 +91,7 @@ def proves_answer(kind, facts, rows, history):
     index = claimed.get("index", user)
     word = {"lost": ISSUED, "phantom_answer": DUPLICATE}.get(kind, SOLD_OUT)
     found = [r for r in history if r[0] == index and r[1] == word and (r[4] == id_ or not id_)]
-    if not found:
+    if not found or (isinstance(user, int) and index != user):
         return False
     if kind == "lost" and "answers_of_the_user" in facts:  # who may have several
         return lacks_rows([id_ for u, id_ in rows if u == user], history, index)
@@ -102,6 +115,14 @@ def proves_answer(kind, facts, rows, history):
             if len(taken) + held < stock:
                 return True
     return False
+
+
+def alike(one, other):
+    """True if two spellings may be of one user: by case, hyphens, zeros, or the number alone."""
+    plain = [text.lower().replace("-", "") for text in (one, other)]
+    numbers = ["".join(filter(str.isdigit, text)).lstrip("0") for text in plain]
+    is_number = any(text.isdigit() for text in plain)
+    return plain[0] == plain[1] or (is_number and numbers[0] == numbers[1])
 
 
 def lacks_rows(mine, history, index):

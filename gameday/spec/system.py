@@ -39,10 +39,21 @@ class Requests(Model):
     )
 
 
+def _word_or_number(value: object) -> str | None:
+    """The kind of a number of issues for each user; None for what is none."""
+    if type(value) is int:
+        return "number"
+    return "word" if value in ("one", "many") else None
+
+
 PerUser = Annotated[
     Annotated[Literal["one", "many"], Tag("word")]
     | Annotated[int, Field(ge=1, le=MOST_UNITS), Tag("number")],
-    Discriminator(lambda value: "number" if type(value) is int else "word"),
+    Discriminator(
+        _word_or_number,
+        custom_error_type="per_user",
+        custom_error_message="write one, many, or a whole number",
+    ),
     AfterValidator(lambda most: "one" if most == 1 else most),
 ]
 

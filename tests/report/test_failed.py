@@ -292,3 +292,50 @@ def test_a_run_that_was_stopped_says_so_first(tmp_path: Path) -> None:
     page = write_report(judged(RunDir(ended="operator"), tmp_path / "run"), "en").read_text()
     summary = page.split("## Summary\n\n")[1]
     assert summary.startswith("The run was stopped by its operator.")
+
+
+@pytest.mark.parametrize(
+    ("make", "check", "changes"),
+    [
+        (two_rows, "one_per_user", {"spellings": ["7", "8"]}),
+        (twice, "one_per_user", {"user": 8}),
+        (phantom_row, "no_phantom", {"index": 999_999, "row": [7, "i7"]}),
+        (more_told, "one_per_user", {"user": 8, "most": 0}),
+        (more, "no_phantom", {"spellings": ["7", "9"]}),
+        (stock_differs, "stores_agree", {"remaining": 250, "units": 2}),
+    ],
+)
+def test_a_certificate_that_somebody_altered_proves_nothing(
+    make: Callable[[], RunDir], check: str, changes: dict[str, Any], tmp_path: Path
+) -> None:
+    run_dir = judged(make(), tmp_path / "run")
+    write_report(run_dir, "en")
+    path = run_dir / file_of(check)
+    content = json.loads(path.read_text())
+    assert checked(path) == 0
+    path.write_text(json.dumps({**content, "facts": {**content["facts"], **changes}}))
+    assert checked(path) == 1
+
+
+def nameless() -> RunDir:
+    """Rows without ids of a user who may have any number, beyond the stock."""
+    again = [replace(issue(290 + n, 7, 29.0), issue_id="") for n in range(3)]
+    semantics: Any = {"per_user": "many"}
+    rows = [*ROWS, (7, ""), (7, ""), (7, "")]
+    return RunDir(answers=with_answers(*again), rows=rows, semantics=semantics)
+
+
+def promised_several() -> RunDir:
+    again = [replace(issue(290 + n, 7, 29.0), issue_id=f"a{n}") for n in range(3)]
+    semantics: Any = {"per_user": "many"}
+    return RunDir(answers=with_answers(*again), rows=ROWS, semantics=semantics)
+
+
+@pytest.mark.parametrize("make", [nameless, promised_several])
+def test_what_one_user_has_several_of_is_proven_too(
+    make: Callable[[], RunDir], tmp_path: Path
+) -> None:
+    run_dir = judged(make(), tmp_path / "run")
+    write_report(run_dir, "en")
+    path = run_dir / file_of("no_over_issuance")
+    assert checked(path) == 0, path.read_text()
