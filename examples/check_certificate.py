@@ -46,7 +46,7 @@ def proves(kind, facts, run):
     if kind == "over":
         claimed = Counter(tuple(row) for row in facts["rows"])
         return claimed.total() > audit["stock"] // units == stock and claimed <= Counter(rows)
-    if kind == "promised":
+    if kind in ("promised", "more_promised"):
         admitting = (ISSUED, DUPLICATE) if most == 1 else (ISSUED,)
         told = Counter(user for user, answer, *_ in history if answer in admitting)
         users = Counter(facts.get("indices", facts["users"]))

@@ -250,9 +250,14 @@ class Rows:
 
     def with_foreign(self, read: Read, changed: Callable[[str], str]) -> "Rows":
         """The same rows; the text of a user whom no request could have named is `changed`."""
+        strangers = [
+            np.flatnonzero(read(users) == FOREIGN) if users.dtype.kind == "S" else ()
+            for users, _ in self._pieces
+        ]
+        if not any(map(len, strangers)):
+            return self
         made = Rows()
-        for users, ids in self._pieces:
-            strange = np.flatnonzero(read(users) == FOREIGN) if users.dtype.kind == "S" else ()
+        for (users, ids), strange in zip(self._pieces, strangers, strict=True):
             told = users.tolist()
             for at in strange:
                 told[at] = _short(changed(told[at].decode())).encode()

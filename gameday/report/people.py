@@ -31,6 +31,7 @@ SAFETY: Final[tuple[str, ...]] = get_args(IssuanceCheck)
 KINDS: Final[Mapping[tuple[str, str], str]] = {
     ("no_over_issuance", "check.no_over_issuance.rows"): "over",
     ("no_over_issuance", "check.no_over_issuance.promised"): "promised",
+    ("no_over_issuance", "check.no_over_issuance.more_promised"): "more_promised",
     ("one_per_user", "check.one_per_user.rows"): "two_rows",
     ("one_per_user", "check.one_per_user.more_rows"): "more_rows",
     ("one_per_user", "check.one_per_user.twice"): "twice",
@@ -50,6 +51,7 @@ KINDS: Final[Mapping[tuple[str, str], str]] = {
 _COUNTED: Final = {
     "over": "beyond",
     "promised": "beyond",
+    "more_promised": "beyond",
     "two_rows": "users",
     "more_rows": "users",
     "twice": "answers",
@@ -155,7 +157,7 @@ def _looked_up(kind: str, evidence: Evidence) -> Sequence[WrongedUser]:
     match kind:
         case "over":
             return _beyond_rows(evidence)
-        case "promised":
+        case "promised" | "more_promised":
             beyond = wrong_answers.beyond_stock(evidence.asked, evidence.issues, evidence.semantics)
             return _answered(evidence, beyond)
         case "twice" | "more_told":

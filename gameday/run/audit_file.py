@@ -55,11 +55,13 @@ def mask(
     hide, hide_name = Hidden(secrets), Hidden(secrets, _names(system))
     hide_user = _Users(hide, ids)
     audit.problem = hide(problem)
-    audit.rows = audit.rows.with_foreign(ids.read, hide)
+    before = audit.rows
+    audit.rows = before.with_foreign(ids.read, hide)
     audit.views = _masked_views(audit.views, hide, hide_name, hide_user)
     if audit.answer is not None:
         beside = _masked_beside(audit.answer.beside, hide, hide_name, hide_user)
-        rows = audit.answer.rows.with_foreign(ids.read, hide)
+        told = audit.answer.rows
+        rows = audit.rows if told is before else told.with_foreign(ids.read, hide)
         audit.answer = replace(audit.answer, rows=rows, beside=beside)
 
 

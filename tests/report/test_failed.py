@@ -339,3 +339,8 @@ def test_what_one_user_has_several_of_is_proven_too(
     write_report(run_dir, "en")
     path = run_dir / file_of("no_over_issuance")
     assert checked(path) == 0, path.read_text()
+    if make is promised_several:
+        content = json.loads(path.read_text())
+        assert content["kind"] == "more_promised"
+        page = (run_dir / "postmortem.md").read_text()
+        assert "3 coupons too many were promised" in page

@@ -93,6 +93,10 @@ def _too_many_promised(evidence: Evidence, holders: list[int], stock: int) -> Ve
     shown: list[Any] = evidence.attempts.describe(late[:SHOWN], evidence.t0_ns)
     users, beyond = count(len(holders), "user"), len(holders) - stock
     told = Message("check.no_over_issuance.promised", users=users, stock=stock, beyond=beyond)
+    if evidence.semantics.per_user != "one":
+        promises = count(len(holders), "promise")
+        said = {"promises": promises, "stock": stock, "beyond": beyond}
+        told = Message("check.no_over_issuance.more_promised", **said)
     told = in_units(told, evidence.stock, evidence.semantics)
     names, chosen = evidence.attempts.names, holders[: stock + 1]
     indexed = chosen and names.in_history(chosen[0]) is not None
