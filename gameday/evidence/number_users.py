@@ -18,6 +18,7 @@ from gameday.traffic.user_ids import FOREIGN, NOBODY, NUMBERS, UserIds
 
 _AGREE: Final = 0.9  # of the issue ids; the others may be what is wrong with the system
 _LOOKED_AT: Final = 10_000  # rows: they are all of one kind
+_PIECES: Final = 10  # some thousand rows each
 
 
 def readings(ids: UserIds, *, as_ever: bool) -> Sequence[UserIds]:
@@ -37,7 +38,7 @@ def readings(ids: UserIds, *, as_ever: bool) -> Sequence[UserIds]:
 def reading_of(attempts: Attempts, rows: Rows, choices: Sequence[UserIds]) -> UserIds:
     """The reading whose users were told the issue ids of their rows, else the first."""
     first = choices[0]
-    if len(choices) == 1 or not len(rows):
+    if len(choices) == 1 or not len(rows) or _is_whole(rows, first):
         return first
     shares = _shares(attempts, rows, choices)
     if shares is not None:
@@ -47,6 +48,13 @@ def reading_of(attempts: Attempts, rows: Rows, choices: Sequence[UserIds]) -> Us
         wrong = shares[0] <= 1 - _AGREE and first.are_numbers
         return next((each for each in choices if not each.are_numbers), first) if wrong else first
     return choices[1] if _is_padded_throughout(rows, choices) else first
+
+
+def _is_whole(rows: Rows, first: UserIds) -> bool:
+    """True if every row has a whole id of the request, which nobody else can have."""
+    if first.are_numbers:
+        return False
+    return all((first.read(told) != FOREIGN).all() for told, _ in rows.pieces[:_PIECES])
 
 
 def _is_padded_throughout(rows: Rows, choices: Sequence[UserIds]) -> bool:

@@ -66,7 +66,8 @@ def _told_again(attempts: Attempts, answers: Indices, semantics: Semantics) -> I
     same = (users[order][1:] == users[order][:-1]) & (ids[order][1:] == ids[order][:-1])
     if semantics.replay == "none":
         same &= ids[order][1:] != b""
-    return answers[order[1:][same]]
+    again: Indices = answers[order[1:][same]]
+    return again
 
 
 def beyond_stock(attempts: Attempts, issues: int, semantics: Semantics) -> Indices:

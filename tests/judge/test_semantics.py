@@ -133,8 +133,8 @@ def test_a_number_that_may_be_either_of_two_users_is_a_question_unless_the_ids_t
     }
     answers = [a if captured else replace(a, issue_id="") for a in drop(250)]
     stored = [a for a in answers if a.outcome is Outcome.ISSUED]
-    for told in (lambda user: 1000 + user, lambda user: user):
-        rows = [(told(a.user), a.issue_id) for a in stored]
+    for more in (1_000, 0):
+        rows = [(more + a.user, a.issue_id) for a in stored]
         run = RunDir(
             system={**SYSTEM, "requests": {"issue": issue_request}},
             answers=answers,

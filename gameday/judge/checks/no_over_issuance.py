@@ -95,8 +95,9 @@ def _too_many_promised(evidence: Evidence, holders: list[int], stock: int) -> Ve
     told = Message("check.no_over_issuance.promised", users=users, stock=stock, beyond=beyond)
     if evidence.semantics.per_user != "one":
         promises = count(len(holders), "promise")
-        said = {"promises": promises, "stock": stock, "beyond": beyond}
-        told = Message("check.no_over_issuance.more_promised", **said)
+        told = Message(
+            "check.no_over_issuance.more_promised", promises=promises, stock=stock, beyond=beyond
+        )
     told = in_units(told, evidence.stock, evidence.semantics)
     names, chosen = evidence.attempts.names, holders[: stock + 1]
     indexed = chosen and names.in_history(chosen[0]) is not None

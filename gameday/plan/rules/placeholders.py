@@ -1,6 +1,7 @@
 """Rules about placeholders: `{user}` where something fills it in, and nowhere anything else."""
 
 import re
+from collections.abc import Mapping
 
 from gameday.spec.inputs import FileWarning, Findings, LoadedSystem
 from gameday.spec.template import FORMATS, PLACEHOLDERS, format_problem
@@ -16,7 +17,7 @@ PORTS = frozenset({"port", "admin_port"})
 START = PORTS | {"redis", "postgres", "redis_direct", "postgres_direct", "secret"}
 STORE_KEYS = frozenset({"coupon"})
 
-_ANY = {"coupon": "coupon", "run": "run", "stock": 1}
+_ANY: Mapping[str, int | str] = {"coupon": "coupon", "run": "run", "stock": 1}
 _NO_USER = (
     "no {user} in the request that nothing else varies with, "
     "so nobody can tell whose a row of the audit is"
