@@ -10,9 +10,10 @@ small JSON object. A file in any other form is read whole, with the same result.
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
+from itertools import chain, islice
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -44,7 +45,10 @@ class View:
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """The audit as read; `rows` are (user, issue id), `problem` is "" when it went well."""
+    """The audit as read; `rows` are (user, issue id), `problem` is "" when it went well.
+
+    Where `answer_rows_equal`, the answered rows are given as `rows`, in their order.
+    """
 
     rows: Rows
     rows_from: str
@@ -84,41 +88,49 @@ class Audit:
 
 def audit_of(lines: Iterable[bytes]) -> Audit:
     """The content of `audit.json`. Raises ValueError, KeyError, TypeError or RowError otherwise."""
-    rows, answer_rows = Rows(), Rows()
+    rows = Rows()
+    answered: list[bytes] = []
     beside: list[bytes] = []
     rest = iter(lines)
-    for line in rest:
+    while line := next(rest, b""):
         before = len(beside)
         beside.append(line)
         if line != _BLOCK:
             continue
         if before == _BEFORE_ROWS:
-            beside.append(_taken_off(rest, b'"],\n', partial(_add_pairs, rows)))
+            end, more = _taken_off(rest, b'"],\n', lambda some: _add_pairs(rows, _parsed(some)))
         elif before in _BEFORE_ANSWERED and beside[-2] == b'"answer": {\n':
-            beside.append(_taken_off(rest, b'"},\n', partial(_add_objects, answer_rows)))
-    return _audit(json_object(json.loads(b"".join(beside))), rows, answer_rows)
+            end, more = _taken_off(rest, b'"},\n', answered.append)
+        else:
+            continue
+        beside.append(end)
+        rest = chain(more, rest)
+    return _audit(json_object(json.loads(b"".join(beside))), rows, answered)
 
 
-def _taken_off(lines: Iterable[bytes], ending: bytes, add: Callable[[Any], None]) -> bytes:
-    """Hand the rows of a block on; returns the first line that is none of them, "" at the end.
+def _taken_off(
+    lines: Iterator[bytes], ending: bytes, add: Callable[[bytes], None]
+) -> tuple[bytes, Sequence[bytes]]:
+    """Hand the rows of a block on; the first line that is none of them, "" at the end, and more.
 
-    The last row is on the line that ends the block, so it is not one of them.
+    More are lines after that one which were read already. The last row is on the line that ends the
+    block, so it is not one of them.
     """
-    waiting: list[bytes] = []
-    for line in lines:
-        if not line.endswith(ending):
-            add(_parsed(waiting))
-            return line
-        waiting.append(line)
-        if len(waiting) == _AT_ONCE:
-            add(_parsed(waiting))
-            waiting.clear()
-    return b""
+    while chunk := list(islice(lines, _AT_ONCE)):
+        joined = b"".join(chunk)
+        if joined.count(ending) == len(chunk):  # each ends so: a line has one line feed
+            add(joined)
+            continue
+        last = next(n for n, line in enumerate(chunk) if not line.endswith(ending))
+        if last:
+            add(b"".join(chunk[:last]))
+        return chunk[last], chunk[last + 1 :]
+    return b"", []
 
 
-def _parsed(lines: list[bytes]) -> Any:
+def _parsed(lines: bytes) -> Any:
     """The rows that stand a line each, every one with its comma."""
-    return json.loads(b"[%s]" % b"".join(lines)[:-2])
+    return json.loads(b"[%s]" % lines[:-2])
 
 
 def _add_pairs(rows: Rows, pairs: Any) -> None:
@@ -131,7 +143,7 @@ def _add_objects(rows: Rows, objects: Any) -> None:
     rows.add([row["userId"] for row in objects], [row.get("issueId") for row in objects])
 
 
-def _audit(fields: Json, rows: Rows, answer_rows: Rows) -> Audit:
+def _audit(fields: Json, rows: Rows, answered: Sequence[bytes]) -> Audit:
     """The audit of what is beside the rows that were taken off; the others are still there."""
     answer = fields.get("answer") or {}
     if fields["cut"] not in _CUTS or not isinstance(fields["problem"], str):
@@ -139,17 +151,28 @@ def _audit(fields: Json, rows: Rows, answer_rows: Rows) -> Audit:
     if not isinstance(fields["answer_rows_equal"], bool | None):
         raise TypeError("its `answer_rows_equal` is neither true nor false")
     _add_pairs(rows, fields["rows"])
-    if (answered := answer.get("rows")) is not None:
-        _add_objects(answer_rows, answered)
+    answer_rows: Rows | None = None
+    if answer.get("rows") is not None:
+        # A million rows that the run has found equal are not decoded once more.
+        answer_rows = rows if fields["answer_rows_equal"] else _answered(answered, answer["rows"])
     return Audit(
         rows=rows,
         rows_from=str(fields["rows_from"]),
         cut=fields["cut"],
-        answer_rows=None if answered is None else answer_rows,
+        answer_rows=answer_rows,
         answer_rows_equal=fields["answer_rows_equal"],
         views=tuple(_view(n, checked_view(n, each)) for n, each in sorted(fields["views"].items())),
         problem=fields["problem"],
     )
+
+
+def _answered(taken_off: Sequence[bytes], left: Any) -> Rows:
+    """The rows of the system's own answer: those that were taken off, and the rest."""
+    rows = Rows()
+    for some in taken_off:
+        _add_objects(rows, _parsed(some))
+    _add_objects(rows, left)
+    return rows
 
 
 def _stored(ids: npt.NDArray[np.bytes_]) -> npt.NDArray[np.bytes_]:

@@ -44,6 +44,15 @@ def user_number(value: object) -> int:
     return number
 
 
+def _users(told: Sequence[Any]) -> Sequence[int]:
+    """Users as numbers of 64 bits; nearly all are as they came."""
+    if set(map(type, told)) <= {int} and (
+        not told or (max(told) < _LARGEST and min(told) >= -_LARGEST)
+    ):
+        return told
+    return [user_number(user) for user in told]
+
+
 def _is_whole(value: object) -> TypeGuard[str | float]:
     """True for a whole number in another form: digits in a text, or 5.0."""
     if isinstance(value, str):
@@ -97,7 +106,7 @@ def checked_view(name: str, view: Json) -> StoreView:
         raise RowError(f"views.{name}.current: {quoted(current)} is neither true nor false")
     return StoreView(
         remaining=None if remaining is None else user_number(remaining),
-        holders=None if holders is None else [user_number(user) for user in holders],
+        holders=None if holders is None else _users(holders),
         current=current,
     )
 
@@ -126,8 +135,7 @@ class Rows:
             return
         if self._count + len(users) > MOST_ROWS:
             raise RowError(f"more than {MOST_ROWS} rows")
-        if set(map(type, users)) != {int} or max(users) >= _LARGEST or min(users) < -_LARGEST:
-            users = [user_number(user) for user in users]
+        users = _users(users)
         if set(map(type, ids)) != {str} or "\0" in "".join(ids):
             ids = [issue_id(id_) for id_ in ids]
         self._keep(users, _encoded(ids))

@@ -40,6 +40,10 @@ def issued(attempts: Attempts) -> Indices:
 
 def beyond_stock(attempts: Attempts, stock: int) -> Indices:
     """The first "issued" answer of each user after `stock` other users had one."""
+    return attempts.records.derived(f"beyond {stock}", lambda _: _beyond(attempts, stock))
+
+
+def _beyond(attempts: Attempts, stock: int) -> Indices:
     answers = issued(attempts)
     if len(answers) <= stock:
         return answers[:0]
@@ -52,6 +56,10 @@ def issued_again(attempts: Attempts, replay: str) -> Indices:
 
     Where the system promises idempotent replay, the same issue id again is the same coupon.
     """
+    return attempts.records.derived(f"again {replay}", lambda _: _again(attempts, replay))
+
+
+def _again(attempts: Attempts, replay: str) -> Indices:
     answers = issued(attempts)
     answers = answers[_repeated(attempts.users[answers])]
     users = attempts.users[answers].tolist()

@@ -145,6 +145,7 @@ def _unsupported(number: ShownNumber, support: Support) -> str | None:
 def _of_sentences(text: str) -> frozenset[int]:
     """Places in the text of numbers that belong to sentences of gameday's own."""
     found: set[int] = set()
+    places = [number.at for number in numbers_in(text)]
     for whole, needle in _patterns():
         if needle not in text:
             continue
@@ -152,7 +153,7 @@ def _of_sentences(text: str) -> frozenset[int]:
         for match in pattern.finditer(text):
             for group in range(1, (pattern.groups or 0) + 1):
                 start, end = match.span(group)
-                found |= {n.at for n in numbers_in(text) if start <= n.at < end}
+                found |= {at for at in places if start <= at < end}
     return frozenset(found)
 
 
