@@ -63,6 +63,11 @@ class Audit:
         return frozenset(user for user, _ in self.rows)
 
     @cached_property
+    def found(self) -> dict[int, tuple[object, npt.NDArray[np.intp]]]:
+        """Answers found lost by these rows, with the table that they are of: asked for twice."""
+        return {}
+
+    @cached_property
     def columns(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bytes_]]:
         """The users of the rows, and beside each its issue id as a history holds ids."""
         pieces = self.rows.pieces
@@ -105,6 +110,8 @@ def audit_of(lines: Iterable[bytes]) -> Audit:
             continue
         beside.append(end)
         rest = chain(more, rest)
+        if before != _BEFORE_ROWS:
+            beside.extend(rest)  # no rows any more, but maybe as many lines of a view
     return _audit(json_object(json.loads(b"".join(beside))), rows, answered)
 
 

@@ -165,7 +165,7 @@ def _of_sentences(text: str, patterns: Sequence[tuple[str, str]]) -> frozenset[i
 
 @cache
 def _patterns() -> Sequence[tuple[str, str]]:
-    """Every sentence that has a number of its own, as a pattern, and a piece that it must have.
+    """Every sentence that has a number of its own, as a pattern, and a word that it must have.
 
     The groups of the pattern are the sentence's own words. Few of them stand in one report, so
     that a pattern is compiled when its piece was seen.
@@ -179,10 +179,7 @@ def _patterns() -> Sequence[tuple[str, str]]:
             own = [piece for piece in pieces if piece is not None and re.search(r"\d", piece)]
             words = re.findall(r"[^\W\d_]{2,}", " ".join(own))
             if own and words:  # a number alone is a value, not a sentence
-                needle = max(
-                    (word for each in own for word in each.split() if re.search(r"\d", word)),
-                    key=len,
-                )
+                needle = max((word for each in own for word in each.split()), key=len)
                 whole = "".join(map(_pattern, pieces))
                 found.append((rf"(?<![\w.,]){whole}(?![\w])", needle))
     return found
