@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from gameday.calendar.scheduler import Scheduler
     from gameday.calendar.state import Look, OccurrenceRow, ScheduleState
     from gameday.core.network.allow_list import Allowed
+    from gameday.plan.day_size import DaySize
 
 LISTED: Final = 5
 REMEMBERED_S: Final = 30 * 86_400  # so long the past of a file that is gone is listed
@@ -225,19 +226,25 @@ def _print_next(
     SafeConsole().print(lines)
 
 
-def _print_size(entry: "ScheduledDay") -> None:
-    """Print how long a day takes and how much disk; what is wrong with its file is a warning."""
+def _size(entry: "ScheduledDay") -> "tuple[DaySize, int, Path] | None":
+    """Length and size of a day, and the room where it is kept; a warning where it cannot be run."""
     from gameday.core import settings
     from gameday.plan.day_size import day_size, free_bytes
     from gameday.spec.day_files import load_day
 
     runs = Path(settings.current()["runs"])
     try:
-        size = day_size(load_day(str(entry.path)))
-        free = free_bytes(runs)
+        return day_size(load_day(str(entry.path))), free_bytes(runs), runs
     except (GamedayError, OSError) as error:
         warn(f"{entry.name} could not be run now: {error}")
+        return None
+
+
+def _print_size(entry: "ScheduledDay") -> None:
+    """Print how long a day takes and how much disk."""
+    if (found := _size(entry)) is None:
         return
+    size, free, runs = found
     length = format_duration(timedelta(seconds=round(size.length_s)))
     told = {"length": length, "needed": megabytes(size.disk_bytes), "free": megabytes(free)}
     echo(_translated(Message("schedule.size", **told, runs=one_line(str(runs)))))
@@ -289,9 +296,13 @@ def _as_json(
     rows: "list[OccurrenceRow]",
 ) -> Any:
     zone = entry.schedule.zone
+    found = _size(entry)
     return {
         "name": entry.name,
         "path": entry.key,
+        "length_s": found and found[0].length_s,
+        "disk_bytes": found and found[0].disk_bytes,
+        "disk_free_bytes": found and found[1],
         "next": [
             {
                 "at": one.at.astimezone(zone).isoformat(),

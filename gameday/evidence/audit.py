@@ -10,9 +10,10 @@ small JSON object. A file in any other form is read whole, with the same result.
 """
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property
+from itertools import chain, islice
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -52,6 +53,7 @@ class Audit:
     """The audit as read; `rows` are (user, issue id), `problem` is "" when it went well.
 
     A row's user is as the system has it; everything else here has users by index, see `Users`.
+    Where `answer_rows_equal`, the answered rows are given as `rows`, in their order.
     """
 
     rows: Rows
@@ -67,6 +69,11 @@ class Audit:
     def holders(self) -> frozenset[int]:
         """Users who have a row."""
         return frozenset(self.columns[0].tolist())
+
+    @cached_property
+    def kept(self) -> dict[int, tuple[object, npt.NDArray[np.bool_]]]:
+        """Which "issued" answers these rows plainly keep, beside the table that they stand in."""
+        return {}
 
     @cached_property
     def columns(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bytes_]]:
@@ -134,42 +141,52 @@ def audit_of(lines: Iterable[bytes], users: Users | None = None) -> Audit:
 
     `users` tells which id is whose; without it they are called by their index.
     """
-    rows, answer_rows = Rows(), Rows()
+    rows = Rows()
+    answered: list[bytes] = []
     beside: list[bytes] = []
     rest = iter(lines)
-    for line in rest:
+    while line := next(rest, b""):
         before = len(beside)
         beside.append(line)
         if line != _BLOCK:
             continue
         if before == _BEFORE_ROWS:
-            beside.append(_taken_off(rest, b'"],\n', partial(_add_pairs, rows)))
+            end, more = _taken_off(rest, b'"],\n', lambda some: _add_pairs(rows, _parsed(some)))
         elif before in _BEFORE_ANSWERED and beside[-2] == b'"answer": {\n':
-            beside.append(_taken_off(rest, b'"},\n', partial(_add_objects, answer_rows)))
+            end, more = _taken_off(rest, b'"},\n', answered.append)
+        else:
+            continue
+        beside.append(end)
+        rest = chain(more, rest)
+        if before != _BEFORE_ROWS:
+            beside.extend(rest)  # no rows any more, but maybe as many lines of a view
     fields = json_object(json.loads(b"".join(beside)))
-    return _audit(fields, rows, answer_rows, users or Users())
+    return _audit(fields, rows, answered, users or Users())
 
 
-def _taken_off(lines: Iterable[bytes], ending: bytes, add: Callable[[Any], None]) -> bytes:
-    """Hand the rows of a block on; returns the first line that is none of them, "" at the end.
+def _taken_off(
+    lines: Iterator[bytes], ending: bytes, add: Callable[[bytes], None]
+) -> tuple[bytes, Sequence[bytes]]:
+    """Hand the rows of a block on; the first line that is none of them, "" at the end, and more.
 
-    The last row is on the line that ends the block, so it is not one of them.
+    More are lines after that one which were read already. The last row is on the line that ends the
+    block, so it is not one of them.
     """
-    waiting: list[bytes] = []
-    for line in lines:
-        if not line.endswith(ending):
-            add(_parsed(waiting))
-            return line
-        waiting.append(line)
-        if len(waiting) == _AT_ONCE:
-            add(_parsed(waiting))
-            waiting.clear()
-    return b""
+    while chunk := list(islice(lines, _AT_ONCE)):
+        joined = b"".join(chunk)
+        if joined.count(ending) == len(chunk):  # each ends so: a line has one line feed
+            add(joined)
+            continue
+        last = next(n for n, line in enumerate(chunk) if not line.endswith(ending))
+        if last:
+            add(b"".join(chunk[:last]))
+        return chunk[last], chunk[last + 1 :]
+    return b"", []
 
 
-def _parsed(lines: list[bytes]) -> Any:
+def _parsed(lines: bytes) -> Any:
     """The rows that stand a line each, every one with its comma."""
-    return json.loads(b"[%s]" % b"".join(lines)[:-2])
+    return json.loads(b"[%s]" % lines[:-2])
 
 
 def _add_pairs(rows: Rows, pairs: Any) -> None:
@@ -184,7 +201,7 @@ def _add_objects(rows: Rows, objects: Any) -> None:
     rows.add([row["userId"] for row in objects], [row.get("issueId") for row in objects])
 
 
-def _audit(fields: Json, rows: Rows, answer_rows: Rows, users: Users) -> Audit:
+def _audit(fields: Json, rows: Rows, answered: Sequence[bytes], users: Users) -> Audit:
     """The audit of what is beside the rows that were taken off; the others are still there."""
     answer = fields.get("answer") or {}
     if fields["cut"] not in _CUTS or not isinstance(fields["problem"], str):
@@ -192,13 +209,15 @@ def _audit(fields: Json, rows: Rows, answer_rows: Rows, users: Users) -> Audit:
     if not isinstance(fields["answer_rows_equal"], bool | None):
         raise TypeError("its `answer_rows_equal` is neither true nor false")
     _add_pairs(rows, fields["rows"])
-    if (answered := answer.get("rows")) is not None:
-        _add_objects(answer_rows, answered)
+    answer_rows: Rows | None = None
+    if answer.get("rows") is not None:
+        # A million rows that the run has found equal are not decoded once more.
+        answer_rows = rows if fields["answer_rows_equal"] else _answered(answered, answer["rows"])
     return Audit(
         rows=rows,
         rows_from=str(fields["rows_from"]),
         cut=fields["cut"],
-        answer_rows=None if answered is None else answer_rows,
+        answer_rows=answer_rows,
         answer_rows_equal=fields["answer_rows_equal"],
         views=tuple(
             _view(name, checked_view(name, each), users)
@@ -207,6 +226,15 @@ def _audit(fields: Json, rows: Rows, answer_rows: Rows, users: Users) -> Audit:
         problem=fields["problem"],
         users=users,
     )
+
+
+def _answered(taken_off: Sequence[bytes], left: Any) -> Rows:
+    """The rows of the system's own answer: those that were taken off, and the rest."""
+    rows = Rows()
+    for some in taken_off:
+        _add_objects(rows, _parsed(some))
+    _add_objects(rows, left)
+    return rows
 
 
 def _stored(ids: npt.NDArray[np.bytes_]) -> npt.NDArray[np.bytes_]:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from itertools import islice
-from typing import Any, Final, TypeGuard
+from typing import Any, Final, TypeGuard, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -107,6 +107,16 @@ def _clean(text: str) -> str:
     return _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", text)
 
 
+def _are_numbers(told: Sequence[object]) -> TypeGuard[Sequence[int]]:
+    """True if all are numbers of 64 bits, as nearly all users are."""
+    numbers = cast("Sequence[int]", told)
+    return set(map(type, told)) == {int} and max(numbers) < _LARGEST and min(numbers) >= -_LARGEST
+
+
+def _as_told(users: Sequence[object]) -> Sequence[User]:
+    return users if _are_numbers(users) else [user_of(user) for user in users]
+
+
 def _is_whole(value: object) -> TypeGuard[str | float]:
     """True for a whole number in another form: digits in a text, or 5.0."""
     if isinstance(value, str):
@@ -160,7 +170,7 @@ def checked_view(name: str, view: Json) -> StoreView:
         raise RowError(f"views.{name}.current: {quoted(current)} is neither true nor false")
     return StoreView(
         remaining=None if remaining is None else whole_number(remaining),
-        holders=None if holders is None else [user_of(user) for user in holders],
+        holders=None if holders is None else _as_told(holders),
         current=current,
     )
 
@@ -189,7 +199,7 @@ class Rows:
             return
         if self._count + len(users) > MOST_ROWS:
             raise RowError(f"more than {MOST_ROWS} rows")
-        if set(map(type, users)) != {int} or max(users) >= _LARGEST or min(users) < -_LARGEST:
+        if not _are_numbers(users):
             users = users_of(users)
         if set(map(type, ids)) != {str} or "\0" in "".join(ids):
             ids = [issue_id(id_) for id_ in ids]

@@ -6,10 +6,13 @@ files are taken as they are, and its verdict is never better than unknown.
 """
 
 import hashlib
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 from gameday.core import files
+from gameday.core.clock import NS, wall_time_ns
 from gameday.evidence import log_file
 from gameday.evidence.events import RunEnded
 from gameday.evidence.journal import Record, first
@@ -17,7 +20,12 @@ from gameday.evidence.model import Part
 from gameday.telemetry import samples
 from gameday.traffic import history, vitals
 
-_PIECE = 1 << 20
+_PIECE: Final = 1 << 20
+_DIGESTS: Final[dict[tuple[int, ...], str]] = {}
+_MOST_DIGESTS: Final = 1_000
+SURE_NS: Final = 2 * NS
+"""A file that was changed so long ago has another time of change when it is changed again: file
+systems count it in steps of up to some milliseconds, old ones in seconds."""
 _PARTS: Mapping[str, Part] = {
     "inputs/effective.json": "effective",
     "history": "history",
@@ -76,9 +84,21 @@ def _files(run_dir: Path) -> Iterator[tuple[Part, Path]]:
 
 
 def digest_of(path: Path, most_bytes: int | None = None) -> str:
-    """The SHA-256 of a file. Raises OSError."""
-    digest = hashlib.sha256()
+    """The SHA-256 of a file. Raises OSError.
+
+    A report asks for it in several places: a file that has not changed is read once.
+    """
     with files.open_file(path, most_bytes) as file:
+        about = os.fstat(file.fileno())
+        which = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
+        if which in _DIGESTS:
+            return _DIGESTS[which]
+        hashed = hashlib.sha256()
         while piece := file.read(_PIECE):
-            digest.update(piece)
-    return digest.hexdigest()
+            hashed.update(piece)
+    digest = hashed.hexdigest()
+    if wall_time_ns() - about.st_ctime_ns > SURE_NS:
+        if len(_DIGESTS) >= _MOST_DIGESTS:
+            _DIGESTS.clear()
+        _DIGESTS[which] = digest
+    return digest

@@ -12,7 +12,9 @@ from gameday.calendar.state import ScheduleState
 from gameday.cli import main
 from gameday.core.clock import NS, wall_time_ns
 from gameday.core.messages import Message
+from gameday.plan.day_size import day_size
 from gameday.run import hold
+from gameday.spec.day_files import load_day
 
 SYSTEM = """name: own
 base_url: http://127.0.0.1:1
@@ -159,3 +161,12 @@ def test_the_list_warns_of_a_day_that_could_not_be_run(here: Path) -> None:
     assert told.exit_code == 0
     assert "could not be run now" in told.stderr
     assert "redis-slwo" in told.stderr
+
+
+def test_the_json_of_a_schedule_has_how_long_a_day_takes_and_how_much_disk(here: Path) -> None:
+    path = day(here)
+    (told,) = json.loads(gameday("schedule", "list", path, "--json").stdout)["days"]
+    size = day_size(load_day(str(path)))
+    assert told["disk_bytes"] == size.disk_bytes > 0
+    assert told["length_s"] == size.length_s > 0
+    assert told["disk_free_bytes"] > 0

@@ -12,12 +12,13 @@ import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from gameday.core.clock import NS
+from gameday.core.clock import NS, SystemClock
 from gameday.telemetry.promql import Labels, labels
 from tests.support.prometheus import needs_prometheus, prometheus
 from tests.support.query_apis import WALL_NS, SampleFile, openmetrics, serving
@@ -262,6 +263,99 @@ def test_errors_have_the_type_and_the_status_of_prometheus(
     told, real = json.loads(ours.content), json.loads(theirs.content)
     assert (told["status"], told["errorType"]) == (real["status"], real["errorType"])
     assert told["error"]
+
+
+RULES = """
+groups:
+  - name: shop
+    interval: 1s
+    limit: 7
+    rules:
+      - record: job:one
+        expr: vector(1)
+        labels: {team: shop}
+      - alert: Fires
+        expr: vector(4.5) > 1
+        labels: {severity: page, of: "{{ $value }}"}
+        annotations: {summary: "{{ $value }} of {{ $labels.severity }}"}
+      - alert: Waits
+        expr: |
+          vector(1)   >
+            0
+        for: 90m
+        keep_firing_for: 1m30s
+      - alert: Never
+        expr: vector(1) > 2
+      - alert: Fails
+        expr: label_replace(vector(1), "a", "$1", "b", "(.*)") * on (a) group_left () job:pair
+      - record: job:bare
+        expr: sum(job:one) by (team)
+  - name: pairs
+    interval: 1s
+    rules:
+      - {record: job:pair, expr: vector(1), labels: {side: left}}
+      - {record: job:pair, expr: vector(1), labels: {side: right}}
+  - name: printed
+    interval: 1s
+    rules:
+%s
+"""
+PRINTED = (
+    "sum(x) by (a,b)", "rate(x{a='b'}[5m:1m] offset 3s)>bool 1e3", "-x", "(x+y)*z", "x @ end()",
+    "topk(3,x) without()", "x and ignoring(a) y", "x offset -5m", "time()", "0x1f", "NaN",
+    "histogram_quantile(0.95, sum by(le)(rate(x[90s])))>0.1", "x ^ -y", "x==2",
+    '{__name__=~"x.*"}', r'x{a=~"b\\.c", d!="\"q"}', "count_values('v', x)",
+    "x * on(a) group_right(b) y", "quantile without(a,b) (.5, x)", "x @ 1609746000.5",
+    "max_over_time(x[1d:])", "x == bool on() y",
+)  # fmt: skip
+RULES %= "\n".join(
+    f"      - {{record: job:printed{n}, expr: {json.dumps(text)}}}"
+    for n, text in enumerate(PRINTED)
+)
+OURS = ("file", "lastError")  # a name without its place, and words of our own
+TIMED = ("evaluationTime", "lastEvaluation", "activeAt")
+
+
+def without_times(told: Any) -> Any:
+    """The same, with the kind of what differs by the clock, and in the order of names."""
+    if isinstance(told, Mapping):
+        return {
+            key: type(value).__name__ if key in TIMED else without_times(value)
+            for key, value in sorted(told.items())
+            if key not in OURS
+        }
+    return [without_times(each) for each in told] if isinstance(told, list) else told
+
+
+def test_rules_and_alerts_are_told_as_by_prometheus(tmp_path: Path) -> None:
+    file = SampleFile(tmp_path / "run", RULES)
+    clock = SystemClock()
+    with (
+        serving(file.settings(is_over=False)) as ours,
+        prometheus(tmp_path / "prometheus", [], rules=RULES) as theirs,
+    ):
+        for second in range(3):
+            file.append(second, {})
+        pair = Pair(ours, theirs)
+        deadline_ns = clock.now_ns() + 30 * NS
+        while True:
+            answers = [each.json() for each in pair.ask("/api/v1/rules", {})]
+            here, there = (without_times(each) for each in answers)
+            if here == there or clock.now_ns() > deadline_ns:
+                break
+            clock.pause(0.1)
+        assert here == there
+        rules = [rule for group in answers[0]["data"]["groups"] for rule in group["rules"]]
+        assert {rule["health"] for rule in rules} == {"ok", "err"}
+        assert all(0 < rule["evaluationTime"] < 5 for rule in rules)
+        for kind in ("alert", "record"):
+            told = [each.json()["data"] for each in pair.ask("/api/v1/rules", {"type": kind})]
+            # Prometheus 2.42, Debian's, tells of groups without rules too.
+            with_rules = [[g for g in each["groups"] if g["rules"]] for each in told]
+            assert len(told[0]["groups"]) == len(with_rules[0])
+            assert without_times(with_rules[0]) == without_times(with_rules[1])
+        here, there = (without_times(each.json()) for each in pair.ask("/api/v1/alerts", {}))
+        assert sorted(map(str, here["data"]["alerts"])) == sorted(map(str, there["data"]["alerts"]))
 
 
 def test_promtool_asks_it_as_it_asks_a_prometheus(pair: Pair) -> None:

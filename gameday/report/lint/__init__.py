@@ -12,7 +12,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache
 from pathlib import Path
 from string import Formatter
 from typing import Final
@@ -92,12 +92,14 @@ def lint_blocks(blocks: Iterable[DraftBlock], sources: Sources, fresh: Lines) ->
     numbers, of_template = 0, 0
     unsupported: list[Unsupported] = []
     left = {words: Counter(texts) for words, texts in fresh.items()}
-    for block in blocks:
+    every = list(blocks)
+    patterns = _patterns_in("\n".join(block.text for block in every))
+    for block in every:
         found = [*numbers_in(block.text)]
         if not found:
             continue
         numbers += len(found)
-        ours = _of_sentences(block.text)
+        ours = _of_sentences(block.text, patterns)
         of_template += sum(each.at in ours for each in found)
         changed = [*_changed(block, left)]
         unsupported += changed
@@ -141,24 +143,29 @@ def _unsupported(number: ShownNumber, support: Support) -> str | None:
     return "no reference of its line has it" if support.references else "the run does not know it"
 
 
-@lru_cache(maxsize=4096)
-def _of_sentences(text: str) -> frozenset[int]:
+def _patterns_in(report: str) -> Sequence[tuple[str, str]]:
+    """The sentences that may stand somewhere in a report."""
+    return [(whole, needle) for whole, needle in _patterns() if needle in report]
+
+
+def _of_sentences(text: str, patterns: Sequence[tuple[str, str]]) -> frozenset[int]:
     """Places in the text of numbers that belong to sentences of gameday's own."""
     found: set[int] = set()
-    for whole, needle in _patterns():
+    places = [number.at for number in numbers_in(text)]
+    for whole, needle in patterns:
         if needle not in text:
             continue
         pattern = _compiled(whole)
         for match in pattern.finditer(text):
             for group in range(1, (pattern.groups or 0) + 1):
                 start, end = match.span(group)
-                found |= {n.at for n in numbers_in(text) if start <= n.at < end}
+                found |= {at for at in places if start <= at < end}
     return frozenset(found)
 
 
 @cache
 def _patterns() -> Sequence[tuple[str, str]]:
-    """Every sentence that has a number of its own, as a pattern, and a piece that it must have.
+    """Every sentence that has a number of its own, as a pattern, and a word that it must have.
 
     The groups of the pattern are the sentence's own words. Few of them stand in one report, so
     that a pattern is compiled when its piece was seen.
@@ -172,10 +179,7 @@ def _patterns() -> Sequence[tuple[str, str]]:
             own = [piece for piece in pieces if piece is not None and re.search(r"\d", piece)]
             words = re.findall(r"[^\W\d_]{2,}", " ".join(own))
             if own and words:  # a number alone is a value, not a sentence
-                needle = max(
-                    (word for each in own for word in each.split() if re.search(r"\d", word)),
-                    key=len,
-                )
+                needle = max((word for each in own for word in each.split()), key=len)
                 whole = "".join(map(_pattern, pieces))
                 found.append((rf"(?<![\w.,]){whole}(?![\w])", needle))
     return found

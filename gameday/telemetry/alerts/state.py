@@ -10,6 +10,7 @@ Source: Prometheus, rules/alerting.go, rules/recording.go and rules/group.go.
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic_ns
 from typing import Final, Literal
 
 from gameday.core.clock import NS
@@ -256,11 +257,15 @@ def _grouped(rule: AlertRule | RecordingRule, group: Group, keys: set[str]) -> _
 
 @dataclass(frozen=True, slots=True)
 class EvaluatedRule:
-    """A rule, its alerts that are pending or firing, and why it had no value, "" where it had."""
+    """A rule, its alerts that are pending or firing, and why it had no value, "" where it had.
+
+    `took_ns` is the time of its last evaluation, as `evaluationTime` of Prometheus.
+    """
 
     rule: Rule
     alerts: Sequence[AlertInstance]
     problem: str
+    took_ns: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +275,7 @@ class EvaluatedGroup:
     path: Path
     group: Group
     evaluated_ns: int | None
+    took_ns: int
     rules: Sequence[EvaluatedRule]
 
 
@@ -280,6 +286,7 @@ class _GroupState:
         self.path = path
         self.group = group
         self.evaluated_ns: int | None = None
+        self.took_ns = 0
         self.rules = [_grouped(rule, group, keys) for rule in group.rules]
         self._first_ns: int | None = None
         self._slot = -1
@@ -307,6 +314,7 @@ class Evaluator:
             _GroupState(file.path, group, keys) for file in files for group in file.groups
         ]
         self.problems: dict[str, str] = {}
+        self._took_ns: dict[str, int] = {}
         self._created = self._characters = 0
         every = [*queries, *(query for file in files for query in file.queries)]
         rules = [rule for file in files for group in file.groups for rule in group.rules]
@@ -329,6 +337,7 @@ class Evaluator:
             if not group.is_due(t_ns):
                 continue
             group.evaluated_ns = t_ns
+            begin_ns = monotonic_ns()
             offset_ns = group.group.offset_ns
             then = moment
             if offset_ns:
@@ -339,6 +348,7 @@ class Evaluator:
                 self._evaluate(rule, then, t_ns, group.group.limit)
             if then is not moment:
                 moment.forget()
+            group.took_ns = monotonic_ns() - begin_ns
         return [a for state in self._alert_rules() for a in state.alerts()]
 
     def groups(self) -> list[EvaluatedGroup]:
@@ -348,8 +358,14 @@ class Evaluator:
                 each.path,
                 each.group,
                 each.evaluated_ns,
+                each.took_ns,
                 [
-                    EvaluatedRule(rule.rule, rule.alerts, self.problems.get(rule.key, ""))
+                    EvaluatedRule(
+                        rule.rule,
+                        rule.alerts,
+                        self.problems.get(rule.key, ""),
+                        self._took_ns.get(rule.key, 0),
+                    )
                     for rule in each.rules
                 ],
             )
@@ -369,6 +385,7 @@ class Evaluator:
     ) -> None:
         self.problems.pop(rule.key, None)
         state = rule.state
+        begin_ns = monotonic_ns()
         try:
             moment.budget.begin()
             if isinstance(state, RecordingRule):
@@ -381,6 +398,8 @@ class Evaluator:
                 self._write(moment, rule, series, (ALERTS, ALERTS_FOR_STATE))
         except EvaluationError as error:
             self.problems[rule.key] = error.message
+        finally:
+            self._took_ns[rule.key] = monotonic_ns() - begin_ns
 
     def _write(
         self, moment: InstantEvaluator, rule: _GroupedRule, series: Vector, names: Iterable[str]

@@ -4,11 +4,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+import promql_parser
+
 from gameday.core.clock import NS
 from gameday.core.errors import excerpt
 from gameday.core.json_objects import plain
 from gameday.telemetry.alerts.rules import RecordingRule
 from gameday.telemetry.alerts.state import AlertInstance, EvaluatedGroup, EvaluatedRule
+from gameday.telemetry.promql import Query
 from gameday.telemetry.query_api.database import SampleDatabase
 from gameday.telemetry.query_api.encode import ApiAnswer, exponent_text, rfc3339, to_json
 from gameday.telemetry.query_api.parameters import QueryApiError, RequestForm
@@ -54,7 +57,7 @@ class ToldRecordingRule:
 
     name: str
     query: str
-    labels: Mapping[str, str] | None
+    labels: Mapping[str, str] | None = None
     health: str
     lastError: str | None = None
     evaluationTime: float
@@ -88,7 +91,8 @@ def rules(database: SampleDatabase, form: RequestForm) -> ApiAnswer:
         raise QueryApiError(
             "bad_data", f'invalid parameter "type": not supported value "{excerpt(kind)}"'
         )
-    groups = list(_groups(database.groups(), form, _KINDS[kind]))
+    every = sorted(database.groups(), key=lambda each: (each.path.name, each.group.name))
+    groups = list(_groups(every, form, _KINDS[kind]))
     told = to_json({"groups": [plain(group) for group in groups]})
     return ApiAnswer(told, _warnings(database))
 
@@ -111,7 +115,7 @@ def _groups(every: Iterable[EvaluatedGroup], form: RequestForm, kind: str) -> It
             if (told := _rule(rule, each, without_alerts=without_alerts)).type in kind or not kind
             if not wanted or told.name in wanted
         ]
-        if rules or not (wanted or kind):
+        if rules:  # Prometheus 2 told of empty groups, 3 does not
             yield _group(each, rules)
 
 
@@ -125,7 +129,7 @@ def _group(
         rules=rules,
         interval=_EVERY_S if interval_ns is None else interval_ns / NS,
         limit=each.group.limit,
-        evaluationTime=0.0,
+        evaluationTime=each.took_ns / NS,
         lastEvaluation=rfc3339(each.evaluated_ns),
     )
 
@@ -138,17 +142,17 @@ def _rule(
     if isinstance(rule, RecordingRule):
         return ToldRecordingRule(
             name=rule.record,
-            query=rule.query.text.strip(),
+            query=_printed(rule.query),
             labels=dict(rule.labels) or None,
             health=health,
             lastError=found.problem or None,
-            evaluationTime=0.0,
+            evaluationTime=found.took_ns / NS,
             lastEvaluation=rfc3339(group.evaluated_ns),
         )
     return ToldAlertingRule(
         state=_state(found.alerts),
         name=rule.alert,
-        query=rule.query.text.strip(),
+        query=_printed(rule.query),
         duration=rule.for_ns / NS,
         keepFiringFor=rule.keep_firing_ns / NS,
         labels=dict(rule.labels),
@@ -156,9 +160,19 @@ def _rule(
         alerts=() if without_alerts else [_alert(each) for each in found.alerts],
         health=health,
         lastError=found.problem or None,
-        evaluationTime=0.0,
+        evaluationTime=found.took_ns / NS,
         lastEvaluation=rfc3339(group.evaluated_ns),
     )
+
+
+def _printed(query: Query) -> str:
+    """An expression on one line, as Prometheus prints it; a long one as it is written.
+
+    The parser prints as Prometheus does what fits a line, and breaks up what does not. Only its
+    numbers beyond a float's usual digits look different: `Inf` for `+Inf`.
+    """
+    printed = str(promql_parser.parse(query.text).prettify())
+    return query.text.strip() if "\n" in printed else printed
 
 
 def _state(found: Sequence[AlertInstance]) -> str:
