@@ -217,6 +217,35 @@ class Objective(Model):
     expr: str = Field(description="PromQL, evaluated every second; true = healthy")
 
 
+class Failures(Model):
+    """The share of answers that may fail before customers count as hurt, in any 5 seconds."""
+
+    above: float = Field(
+        gt=0,
+        lt=1,
+        description="Damage is where more than this share of the answers is *unknown* (none came,"
+        " or no outcome describes it, as a 500), and at least three are",
+        examples=[0.05],
+    )
+
+
+def _failures(value: object) -> str | None:
+    """Tag of the form in which `failures` is written: a word or a mapping."""
+    if isinstance(value, str):
+        return "word"
+    return "mapping" if isinstance(value, Mapping | Failures) else None
+
+
+FailuresOrWord = Annotated[
+    Annotated[Literal["expected"], Tag("word")] | Annotated[Failures, Tag("mapping")],
+    Discriminator(
+        _failures,
+        custom_error_type="failures",
+        custom_error_message="write expected or {above: 0.1}",
+    ),
+]
+
+
 class Guard(Model):
     """A stop condition: true for `for` (or blind for 5 s) aborts the run."""
 
@@ -443,6 +472,12 @@ class Experiment(Model):
     )
     objectives: list[Objective] = Field(
         default_factory=list, max_length=MOST_PARTS, description="The steady state"
+    )
+    failures: FailuresOrWord | None = Field(
+        default=None,
+        description="`expected`: failed answers are no damage by themselves. Default: more than"
+        " 5 % are, where neither an objective nor a threshold speaks of failures",
+        examples=["expected", {"above": 0.1}],
     )
     method: list[AnyFault] = Field(
         default_factory=list, max_length=MOST_PARTS, description="The faults"

@@ -24,6 +24,7 @@ from gameday.evidence.audit import Audit
 from gameday.evidence.model import Evidence
 from gameday.evidence.timeline import Act
 from gameday.evidence.wrong_answers import occurrence
+from gameday.judge.only_outcome import questioned
 from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, in_units, lacking, valid
 from gameday.spec.system import Semantics
 from gameday.traffic.history import Outcome
@@ -76,6 +77,8 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     told = np.flatnonzero(attempts.are(Outcome.SOLD_OUT))
     if not len(told):
         return valid("check.no_premature_sold_out.nobody")
+    if question := questioned(evidence, Outcome.SOLD_OUT):
+        return question
     audit = evidence.audit if evidence.audit and not evidence.audit.unsettled else None
     takers = _takers(attempts, audit, evidence)
     strictly = told[takers.too_few_by(attempts.ended[told], evidence.issues)]
