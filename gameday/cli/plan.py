@@ -30,8 +30,8 @@ from gameday.run import hold, locks, webhook
 from gameday.run.reaper.lease import LEASE_S
 from gameday.spec.inputs import Inputs, load_inputs
 from gameday.spec.system import System
-from gameday.telemetry.failures import filled_inputs
 from gameday.stacks.placeholders import asked_for
+from gameday.telemetry.failures import filled_inputs
 from gameday.traffic.capacity import calibration
 
 COLOURS: dict[Status, str] = {"ok": "green", "warn": "yellow", "fail": "bold red"}

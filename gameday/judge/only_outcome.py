@@ -12,13 +12,8 @@ from gameday.evidence.model import Evidence
 from gameday.judge.verdict import Verdict, count, unknown
 from gameday.traffic.history import Outcome
 
-_CERTAIN = (
-    Outcome.ISSUED,
-    Outcome.DUPLICATE,
-    Outcome.SOLD_OUT,
-    Outcome.REFUSED,
-    Outcome.ACCEPTED,
-)
+_TELLING = (Outcome.ISSUED, Outcome.DUPLICATE, Outcome.SOLD_OUT, Outcome.ACCEPTED)
+"""What says something about the stock: who was refused was told nothing of it."""
 
 
 def questioned(evidence: Evidence, outcome: Outcome) -> Verdict | None:
@@ -27,7 +22,7 @@ def questioned(evidence: Evidence, outcome: Outcome) -> Verdict | None:
     if audit is None or audit.unsettled or len(audit.rows) or not evidence.stock:
         return None
     attempts = evidence.asked
-    if not np.array_equal(attempts.are(*_CERTAIN), attempts.are(outcome)):
+    if not np.array_equal(attempts.are(*_TELLING), attempts.are(outcome)):
         return None
     answers = count(int(np.count_nonzero(attempts.are(outcome))), "answer")
     return unknown("check.match", answers=answers, outcome=outcome.text)
