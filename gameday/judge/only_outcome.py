@@ -6,13 +6,17 @@ before us cannot tell which, so it is a question to whoever wrote the file, and 
 everybody was told "issued" and no row is there is another matter: that is what a loss looks like.
 """
 
+from typing import Final
+
 import numpy as np
 
 from gameday.evidence.model import Evidence
 from gameday.judge.verdict import Verdict, count, unknown
 from gameday.traffic.history import Outcome
 
-_TELLING = (Outcome.ISSUED, Outcome.DUPLICATE, Outcome.SOLD_OUT, Outcome.ACCEPTED)
+FEWEST: Final = 5
+"""Of fewer answers it is no wonder that they mean the same."""
+_TELLING: Final = (Outcome.ISSUED, Outcome.DUPLICATE, Outcome.SOLD_OUT, Outcome.ACCEPTED)
 """What says something about the stock: who was refused was told nothing of it."""
 
 
@@ -24,5 +28,7 @@ def questioned(evidence: Evidence, outcome: Outcome) -> Verdict | None:
     attempts = evidence.asked
     if not np.array_equal(attempts.are(*_TELLING), attempts.are(outcome)):
         return None
-    answers = count(int(np.count_nonzero(attempts.are(outcome))), "answer")
-    return unknown("check.match", answers=answers, outcome=outcome.text)
+    told = int(np.count_nonzero(attempts.are(outcome)))
+    if told < FEWEST:
+        return None
+    return unknown("check.match", answers=count(told, "answer"), outcome=outcome.text)

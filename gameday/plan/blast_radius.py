@@ -11,7 +11,8 @@ from gameday.core.units import format_duration, seconds
 from gameday.plan.rules.deadlines import fault_of, recovers_s
 from gameday.plan.traffic_size import evidence_bytes, peak_per_s
 from gameday.spec.changes import Change, NetworkChange
-from gameday.spec.experiment import ExpectedAlert, ExpectedLog, Experiment, Failures
+from gameday.spec.experiment import ExpectedAlert, ExpectedLog, Experiment
+from gameday.spec.failures import Failures
 from gameday.spec.inputs import Inputs
 from gameday.spec.playbook import Step
 from gameday.spec.system import System

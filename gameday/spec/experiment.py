@@ -12,6 +12,7 @@ from pydantic import Discriminator, Field, Tag
 
 from gameday.core.json_objects import Json
 from gameday.core.units import Duration, Rate
+from gameday.spec.failures import FailuresOrWord
 from gameday.spec.faults import AnyFault
 from gameday.spec.request import MOST_OPEN
 from gameday.spec.yaml import Model, Name, shape
@@ -215,35 +216,6 @@ class Objective(Model):
 
     name: Name = Field(description="How reports call it")
     expr: str = Field(description="PromQL, evaluated every second; true = healthy")
-
-
-class Failures(Model):
-    """The share of answers that may fail before customers count as hurt, in any 5 seconds."""
-
-    above: float = Field(
-        gt=0,
-        lt=1,
-        description="Damage is where more than this share of the answers is *unknown* (none came,"
-        " or no outcome describes it, as a 500), and at least three are",
-        examples=[0.05],
-    )
-
-
-def _failures(value: object) -> str | None:
-    """Tag of the form in which `failures` is written: a word or a mapping."""
-    if isinstance(value, str):
-        return "word"
-    return "mapping" if isinstance(value, Mapping | Failures) else None
-
-
-FailuresOrWord = Annotated[
-    Annotated[Literal["expected"], Tag("word")] | Annotated[Failures, Tag("mapping")],
-    Discriminator(
-        _failures,
-        custom_error_type="failures",
-        custom_error_message="write expected or {above: 0.1}",
-    ),
-]
 
 
 class Guard(Model):

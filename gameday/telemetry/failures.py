@@ -18,7 +18,8 @@ from typing import Final, Literal
 
 from gameday.core import settings
 from gameday.core.errors import UsageError
-from gameday.spec.experiment import Experiment, Failures, Objective
+from gameday.spec.experiment import Experiment, Objective
+from gameday.spec.failures import Failures
 from gameday.spec.inputs import Inputs
 from gameday.telemetry.promql import PromqlError, parse
 from gameday.telemetry.promql.labels import NAME

@@ -37,7 +37,7 @@ def test_a_burst_of_failures_is_damage_and_the_draft_says_so(tmp_path: Path) -> 
     assert "Objective `answered` is **breached**" in draft
     korean = write_report(found.dir, "ko").read_text()
     assert "사용자는 관측되지 않았다" not in korean
-    assert "`answered`는 실험 파일에" in korean
+    assert "목표 `answered` 자체는 실험 파일에 없으며" in korean
 
 
 def test_people_who_are_turned_away_by_name_are_no_damage(tmp_path: Path) -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from gameday.core import settings
 from gameday.core.clock import NS
-from gameday.spec.experiment import Experiment, Failures
+from gameday.spec.experiment import Experiment
+from gameday.spec.failures import Failures
 from gameday.telemetry.failures import (
     assumed_objective,
     failed_outcomes,

@@ -77,8 +77,6 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     told = np.flatnonzero(attempts.are(Outcome.SOLD_OUT))
     if not len(told):
         return valid("check.no_premature_sold_out.nobody")
-    if question := questioned(evidence, Outcome.SOLD_OUT):
-        return question
     audit = evidence.audit if evidence.audit and not evidence.audit.unsettled else None
     takers = _takers(attempts, audit, evidence)
     strictly = told[takers.too_few_by(attempts.ended[told], evidence.issues)]
@@ -87,10 +85,11 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
         if len(strictly):
             taken = taken + takers.held_by_others(strictly)  # nobody's answer explains itself
     elif audit is not None and len(audit.rows) < evidence.issues:
-        return _left_over(evidence, told, audit)
+        return questioned(evidence, Outcome.SOLD_OUT) or _left_over(evidence, told, audit)
     early = taken < evidence.issues
     if early.any():
-        return _premature(evidence, strictly[early], taken[early])
+        question = questioned(evidence, Outcome.SOLD_OUT)
+        return question or _premature(evidence, strictly[early], taken[early])
     kind = (
         "check.no_premature_sold_out.held" if len(strictly) else "check.no_premature_sold_out.none"
     )

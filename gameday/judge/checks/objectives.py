@@ -102,7 +102,7 @@ def _together(found: Sequence[Verdict]) -> Verdict:
     return Verdict(validity, Message("check.all", parts=[v.message for v in told]), shown)
 
 
-def _all_along(evidence: Evidence) -> Verdict:
+def _all_along(evidence: Evidence) -> Verdict | NotApplicable:
     outages = evidence.anchors.outages
     if outages:
         shown = [

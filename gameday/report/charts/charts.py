@@ -153,14 +153,14 @@ def _lanes(m: Material, say: Messages) -> str:
     for name in objective_names(m.evaluations):
         label = say.plain("chart.objective", objective=name)
         found = objective_spans(m.in_traffic, name)
-        spans[label] = [_in_traffic(m, each) for each in found if each.state != "true"]
+        spans[label] = [until_the_end(m, each) for each in found if each.state != "true"]
     lanes = [Lane(name, [_bar(m, one, xs.high) for one in each]) for name, each in spans.items()]
     names = zip(("pending", "firing", "breached", "nodata"), _STATES.values(), strict=True)
     legend = [(say(f"chart.{name}"), colour) for name, colour in names]
     return lanes_chart(_words("lanes", say), xs, lanes, faults_of(m, say), legend)
 
 
-def _in_traffic(m: Material, span: Span) -> Span:
+def until_the_end(m: Material, span: Span) -> Span:
     """A span of the traffic; one that has no end of its own ends with that."""
     if span.end_ns is None and m.traffic_end_ns < math.inf:
         return replace(span, end_ns=int(m.traffic_end_ns))

@@ -13,7 +13,8 @@ from gameday.report.messages import Messages
 from gameday.report.people import SAFETY
 from gameday.report.sections.names import CLOCKS, broke, untold
 from gameday.report.sections.people import cause, people
-from gameday.spec.experiment import ISSUANCE, Failures
+from gameday.spec.experiment import ISSUANCE
+from gameday.spec.failures import Failures
 from gameday.telemetry.failures import assumed_objective, steady_state
 
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
