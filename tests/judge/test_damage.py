@@ -84,8 +84,8 @@ def test_a_fault_that_comes_at_once_leaves_no_steady_state_to_ask_for() -> None:
     """A file that writes no objective may begin with its fault, and ran so before."""
     run = failing(40, 50)
     run.experiment = {**run.experiment, "objectives": []}
-    run.events = [(at - 9.0 if 10 <= at < 17 else at, *rest) for at, *rest in run.events]
-    run.events = sorted(run.events, key=lambda event: event[0])
+    moved = [(at - 9.0 if 10 <= at < 17 else at, name, data) for at, name, data in run.events]
+    run.events = sorted(moved, key=lambda event: event[0])
     run.evaluations = [well(at, answered=None if at < 1 else True) for at in range(-1, 36)]
     assert verdict(run, "objectives").validity is Validity.VALID
     assert verdict(run, "recovered").validity is Validity.VALID

@@ -1,5 +1,6 @@
 """The objective on failures that a file does not write: when there is one, and when it is false."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -121,7 +122,7 @@ def test_reports_call_failed_what_the_objectives_count(
 
 
 def holds(
-    above: float, answered: list[float], unknown: list[float], **others: float
+    above: float, answered: Sequence[float], unknown: Sequence[float], **others: float
 ) -> bool | None:
     """The assumed objective at the end of so many seconds of answers, and of those that failed."""
     objective = assumed_objective(experiment(failures={"above": above}))
