@@ -80,8 +80,12 @@ class Material:
 
     @property
     def in_traffic(self) -> Sequence[Evaluation]:
-        """The evaluations while somebody asked: without traffic no objective is breached."""
-        return [e for e in self.evaluations if self.t0_ns <= e.t_ns <= self.traffic_end_ns]
+        """The evaluations while somebody asked: without traffic no objective is breached.
+
+        At the very beginning nobody has been answered yet.
+        """
+        end_ns = self.traffic_end_ns
+        return [e for e in self.evaluations if self.t0_ns < e.t_ns <= end_ns]
 
     def first(self, kind: type[E]) -> RecordOf[E] | None:
         """The first record of a kind."""

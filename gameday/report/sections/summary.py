@@ -113,7 +113,7 @@ def _damage(m: Material, say: Messages) -> list[Markup]:
         held = m.effective is None or steady_state(m.effective.experiment)
         kind = "no_damage" if held else "no_objective"
         return [say(f"summary.{kind}", ref=ref), *_assumed(m, say)] if m.has_traffic else []
-    told = [say("summary.damage", damage=format.clock(damage_at), ref=ref), *_assumed(m, say)]
+    told = [say("summary.damage", damage=format.clock(damage_at), ref=ref)]
     for name in CLOCKS:
         after_s, ref = m.result.clocks.after_s(name), format.of_result(f"clocks.{name}_after_s")
         if after_s is None:
@@ -124,7 +124,7 @@ def _damage(m: Material, say: Messages) -> list[Markup]:
                 told.append(say(f"summary.{name}_early", after=after, ref=ref))
             else:
                 told.append(say(f"summary.{name}", after=after, ref=ref))
-    return told
+    return [*told, *_assumed(m, say)]
 
 
 def _assumed(m: Material, say: Messages) -> Iterator[Markup]:
