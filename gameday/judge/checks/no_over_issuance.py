@@ -22,7 +22,6 @@ from gameday.judge.verdict import (
     count,
     in_units,
     unknown,
-    valid,
 )
 from gameday.traffic.history import Outcome
 
