@@ -371,8 +371,9 @@ def show(experiment: str, short: bool, system_file: str | None, as_json: bool) -
     from gameday.evidence.effective import dump
     from gameday.plan.validate import validate_alone
     from gameday.spec.inputs import load_inputs
+    from gameday.telemetry.failures import filled_inputs
 
-    inputs: Inputs = load_inputs(experiment, system_file, short=short)
+    inputs: Inputs = filled_inputs(load_inputs(experiment, system_file, short=short))
     warnings = validate_alone(inputs)
     if as_json:
         emit(json.dumps(dump(inputs.experiment.experiment), indent=2) + "\n")

@@ -30,6 +30,7 @@ from gameday.spec.experiment import (
 )
 from gameday.spec.inputs import Inputs
 from gameday.spec.translations import translated
+from gameday.telemetry.failures import steady_state
 from gameday.traffic.forecast import closed, expected_starts, sell_out_s, traffic_end_s
 
 WIDTH = 40  # half of 80 columns: the fault's name and times stand beside it
@@ -111,7 +112,7 @@ def draw(inputs: Inputs) -> None:
         (say("plan_traffic"), traffic(inputs)),
         (
             sentence("show.steady_state"),
-            (f"{each.name}: {each.expr}" for each in experiment.objectives),
+            (f"{each.name}: {each.expr}" for each in steady_state(experiment)),
         ),
         (say("plan_blast"), (f"{fault}: {change}" for fault, change in changes)),
         (say("plan_expected"), _expected(experiment)),

@@ -31,6 +31,7 @@ from gameday.run.reaper.lease import LEASE_S
 from gameday.spec.inputs import Inputs, load_inputs
 from gameday.spec.system import System
 from gameday.stacks.placeholders import asked_for
+from gameday.telemetry.failures import filled_inputs
 from gameday.traffic.capacity import calibration
 
 COLOURS: dict[Status, str] = {"ok": "green", "warn": "yellow", "fail": "bold red"}
@@ -98,7 +99,7 @@ def plan(ctx: click.Context, /, experiment: str, **options: Any) -> None:
         loaded = load_day(experiment, language=settings.language())
         by_option = ctx.get_parameter_source("stack") is ParameterSource.COMMANDLINE
         ctx.exit(plan_day(loaded, asked, stack_is_given=by_option))
-    inputs = load_inputs(experiment, asked.system, short=asked.short)
+    inputs = filled_inputs(load_inputs(experiment, asked.system, short=asked.short))
     made = plan_of(inputs, asked)
     if asked.webhook_listen is not None:
         made = replace(made, paste=webhook.block(asked.webhook_listen))
@@ -111,7 +112,7 @@ def plan(ctx: click.Context, /, experiment: str, **options: Any) -> None:
 
 def plan_of(inputs: Inputs, asked: PlanOptions) -> Plan:
     """The plan of one run. Raises UsageError, FileError."""
-    inputs, project = on_stack(inputs, asked)
+    inputs, project = on_stack(filled_inputs(inputs), asked)
     stack = new_stack(asked.stack, reuse=asked.reuse, project=project)
     question = RunConditions(
         stack=asked.stack,
@@ -238,6 +239,8 @@ def _expected(told: Blast) -> Iterator[str]:
         else:
             yield sentence("plan.alert_resolves", **by, resolves_by_s=resolves)
     yield from (f"logs, {each}" for each in told.logs)
+    if told.failures_above is not None:
+        yield sentence("plan.failures", percent=100 * told.failures_above)
     if told.recovers_by_s is not None:
         yield sentence("plan.recovers", by_s=told.recovers_by_s)
 

@@ -134,7 +134,10 @@ def conduct_run(
     from gameday.plan.offline_checks import RunConditions
     from gameday.run.context import Options
     from gameday.run.lifecycle import conduct
+    from gameday.telemetry.failures import filled_inputs
 
+    if drill is None:  # the experiment of a drill is disguised, and filled in before that
+        inputs = filled_inputs(inputs)
     inputs, project = on_stack(inputs, asked)
     stack = new_stack(asked.stack, reuse=asked.reuse, project=project)
     about = (asked.reuse, kept_per_s, asked.force, asked.webhook_listen, project)

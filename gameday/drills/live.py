@@ -40,6 +40,7 @@ from gameday.spec.shipped import all_experiments, all_playbooks
 from gameday.spec.system import System
 from gameday.spec.yaml import load
 from gameday.telemetry.catalogue import key
+from gameday.telemetry.failures import filled, steady_state
 
 HELD_S: Final = 5.0  # objectives hold for so long: one good reading is chance
 LOOK_S: Final = 1.0  # readings come once a second
@@ -210,7 +211,7 @@ class LiveDrill:
             return False
         # Half a period more, so that as many evaluations lie in it as there are seconds.
         seen = run.readings.between(now_ns - int((HELD_S + 0.5) * NS), now_ns)
-        names = [key("objective", one.name) for one in run.experiment.objectives]
+        names = [key("objective", one.name) for one in steady_state(run.experiment)]
         enough = len(seen) >= HELD_S - 1
         return enough and all(each.readings.get(name) is True for each in seen for name in names)
 
@@ -243,7 +244,7 @@ def has_waited(now_ns: int, said_ns: int | None, begun_ns: int | None) -> bool:
 
 def _disguised(drilled: LoadedDrill, plan: SessionPlan, setting: Setting) -> Disguised:
     experiment = stretched(
-        drilled.loaded.experiment,
+        filled(drilled.loaded.experiment),
         fault_at_s=plan.planned.fault_at_s,
         window_s=setting.window_s,
         lasts_s=plan.planned.lasts_s,

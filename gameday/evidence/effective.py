@@ -13,6 +13,7 @@ from gameday.core.json_objects import Json
 from gameday.spec.experiment import Experiment
 from gameday.spec.playbook import FrontMatter, Playbook, StepBlock
 from gameday.spec.system import System
+from gameday.telemetry.failures import FAILED, FailedOutcome
 
 _LARGEST_SETTING = 1e9  # of the generator: milliseconds, or shares of 1
 
@@ -49,7 +50,9 @@ class Effective(_Record):
     `coupon` is the real code, `planned` the starts by scenario. `stock` is None until the campaign
     was looked at, where the file does not tell it. Runs of before have no settings, and do not
     say that the responder waits for `responder_delay_s`: it was a second. `responder` is the kind
-    of who responds, "" in runs of before, which had a bot or `no_responder`.
+    of who responds, "" in runs of before, which had a bot or `no_responder`. `failed` are the
+    outcomes that reports count as failed; `experiment.failures` was not there in runs of before,
+    which had no objective but those of their file.
     """
 
     run: str
@@ -66,6 +69,7 @@ class Effective(_Record):
     responder: str = ""
     responder_delay_s: float = Field(default=1.0, ge=0, le=_LARGEST_SETTING)
     planned: Mapping[str, int]
+    failed: Sequence[FailedOutcome] = FAILED
     settings: Mapping[str, Json] = Field(default_factory=dict)
 
     @property

@@ -12,6 +12,7 @@ from gameday.core.clock import NS
 from gameday.evidence.effective import Effective
 from gameday.evidence.timeline import Timeline
 from gameday.telemetry.catalogue import key
+from gameday.telemetry.failures import steady_state
 from gameday.telemetry.samples import Evaluation, Truth
 
 BREACH = 2  # one false evaluation may be a scrape that came late
@@ -123,7 +124,7 @@ def anchors(
     at_best: list[Outage] = []
     end_ns = _traffic_end_ns(effective, line)
     if effective is not None and line.t0_ns is not None and end_ns is not None:
-        names = [objective.name for objective in effective.experiment.objectives]
+        names = [objective.name for objective in steady_state(effective.experiment)]
         seen = watched(evaluations, names, (line.t0_ns, end_ns))
         # Without a fault, nothing but the warm-up comes before what counts.
         start_ns = first if first is not None else line.t0_ns + WARM_UP_S * NS

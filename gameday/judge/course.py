@@ -16,6 +16,7 @@ from gameday.evidence.journal import Record, RecordOf, every, first
 from gameday.evidence.model import Evidence
 from gameday.judge.harm import HarmRecord, harm_of
 from gameday.spec.playbook import StepBlock
+from gameday.telemetry.failures import steady_state
 
 Mode = Literal["run", "live", "replay", "tabletop"]
 Truths = Mapping[str, bool | None]
@@ -163,7 +164,7 @@ def course_of(evidence: Evidence) -> Course:
         severity=plan.severity,
         updates_every_s=plan.updates_every_s,
         looked=looked,
-        objectives=len(effective.experiment.objectives) if effective else 0,
+        objectives=len(steady_state(effective.experiment)) if effective else 0,
         people=_people(records),
         harm=harm,
         why_no_harm=why,

@@ -17,9 +17,11 @@ from gameday.core.clock import NS
 from gameday.core.errors import UnknownError
 from gameday.evidence import wrong_answers
 from gameday.evidence.attempts import Attempts, Indices, Mask
+from gameday.evidence.failed import failed, says_something
 from gameday.evidence.model import Evidence
+from gameday.telemetry.failures import FAILED
 from gameday.telemetry.latency_bounds import tightest_bound_ms
-from gameday.traffic.history import Outcome, Reason
+from gameday.traffic.history import Outcome
 
 WEIGHTS: Final[Mapping[str, float]] = {"failed": 1.0, "slow": 0.25, "wrong": 10.0}
 """Harm of one start. A failed one is the unit: a person asked, got nothing, and asks again. Four
@@ -38,8 +40,6 @@ SIGMAS: Final = 2.0
 STEP_OF_DEVIATION: Final = 0.6745 * float(np.sqrt(2))
 """The median step between two independent normal values, in deviations."""
 MOST_SECONDS: Final = 8 * 86_400
-
-_OWN_DROPS: Final = (Reason.LATE, Reason.NO_FILES, Reason.NO_PORTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,15 +217,15 @@ def harm_of(evidence: Evidence, fault_at_s: float | None) -> HarmRecord:
 def _hurt(evidence: Evidence, asked: Attempts, slow_ms: float) -> Mapping[str, Mask]:
     """Which starts count at all, and which are failed, slow, or wrong."""
     reason, outcome = asked.records["reason"], asked.records["outcome"]
-    counts = ~np.isin(reason, [int(each) for each in _OWN_DROPS]) & (reason != Reason.INTERRUPTED)
+    counts = says_something(reason)
     wrong = np.zeros(len(asked), dtype=bool)
     for found in _wrong(evidence, asked):
         wrong[found] = True
-    failed = asked.are(Outcome.REFUSED, Outcome.UNKNOWN, Outcome.DROPPED) & counts & ~wrong
+    lost = failed(outcome, reason, FAILED) & ~wrong
     took_ns = asked.records["ended_ns"] - asked.records["intended_ns"]
     late = (took_ns > slow_ms * 1e6) & (asked.records["ended_ns"] > 0)
-    slow = late & counts & ~failed & ~wrong & (outcome != Outcome.DROPPED)
-    return {"due": counts, "failed": failed, "slow": slow, "wrong": wrong}
+    slow = late & counts & ~lost & ~wrong & (outcome != Outcome.DROPPED)
+    return {"due": counts, "failed": lost, "slow": slow, "wrong": wrong}
 
 
 def _wrong(evidence: Evidence, asked: Attempts) -> Sequence[Indices]:

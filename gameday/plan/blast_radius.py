@@ -12,6 +12,7 @@ from gameday.plan.rules.deadlines import fault_of, recovers_s
 from gameday.plan.traffic_size import evidence_bytes, peak_per_s
 from gameday.spec.changes import Change, NetworkChange
 from gameday.spec.experiment import ExpectedAlert, ExpectedLog, Experiment
+from gameday.spec.failures import Failures
 from gameday.spec.inputs import Inputs
 from gameday.spec.playbook import Step
 from gameday.spec.system import System
@@ -79,6 +80,7 @@ class Blast:
     alerts: tuple[Deadline, ...]
     logs: tuple[str, ...]
     guards: tuple[str, ...]
+    failures_above: float | None
     recovers_by_s: float | None
     evidence_bytes: int
 
@@ -113,6 +115,9 @@ def blast(inputs: Inputs, system: System, address: str, *, starts: bool) -> Blas
         logs=tuple(log_in_words(each) for each in experiment.expect.logs),
         guards=tuple(
             f"{guard.expr}, for {format_duration(guard.for_)}" for guard in experiment.abort_if
+        ),
+        failures_above=(
+            experiment.failures.above if isinstance(experiment.failures, Failures) else None
         ),
         recovers_by_s=recovers_s(experiment),
         evidence_bytes=evidence_bytes(experiment),

@@ -30,6 +30,7 @@ from gameday.judge.score import Score, score
 from gameday.report.charts.series import NAMES, Curves, read_curves
 from gameday.report.people import Affected, Wrong, affected, wrongs_of
 from gameday.telemetry import samples
+from gameday.telemetry.failures import FAILED, FailedOutcome
 from gameday.telemetry.samples import Evaluation, Scrape
 
 _LARGEST_BYTES = 64 * files.MIB
@@ -67,9 +68,24 @@ class Material:
 
     @property
     def traffic_end_ns(self) -> float:
-        """When the run began to end; never where it did not."""
+        """When the traffic ended, by its schedule or because the run did; never where it did not.
+
+        A schedule ends before the run: faults that are in yet are taken out and looked at.
+        """
         phases = journal.every(self.records, Phase)
-        return next((r.t_ns for r in phases if r.event.phase == "ending"), math.inf)
+        ending_ns = next((r.t_ns for r in phases if r.event.phase == "ending"), math.inf)
+        if self.effective is None or not self.has_traffic:
+            return ending_ns
+        return min(ending_ns, self.t0_ns + round(self.effective.traffic_end_s * NS))
+
+    @property
+    def in_traffic(self) -> Sequence[Evaluation]:
+        """The evaluations while somebody asked: without traffic no objective is breached.
+
+        At the very beginning nobody has been answered yet.
+        """
+        end_ns = self.traffic_end_ns
+        return [e for e in self.evaluations if self.t0_ns < e.t_ns <= end_ns]
 
     def first(self, kind: type[E]) -> RecordOf[E] | None:
         """The first record of a kind."""
@@ -115,10 +131,11 @@ def read_material(run_dir: Path) -> Material:
     origin_ns = first_ns if t0_ns is None else t0_ns
     curves = read_curves([line for line in lines if isinstance(line, Scrape)], origin_ns)
     span_s = damage_span_s(result, curves)
+    effective = read_effective(run_dir)
     return Material(
         run_dir=run_dir,
         result=result,
-        effective=read_effective(run_dir),
+        effective=effective,
         records=records,
         journal_damage=journaled.damage,
         evaluations=evaluations,
@@ -127,8 +144,15 @@ def read_material(run_dir: Path) -> Material:
         has_traffic=t0_ns is not None,
         drill=drill,
         wrongs=wrongs_of(run_dir, result),
-        affected=None if span_s is None else affected(run_dir, origin_ns, *span_s),
+        affected=(
+            None if span_s is None else affected(run_dir, origin_ns, span_s, failed_of(effective))
+        ),
     )
+
+
+def failed_of(effective: Effective | None) -> Sequence[FailedOutcome]:
+    """Outcomes that count as failed in a run."""
+    return FAILED if effective is None else effective.failed
 
 
 def damage_span_s(result: Result, curves: Curves) -> tuple[float, float] | None:

@@ -20,12 +20,13 @@ from gameday.core.json import DAMAGED
 from gameday.core.messages import Message
 from gameday.evidence import wrong_answers
 from gameday.evidence.attempts import Indices
+from gameday.evidence.failed import failed
 from gameday.evidence.model import Evidence
 from gameday.evidence.read import read
 from gameday.judge.result import CheckLine, Result
 from gameday.spec.experiment import IssuanceCheck
+from gameday.telemetry.failures import FailedOutcome
 from gameday.traffic import history
-from gameday.traffic.history import Outcome
 
 SAFETY: Final[tuple[str, ...]] = get_args(IssuanceCheck)
 KINDS: Final[Mapping[tuple[str, str], str]] = {
@@ -210,7 +211,6 @@ def _named(lines: Sequence[object]) -> Sequence[WrongedUser]:
 
 
 LATE_S: Final = 0.2  # an answer later than that after it was due is one that a person waits for
-_FAILED: Final = (Outcome.REFUSED, Outcome.UNKNOWN, Outcome.DROPPED)
 
 
 def histories_of(run_dir: Path) -> Sequence[Path]:
@@ -227,8 +227,11 @@ class Affected:
     people: int
 
 
-def affected(run_dir: Path, t0_ns: int, start_s: float, end_s: float) -> Affected | None:
+def affected(
+    run_dir: Path, t0_ns: int, span_s: tuple[float, float], outcomes: Sequence[FailedOutcome]
+) -> Affected | None:
     """Those of a span of time, as the history has them; None if nobody can say."""
+    start_s, end_s = span_s
     paths, users, counts = histories_of(run_dir), [], Counter[str]()
     for path in paths:
         try:
@@ -239,10 +242,10 @@ def affected(run_dir: Path, t0_ns: int, start_s: float, end_s: float) -> Affecte
         at_s = (np.where(ended > 0, ended, due) - t0_ns) / NS
         late = (ended > 0) & (ended - due > LATE_S * NS)
         inside = (at_s >= start_s) & (at_s <= end_s)
-        failed = inside & np.isin(records["outcome"], [int(each) for each in _FAILED])
-        late &= inside & ~failed  # a request is counted once
-        counts.update(failed=int(failed.sum()), late=int(late.sum()))
-        users.append(records["user"][late | failed])
+        hurt = inside & failed(records["outcome"], records["reason"], outcomes)
+        late &= inside & ~hurt  # a request is counted once
+        counts.update(failed=int(hurt.sum()), late=int(late.sum()))
+        users.append(records["user"][late | hurt])
     if not paths:
         return None
     people = len(np.unique(np.concatenate(users)))

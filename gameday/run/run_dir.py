@@ -24,6 +24,7 @@ from gameday.spec.inputs import Inputs
 from gameday.spec.playbook import Playbook
 from gameday.spec.system import System
 from gameday.spec.yaml import read_bytes
+from gameday.telemetry.failures import failed_outcomes
 from gameday.traffic.forecast import planned_starts, scenarios_of, traffic_end_s
 
 ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789"
@@ -116,6 +117,7 @@ def write_effective(
         responder=options.responder.kind,
         responder_delay_s=options.responder_delay_s,
         planned=planned_starts(scenarios_of(experiment)),
+        failed=failed_outcomes(experiment),
         settings=settings.current().as_json(),
     )
     raw = json.dumps(effective.as_json(), indent=1) + "\n"

@@ -12,6 +12,7 @@ from pydantic import Discriminator, Field, Tag
 
 from gameday.core.json_objects import Json
 from gameday.core.units import Duration, Rate
+from gameday.spec.failures import FailuresOrWord
 from gameday.spec.faults import AnyFault
 from gameday.spec.request import MOST_OPEN
 from gameday.spec.yaml import Model, Name, shape
@@ -443,6 +444,12 @@ class Experiment(Model):
     )
     objectives: list[Objective] = Field(
         default_factory=list, max_length=MOST_PARTS, description="The steady state"
+    )
+    failures: FailuresOrWord | None = Field(
+        default=None,
+        description="`expected`: failed answers are no damage by themselves. Default: more than"
+        " 5 % are, where neither an objective nor a threshold speaks of failures",
+        examples=["expected", {"above": 0.1}],
     )
     method: list[AnyFault] = Field(
         default_factory=list, max_length=MOST_PARTS, description="The faults"

@@ -68,7 +68,9 @@ def expressions(
 
 
 def _of_experiment(experiment: "Experiment") -> Iterator[Expression]:
-    for objective in experiment.objectives:
+    from gameday.telemetry.failures import steady_state  # not for the collector, as above
+
+    for objective in steady_state(experiment):
         yield Expression("objective", objective.name, objective.expr)
     for n, guard in enumerate(experiment.abort_if):
         yield Expression("guard", str(n), guard.expr)

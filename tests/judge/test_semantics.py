@@ -427,7 +427,7 @@ def test_an_issue_may_take_several_of_the_stock(stock: int, issues: int) -> None
     assert verdict(run, "stores_agree").validity is Validity.VALID
     run.answers = drop(issues + 1, 30)
     assert "no_over_issuance" in accused(run)
-    if issues:
+    if issues > 1:  # of nobody at all, the question would be whether the answers are read right
         run.answers = drop(issues - 1, 30)
         assert "no_premature_sold_out" in accused(run)
 

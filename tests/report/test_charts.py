@@ -23,7 +23,7 @@ import pytest
 from gameday.core.clock import NS
 from gameday.report import write_report
 from gameday.report.charts import plot
-from gameday.report.charts.charts import NAMES, in_traffic
+from gameday.report.charts.charts import NAMES, until_the_end
 from gameday.report.charts.plot import (
     Bar,
     Drawing,
@@ -37,7 +37,7 @@ from gameday.report.charts.plot import (
     width_of,
 )
 from gameday.report.charts.series import Curve
-from gameday.report.charts.spans import Span, objective_spans
+from gameday.report.charts.spans import objective_spans
 from gameday.report.inputs import read_material
 from tests.report.test_report import EVENTS, HOSTILE, RESULT, T0, write_run
 
@@ -201,12 +201,20 @@ def test_nothing_is_breached_where_there_is_no_traffic(tmp_path: Path) -> None:
     material = read_material(run_dir)
     whole = objective_spans(material.evaluations, "fast")
     assert [(s.start_ns, s.end_ns) for s in whole] == [(T0 - 5 * NS, None)]
-    drawn = [in_traffic(material, each) for each in whole]
-    assert [(s.start_ns, s.end_ns) for s in drawn if s] == [(T0, T0 + 50 * NS)]
-    after = Span("fast", "false", T0 + 51 * NS, None)
-    before = Span("fast", "false", T0 - 2 * NS, T0)
-    assert in_traffic(material, after) is None
-    assert in_traffic(material, before) is None
+    seen = objective_spans(material.in_traffic, "fast")
+    (drawn,) = [until_the_end(material, each) for each in seen]
+    assert drawn.start_ns == min(e.t_ns for e in material.evaluations if e.t_ns > T0)
+    assert drawn.end_ns == T0 + 50 * NS
+
+
+def test_nothing_is_breached_once_the_schedule_is_over(tmp_path: Path) -> None:
+    """The run goes on after it: faults are taken out, and looked at."""
+    run_dir = write_run(tmp_path / "run")
+    effective = run_dir / "inputs" / "effective.json"
+    effective.write_text(json.dumps(json.loads(effective.read_bytes()) | {"traffic_end_s": 20.0}))
+    material = read_material(run_dir)
+    assert material.traffic_end_ns == T0 + 20 * NS
+    assert max(each.t_ns for each in material.in_traffic) <= T0 + 20 * NS
 
 
 def hostile_run(folder: Path) -> dict[str, str]:

@@ -61,7 +61,7 @@ def shop(folder: Path, **setting: Any) -> Iterator[str]:
 def run(folder: Path, url: str, issue: Mapping[str, Any], **changes: Any) -> Finished:
     """One run of two seconds: `issue` is the request, `changes` other keys of the system file.
 
-    `traffic` and `expect` go into the experiment.
+    `traffic` and `expect` go into the experiment, and `more` are other keys of it.
     """
     rate = {"executor": "constant-arrival-rate", "rate": "60/s", "duration": "2s"}
     experiment = {
@@ -70,6 +70,7 @@ def run(folder: Path, url: str, issue: Mapping[str, Any], **changes: Any) -> Fin
         "campaign": {"coupon": "SALE", "users": changes.pop("users", 5_000)},
         "traffic": {"drop": changes.pop("traffic", rate)},
         "expect": changes.pop("expect", {}),
+        **changes.pop("more", {}),
     }
     system = {
         "name": "shop",

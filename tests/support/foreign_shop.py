@@ -11,6 +11,8 @@ them, and how it tells, is set by words of its configuration:
   and as a number: two rows)
 - `planted`: members that are in the audit though nobody asked for them, as JSON has them;
   `planted_long`: one more, of so many characters
+- `turns_away`: `[[from_s, to_s, status, share], …]`: from and to so many seconds after the first
+  claim, that share of the claims is answered with the status, and nothing is done
 - `later_ms`: a claim is answered 202 with a ticket, and decided so much later; `loses`: every so
   many of those are never stored although the ticket says they are
 """
@@ -21,7 +23,7 @@ import sys
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from time import sleep
+from time import monotonic, sleep
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
@@ -32,6 +34,8 @@ tickets: dict[str, str] = {}
 left = int(setting["stock"])
 lock = threading.Lock()
 numbers = itertools.count(1)
+asked_for = itertools.count()
+began: list[float] = []
 
 
 def planted_members() -> list[Any]:
@@ -77,6 +81,16 @@ def claim(member: object, *, loses: bool = False) -> tuple[str, str]:
         return "ok", voucher
 
 
+def turned_away() -> int:
+    """The status that this claim is turned away with, 0: it is not."""
+    began[:] = began or [monotonic()]
+    since_s, number = monotonic() - began[0], next(asked_for)
+    for from_s, to_s, status, share in setting.get("turns_away", []):
+        if from_s <= since_s < to_s and int(share * number) != int(share * (number + 1)):
+            return int(status)
+    return 0
+
+
 def decide(ticket: str, member: object) -> None:
     sleep(setting["later_ms"] / 1000)
     every = int(setting.get("loses", 0))
@@ -112,6 +126,9 @@ class Handler(BaseHTTPRequestHandler):
 
     def asked(self, body: str) -> None:
         """A claim, in whatever form."""
+        if status := turned_away():
+            self.answer(status, {"result": "not now"})
+            return
         kind = self.headers.get("Content-Type", "")
         query = parse_qs(urlsplit(self.path).query)
         member: object

@@ -190,6 +190,13 @@ KEYS: Final = {
             0.25,
             *_between(0.01, 1),
         ),
+        SettingKey(
+            "damage.failures_above",
+            "Customers count as hurt where more than this share of the answers of 5 s fails;"
+            " only for experiments that say nothing about failures.",
+            0.05,
+            *_between(0.001, 0.99),
+        ),
     )
 }
 TABLES: Final = {name.partition(".")[0] for name in KEYS if "." in name}

@@ -13,6 +13,7 @@ from gameday.core.messages import Message
 from gameday.evidence.attempts import distinct
 from gameday.evidence.model import Evidence
 from gameday.evidence.wrong_answers import beyond_stock, issued, promised
+from gameday.judge.only_outcome import questioned
 from gameday.judge.verdict import (
     SHOWN,
     NotApplicable,
@@ -35,7 +36,8 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
         return _too_many_rows(evidence, stock)
     holders = must_hold(evidence)
     if len(holders) > stock:
-        return _too_many_promised(evidence, holders, stock)
+        question = questioned(evidence, Outcome.DUPLICATE)
+        return question or _too_many_promised(evidence, holders, stock)
     audit = evidence.audited
     if audit.unsettled:
         return unknown("check.uncounted", why=audit.unsettled)

@@ -11,6 +11,7 @@ from gameday.core.messages import Message
 from gameday.evidence.attempts import Attempts, Indices, Mask, among
 from gameday.evidence.audit import Audit
 from gameday.evidence.model import Evidence
+from gameday.judge.only_outcome import questioned
 from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, count, unknown, valid
 from gameday.traffic.history import Outcome
 
@@ -33,7 +34,8 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
         return unknown("check.no_phantom.unsettled", why=audit.unsettled)
     baseless = _baseless_duplicates(evidence, audit)
     if len(baseless):
-        return _duplicates_of_nothing(evidence, baseless)
+        question = questioned(evidence, Outcome.DUPLICATE)
+        return question or _duplicates_of_nothing(evidence, baseless)
     return valid("check.no_phantom.asked_for", rows=count(len(audit.rows), "row"))
 
 

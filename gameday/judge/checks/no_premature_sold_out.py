@@ -24,6 +24,7 @@ from gameday.evidence.audit import Audit
 from gameday.evidence.model import Evidence
 from gameday.evidence.timeline import Act
 from gameday.evidence.wrong_answers import occurrence
+from gameday.judge.only_outcome import questioned
 from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, in_units, lacking, valid
 from gameday.spec.system import Semantics
 from gameday.traffic.history import Outcome
@@ -84,10 +85,11 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
         if len(strictly):
             taken = taken + takers.held_by_others(strictly)  # nobody's answer explains itself
     elif audit is not None and len(audit.rows) < evidence.issues:
-        return _left_over(evidence, told, audit)
+        return questioned(evidence, Outcome.SOLD_OUT) or _left_over(evidence, told, audit)
     early = taken < evidence.issues
     if early.any():
-        return _premature(evidence, strictly[early], taken[early])
+        question = questioned(evidence, Outcome.SOLD_OUT)
+        return question or _premature(evidence, strictly[early], taken[early])
     kind = (
         "check.no_premature_sold_out.held" if len(strictly) else "check.no_premature_sold_out.none"
     )

@@ -20,6 +20,7 @@ from gameday.judge.verdict import (
 )
 from gameday.spec.experiment import STEADY_S, Experiment
 from gameday.telemetry import catalogue
+from gameday.telemetry.failures import steady_state
 from gameday.telemetry.latency_bounds import objective_bounds_ms
 from gameday.telemetry.samples import Evaluation
 
@@ -29,7 +30,7 @@ FEWEST = 3  # evaluations of those five seconds; a late tick is skipped, not mad
 
 def check(evidence: Evidence) -> Verdict | NotApplicable:
     """With faults, true in the steady state and in the last 5 s; without, never breached."""
-    objectives = evidence.experiment.objectives
+    objectives = steady_state(evidence.experiment)
     if not objectives:
         return lacking("lacks.objectives")
     if not evidence.experiment.method:
@@ -38,17 +39,21 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     if first is None:
         return unknown("check.no_fault_begun")
     end = evidence.traffic_end_ns
-    before = _inside(evidence, first - STEADY_S * NS, first - 1)
+    # A file that writes no objective may break something before the steady state can be seen.
+    begin = evidence.t0_ns + 1 if not evidence.experiment.objectives else 0
+    before = _inside(evidence, max(begin, first - STEADY_S * NS), first - 1)
     after = _inside(evidence, end - LAST_S * NS + 1, end)
+    spans = (
+        (Message("check.objectives.before"), before),
+        (Message("check.objectives.last", seconds=LAST_S), after),
+    )
     found = [
         _true_in_span(evidence, objective.name, where, span)
         for objective in objectives
-        for where, span in (
-            (Message("check.objectives.before"), before),
-            (Message("check.objectives.last", seconds=LAST_S), after),
-        )
+        for where, span in spans
+        if len(span) >= FEWEST or objective in evidence.experiment.objectives
     ]
-    return _together(found)
+    return _together(found) if found else lacking("lacks.objectives")
 
 
 def _inside(evidence: Evidence, from_ns: int, to_ns: int) -> list[Evaluation]:
@@ -97,7 +102,7 @@ def _together(found: Sequence[Verdict]) -> Verdict:
     return Verdict(validity, Message("check.all", parts=[v.message for v in told]), shown)
 
 
-def _all_along(evidence: Evidence) -> Verdict:
+def _all_along(evidence: Evidence) -> Verdict | NotApplicable:
     outages = evidence.anchors.outages
     if outages:
         shown = [
@@ -112,6 +117,8 @@ def _all_along(evidence: Evidence) -> Verdict:
         )
         return Verdict(Validity.INVALID, told, shown)
     span = _inside(evidence, evidence.t0_ns + WARM_UP_S * NS, evidence.traffic_end_ns)
+    if not span and not evidence.experiment.objectives:
+        return lacking("lacks.objectives")
     if unseen := unread(evidence.experiment, span):
         why = _why_blind(span, *(catalogue.key("objective", name) for name in unseen))
         return unknown("check.objectives.unseen", objectives=", ".join(unseen), why=why)
@@ -130,7 +137,7 @@ def unread(experiment: Experiment, span: Sequence[Evaluation]) -> list[str]:
     Two readings in a row that are missing, or one missing and one false, may both have been false.
     """
     found = []
-    for objective in experiment.objectives:
+    for objective in steady_state(experiment):
         key = catalogue.key("objective", objective.name)
         seen = [e.readings.get(key) for e in span]
         hiding = any(None in pair and True not in pair for pair in pairwise(seen))

@@ -15,6 +15,7 @@ from gameday.evidence.outages import Outage
 from gameday.judge.checks.objectives import unread
 from gameday.judge.verdict import NotApplicable, Validity, Verdict, lacking, unknown, valid
 from gameday.telemetry.catalogue import key
+from gameday.telemetry.failures import steady_state
 
 SECOND_OUTAGE_S = (
     10  # seconds; a shorter breach after the recovery is told, and no outage of its own
@@ -24,7 +25,7 @@ SECOND_OUTAGE_S = (
 def check(evidence: Evidence) -> Verdict | NotApplicable:
     """Objectives were true again within the deadline, without a second outage (I15)."""
     experiment = evidence.experiment
-    if not experiment.method or not experiment.objectives:
+    if not experiment.method or not steady_state(experiment):
         return lacking("lacks.objectives" if experiment.method else "lacks.faults")
     if not evidence.readings or evidence.anchors.first_injecting_ns is None:
         return unknown("check.no_fault_begun")
@@ -43,7 +44,7 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
 def _gaps(evidence: Evidence, outage: Outage) -> list[str]:
     """The objectives of which a reading is missing from the breach on."""
     span = [e for e in evidence.readings if outage.breached_ns <= e.t_ns <= outage.last_ns]
-    names = [objective.name for objective in evidence.experiment.objectives]
+    names = [objective.name for objective in steady_state(evidence.experiment)]
     return [n for n in names if any(e.readings.get(key("objective", n)) is None for e in span)]
 
 

@@ -6,6 +6,7 @@ from gameday.core.units import format_duration, seconds
 from gameday.spec.experiment import STEADY_S, ExpectedAlert, ExpectedLog, Experiment, Reaction
 from gameday.spec.faults import AnyFault, Latency, Spike
 from gameday.spec.inputs import FileWarning, Findings, Inputs
+from gameday.telemetry.failures import filled, steady_state
 from gameday.traffic.forecast import expected_starts, sell_out_s, starts_until, traffic_end_s
 
 BREACH_S = 2.0  # two evaluations in a row are a breach (`evidence.outages`)
@@ -130,7 +131,8 @@ def recovers_s(experiment: Experiment) -> float | None:
 def _recovery(inputs: Inputs) -> Findings:
     document, experiment = inputs.experiment.document, inputs.experiment.experiment
     at = ("expect", "recovers_within")
-    for key, there in (("method", experiment.method), ("objectives", experiment.objectives)):
+    held = steady_state(filled(experiment))
+    for key, there in (("method", experiment.method), ("objectives", held)):
         if not there:
             yield document.error(at, f"'recovers_within': without {key!r} it says nothing")
     latest, end_s = recovers_s(experiment), traffic_end_s(experiment)

@@ -19,6 +19,7 @@ from gameday.spec.inputs import FileWarning, Findings, Inputs, LoadedSystem
 from gameday.spec.request import METHODS
 from gameday.spec.system import ADDRESSES
 from gameday.spec.yaml import Document
+from gameday.telemetry.failures import steady_state
 
 Loc = tuple[str | int, ...]
 _REQUESTS = ("campaign", "close", "audit")
@@ -137,7 +138,7 @@ def _words(inputs: Inputs) -> dict[str, str]:
         "a fault": [text for f in faults for text in (f.id or "", f.fault, f.on)],
         "what a fault changes": [text for text in changed if isinstance(text, str)],
         "a scenario": list(experiment.traffic),
-        "an objective": [objective.name for objective in experiment.objectives],
+        "an objective": [objective.name for objective in steady_state(experiment)],
         "an alert": [alert.alert for alert in experiment.expect.alerts],
         "an action": list(system.actions),
         "a dependency": list(system.dependencies),

@@ -152,27 +152,19 @@ def _lanes(m: Material, say: Messages) -> str:
     spans = {name: alert_spans(m.evaluations, name) for name in alert_names(m.evaluations)}
     for name in objective_names(m.evaluations):
         label = say.plain("chart.objective", objective=name)
-        spans[label] = [
-            span
-            for each in objective_spans(m.evaluations, name)
-            if each.state != "true" and (span := in_traffic(m, each)) is not None
-        ]
-    lanes = [
-        Lane(name, [_bar(m, span, xs.high) for span in found]) for name, found in spans.items()
-    ]
+        found = objective_spans(m.in_traffic, name)
+        spans[label] = [until_the_end(m, each) for each in found if each.state != "true"]
+    lanes = [Lane(name, [_bar(m, one, xs.high) for one in each]) for name, each in spans.items()]
     names = zip(("pending", "firing", "breached", "nodata"), _STATES.values(), strict=True)
     legend = [(say(f"chart.{name}"), colour) for name, colour in names]
     return lanes_chart(_words("lanes", say), xs, lanes, faults_of(m, say), legend)
 
 
-def in_traffic(m: Material, span: Span) -> Span | None:
-    """The part of a span in which there is traffic: without it nothing is breached."""
-    start_ns, end_ns = max(span.start_ns, m.t0_ns), m.traffic_end_ns
-    if end_ns < math.inf and (span.end_ns is None or span.end_ns > end_ns):
-        span = replace(span, end_ns=int(end_ns))
-    if span.end_ns is not None and span.end_ns <= start_ns:
-        return None
-    return replace(span, start_ns=start_ns)
+def until_the_end(m: Material, span: Span) -> Span:
+    """A span of the traffic; one that has no end of its own ends with that."""
+    if span.end_ns is None and m.traffic_end_ns < math.inf:
+        return replace(span, end_ns=int(m.traffic_end_ns))
+    return span
 
 
 def _bar(m: Material, span: Span, last_s: float) -> Bar:

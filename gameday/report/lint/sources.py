@@ -22,7 +22,7 @@ from gameday.evidence.effective import dump
 from gameday.evidence.journal import Record
 from gameday.evidence.seal import digest_of
 from gameday.report.charts.series import Curve
-from gameday.report.inputs import Material, damage_span_s
+from gameday.report.inputs import Material, damage_span_s, failed_of
 from gameday.report.lint.blocks import DraftBlock
 from gameday.report.lint.numbers import TIME_UNITS, ShownNumber, leaves, numbers_in, split
 from gameday.report.people import LATE_S
@@ -40,7 +40,6 @@ _MOST_REFERENCES: Final = 40  # of one block; a sentence with more says nothing
 _MOST_ITEMS: Final = 50  # a run breaks no more expectations
 _LARGEST_BYTES: Final = 64 * files.MIB
 PERCENTILES: Final = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
-_RED: Final = ("unknown", "refused")
 
 
 class Sources:
@@ -325,7 +324,8 @@ class Sources:
     def _failed(self, at: int) -> float:
         """Failures up to an instant; those of a window are the difference of two."""
         curves = self._m.curves
-        red = sum(float(curves.answers[n][at]) for n in _RED if n in curves.answers)
+        names = failed_of(self._m.effective)
+        red = sum(float(curves.answers[n][at]) for n in names if n in curves.answers)
         return red + float(curves.drops[at])
 
     def _of_result(self, path: str) -> list[Leaf] | None:

@@ -192,7 +192,12 @@ def _signals(m: Material, course: Course, say: Messages) -> list[Markup]:
     blocks = [say("debrief.signals_head")]
     if since_s is None:
         return [*blocks, say("debrief.nothing_to_see")]
-    found = [*_alerts(m, say), *_objectives(m, say), *_curves(m, since_s, say), *_logs(m, say)]
+    found = [
+        *_alerts(m, say),
+        *_objectives(m, since_s, say),
+        *_curves(m, since_s, say),
+        *_logs(m, say),
+    ]
     after = sorted((each for each in found if each.at_s >= since_s), key=lambda each: each.at_s)
     head = [say(f"debrief.col_{name}") for name in _SIGNAL]
     rows = [
@@ -223,9 +228,10 @@ def _alerts(m: Material, say: Messages) -> Iterator[_Signal]:
                 yield _Signal(at_s, what, format.of_sample(at_s))
 
 
-def _objectives(m: Material, say: Messages) -> Iterator[_Signal]:
+def _objectives(m: Material, since_s: float, say: Messages) -> Iterator[_Signal]:
     for name in objective_names(m.evaluations):
-        for span in [s for s in objective_spans(m.evaluations, name) if s.state == "false"][:1]:
+        false = [s for s in objective_spans(m.in_traffic, name) if s.state == "false"]
+        for span in [s for s in false if m.at_s(s.start_ns) >= since_s][:1]:
             at_s = m.at_s(span.start_ns)
             what = say("debrief.objective", objective=code(name))
             yield _Signal(at_s, what, format.of_sample(at_s))

@@ -7,7 +7,7 @@ import numpy as np
 
 from gameday.evidence.events import AuditRead
 from gameday.report import format
-from gameday.report.inputs import Material, damage_span_s
+from gameday.report.inputs import Material, damage_span_s, failed_of
 from gameday.report.markdown import Markup, code, table
 from gameday.report.messages import Messages, Value
 from gameday.report.people import histories_of
@@ -23,7 +23,6 @@ _BOOKS: Final = (
 )
 _OUTCOMES: Final = ("issued", "duplicate", "sold_out", "refused", "accepted", "unknown")
 _LATENCIES: Final = {"p50": "med", "p95": "p(95)", "p99": "p(99)", "max": "max"}
-_FAILED: Final = ("unknown", "refused")
 _SLOW_S: Final = (0.2, 1.0)
 
 Row = tuple[Markup, Markup, Markup]
@@ -103,7 +102,8 @@ def failed_between(m: Material, start_s: float, end_s: float) -> tuple[int, Mark
     t_s = m.curves.t_s
     first, last = (max(0, int(np.searchsorted(t_s, at, "right")) - 1) for at in (start_s, end_s))
     failed = sum(
-        (m.curves.answers[name] for name in _FAILED if name in m.curves.answers), m.curves.drops
+        (m.curves.answers[n] for n in failed_of(m.effective) if n in m.curves.answers),
+        m.curves.drops,
     )
     source = f"{format.of_sample(float(t_s[first]))} {format.of_sample(float(t_s[last]))}"
     return int(failed[last] - failed[first]), Markup(source)

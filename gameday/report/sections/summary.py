@@ -1,6 +1,7 @@
 """The first page: what this is, and what happened in a few sentences."""
 
 import re
+from collections.abc import Iterator
 from typing import Final
 
 from gameday.judge.result import CheckLine, MissingPart
@@ -13,6 +14,8 @@ from gameday.report.people import SAFETY
 from gameday.report.sections.names import CLOCKS, broke, untold
 from gameday.report.sections.people import cause, people
 from gameday.spec.experiment import ISSUANCE
+from gameday.spec.failures import Failures
+from gameday.telemetry.failures import assumed_objective, steady_state
 
 _DAY: Final = re.compile(r"\d{4}-\d\d-\d\d")
 
@@ -107,7 +110,9 @@ def _damage(m: Material, say: Messages) -> list[Markup]:
         return [say("summary.not_steady")]
     ref, damage_at = format.of_result("clocks.damage_at"), m.result.clocks.damage_at
     if damage_at is None:
-        return [say("summary.no_damage", ref=ref)] if m.has_traffic else []
+        held = m.effective is None or steady_state(m.effective.experiment)
+        kind = "no_damage" if held else "no_objective"
+        return [say(f"summary.{kind}", ref=ref), *_assumed(m, say)] if m.has_traffic else []
     told = [say("summary.damage", damage=format.clock(damage_at), ref=ref)]
     for name in CLOCKS:
         after_s, ref = m.result.clocks.after_s(name), format.of_result(f"clocks.{name}_after_s")
@@ -119,7 +124,18 @@ def _damage(m: Material, say: Messages) -> list[Markup]:
                 told.append(say(f"summary.{name}_early", after=after, ref=ref))
             else:
                 told.append(say(f"summary.{name}", after=after, ref=ref))
-    return told
+    return [*told, *_assumed(m, say)]
+
+
+def _assumed(m: Material, say: Messages) -> Iterator[Markup]:
+    """What the objective means that the file does not write, where there is one."""
+    experiment = None if m.effective is None else m.effective.experiment
+    objective = None if experiment is None else assumed_objective(experiment)
+    if experiment is not None and objective is not None:
+        assert isinstance(experiment.failures, Failures)
+        percent = f"{100 * experiment.failures.above:g}"
+        ref = code("inputs/effective.json")
+        yield say("summary.assumed", objective=code(objective.name), percent=percent, ref=ref)
 
 
 def _findings(m: Material, say: Messages) -> list[Markup]:

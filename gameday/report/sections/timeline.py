@@ -213,11 +213,8 @@ def _seen(m: Material, say: Messages) -> Iterator[Entry]:
             if ends and span.end_ns is not None:
                 ended = "alert_inactive" if _fired(spans[: i + 1]) else "alert_calm"
                 yield _entry(m, span.end_ns, say(f"event.{ended}", alert=code(alert)))
-    end_ns = m.traffic_end_ns
     for objective in objective_names(m.evaluations):
-        for span in objective_spans(m.evaluations, objective)[1:]:
-            if not m.t0_ns <= span.start_ns <= end_ns:
-                continue  # nobody asks yet, or any more: it is not breached, there is nothing
+        for span in objective_spans(m.in_traffic, objective)[1:]:
             what = say(f"event.objective_{span.state}", objective=code(objective))
             yield _entry(m, span.start_ns, what)
 

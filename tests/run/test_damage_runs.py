@@ -1,0 +1,58 @@
+"""Damage as a whole run tells it, against a shop that fails, or turns people away, for a while."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from gameday.core.json_objects import Json
+from gameday.report import write_report
+from tests.support.foreign_runs import OUTCOMES, Finished, run, shop
+
+BURST = [[7.0, 10.0, 500, 1.0]]
+BOTS = [[2.0, 12.0, 429, 0.8]]
+FAST = "histogram_quantile(0.95, sum by (le) (rate(k6_http_req_duration_seconds_bucket[5s]))) < 0.5"
+SPIKE = {"fault": "traffic.spike", "id": "crowd", "rate": "60/s", "at": "6s", "duration": "4s"}
+ISSUE = {"post": "/claim", "json": {"member": "{user}"}}
+
+
+def drop(folder: Path, away: list[Any], **more: Any) -> Finished:
+    """A run of 18 seconds, with a latency objective alone."""
+    keys: Json = {"objectives": [{"name": "fast", "expr": FAST}], **more}
+    traffic = {"executor": "constant-arrival-rate", "rate": "60/s", "duration": "18s"}
+    issue = {**ISSUE, "outcomes": {**OUTCOMES, "refused": {"status": 429}}}
+    with shop(folder, stock=100_000, turns_away=away) as url:
+        return run(folder, url, issue, traffic=traffic, users=100_000, more=keys)
+
+
+def test_a_burst_of_failures_is_damage_and_the_draft_says_so(tmp_path: Path) -> None:
+    found = drop(tmp_path, BURST, method=[SPIKE])
+    clocks = found.result["clocks"]
+    assert 6.5 <= clocks["damage_at"] <= 9.0, found.told
+    assert 3.0 <= clocks["recovered_after_s"] <= 9.0
+    assert found.check("recovered")["evidence"][0]["objectives"] == ["answered"]
+    draft = (found.dir / "postmortem.md").read_text()
+    assert "No customer was seen to be affected" not in draft
+    assert "`answered` is the objective on failures that the experiment does not write" in draft
+    assert "Objective `answered` is **breached**" in draft
+    korean = write_report(found.dir, "ko").read_text()
+    assert "사용자는 관측되지 않았다" not in korean
+    assert "목표 `answered` 자체는 실험 파일에 없으며" in korean
+
+
+def test_people_who_are_turned_away_by_name_are_no_damage(tmp_path: Path) -> None:
+    """As `bots`: the limit refuses most of what they ask."""
+    found = drop(tmp_path, BOTS)
+    assert found.code == 0, found.wrong() or found.told
+    assert found.result["clocks"]["damage_at"] is None
+    assert found.result["traffic"]["metrics"]["http_req_failed"]["rate"] > 0.3
+    assert "No customer was seen to be affected" in (found.dir / "postmortem.md").read_text()
+
+
+@pytest.mark.parametrize(("more", "code"), [({}, 1), ({"failures": "expected"}, 0)])
+def test_without_a_fault_a_burst_is_a_weakness_unless_it_is_expected(
+    tmp_path: Path, more: Json, code: int
+) -> None:
+    found = drop(tmp_path, BURST, **more)
+    assert found.code == code, found.told
+    assert [*found.wrong()] == (["objectives"] if code else [])
