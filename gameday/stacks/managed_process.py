@@ -13,13 +13,12 @@ from pathlib import Path
 
 from gameday.core.clock import NS, Clock
 from gameday.core.errors import StackError
-from gameday.core.files.logs import how_it_ended, last_lines
+from gameday.core.files.logs import cause, how_it_ended
 from gameday.core.secrets.redaction import Hidden
 from gameday.injection.process.launch import Launch, Question, is_being_started, start
 from gameday.injection.process.process import alive, leaders, record, undo
 from gameday.spec.undos import ProcessUndo, Undo
 
-LOG_LINES = 20
 _POLL_S = 0.03
 
 
@@ -113,9 +112,9 @@ class Part:
         return f"{self.name}: process {', '.join(map(str, left))} does not end" if left else ""
 
     def _story(self, what: str) -> str:
-        """The event, and the last lines of the component's log."""
+        """The event, and the cause of it that the component's log has."""
         log = self._launch.log
-        lines = last_lines(log, LOG_LINES, self._log_from)
+        lines = cause(log, self._log_from)
         end = "\n".join(f"  | {line}" for line in lines) or "  | (it wrote nothing)"
         return self._hide(f"{self.name}: {what}; the end of {log}:\n{end}")
 
