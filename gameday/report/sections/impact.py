@@ -175,6 +175,8 @@ def _own_limit(m: Material, say: Messages) -> list[Markup]:
     if limit is None:
         return []
     ref, carried = format.of_result("traffic.limit"), f"{limit.carried_per_s:,.0f}/s"
+    if limit.nothing_came:
+        return [say("impact.limit_untold", ref=ref)]
     if not limit.reached:
         p95 = format.milliseconds(limit.p95_ms)
         told = say("impact.limit_not_reached", carried=carried, p95=p95, ref=ref)
