@@ -42,9 +42,7 @@ async def set_up(
         if isinstance(step, SqlFile):
             await _execute(supervisor, name, folder / step.sql, values["postgres_direct"])
             continue
-        task = Launch(
-            name=name, argv=argv_of(step, values), environment=environment, folder=folder
-        )
+        task = Launch(name=name, argv=argv_of(step, values), environment=environment, folder=folder)
         part = supervisor.launch(task)
         try:
             await part.finish(SETUP_S, supervisor.clock)

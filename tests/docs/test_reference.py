@@ -10,7 +10,9 @@ import pytest
 from markdown_it import MarkdownIt
 from pydantic import TypeAdapter
 
-from docs.generator import commands, faults, figures, files, markdown, pages, schema, write
+from docs.generator import commands, faults, figures, files, pages, write
+from gameday.cli import key_markdown as markdown
+from gameday.cli import key_reference as schema
 from gameday.core.errors import ExitCode
 from gameday.core.settings.keys import KEYS
 from gameday.judge.checks import CHECKS

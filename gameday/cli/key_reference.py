@@ -14,7 +14,7 @@ from typing import Any, Final
 import yaml
 from pydantic import TypeAdapter
 
-from docs.generator.markdown import code, paragraphs, prose, table
+from gameday.cli.key_markdown import code, paragraphs, prose, table
 from gameday.core.units import format_duration
 
 Schema = Mapping[str, Any]
@@ -54,11 +54,40 @@ class Reference:
             yield from self._section(name, schema, place)
             waiting += self._inside(name, schema, place)
 
-    def keys(self) -> Iterator[tuple[str, str, Schema]]:
+    def every_key(self) -> Iterator[tuple[str, str, Schema]]:
         """Each key that has a row: the mapping's place, the key, its schema."""
         for name, place in self.places.items():
             for key, schema in self._named(name).get("properties", {}).items():
                 yield place, key, schema
+
+    def at(self, steps: Sequence[str]) -> list[tuple[str, Schema]]:
+        """The mapping that holds the key at a path, and the key's schema; all of them, of a union.
+
+        A step may be a name that a file gives: that of a scenario, or of an outcome.
+        """
+        names, held = [""], False
+        found: list[tuple[str, str, Schema]] = []
+        for step in steps:
+            here = [(name, self._named(name).get("properties", {})) for name in names]
+            next_ = [(name, step, keys[step]) for name, keys in here if step in keys]
+            if not next_ and not held:
+                return []
+            if not next_:
+                held = False
+                continue
+            found = next_
+            names = [ref for _, _, schema in found for ref in self._refs(schema)]
+            held = any(_holds(schema) == ".NAME" for _, _, schema in found)
+        return [(name, schema) for name, _, schema in found]
+
+    def inner_keys(self, schema: Schema) -> Iterator[str]:
+        """The keys of the mappings that a value may be, or may hold."""
+        for ref in self._refs(schema):
+            yield from self._named(ref).get("properties", {})
+
+    def default(self, schema: Schema) -> str:
+        """The default of a key that is not required."""
+        return self._default(schema, required=False)
 
     def meaning(self, name: str, key: str, schema: Schema) -> str:
         """The key's description; that of what it holds where it has none."""
