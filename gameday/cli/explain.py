@@ -14,6 +14,8 @@ from gameday.core.files import is_file
 from gameday.spec.shipped import EXPERIMENTS, PACKAGE, folders
 
 if TYPE_CHECKING:
+    from pydantic import BaseModel
+
     from gameday.cli.key_reference import Reference, Schema
 
 _LINK: Final = re.compile(r"\[(`[^`]*`)\]\([^)]*\)")
@@ -64,7 +66,7 @@ def _references() -> Iterator[tuple[str, "Reference"]]:
     from gameday.spec.system import System
     from gameday.spec.yaml import load
 
-    models = (System, Experiment, Drill, Day, FrontMatter, StepBlock)
+    models: tuple[type[BaseModel], ...] = (System, Experiment, Drill, Day, FrontMatter, StepBlock)
     for kind, model in zip(_NAMES, models, strict=False):
         reference = Reference(model.model_json_schema(by_alias=True))
         for path in _examples(kind):

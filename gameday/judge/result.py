@@ -140,9 +140,6 @@ class LogOutcome:
     lines: Sequence[LogLineShown] = ()
 
 
-_ALL = 0.995  # less would be told as 99 % in words
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitLine:
     """The system's own limit (`traffic.metrics.SystemLimit`); `reached` when it has a rate."""
@@ -154,18 +151,6 @@ class LimitLine:
     not_carried_s: int
     why: str = ""
     message: Message | None = None
-
-    @property
-    def nothing_came(self) -> bool:
-        """True if nothing usable was ever answered: such a system shows no limit, it is not there.
-
-        A gateway without a service behind it answers 502 at every rate.
-        """
-        told = self.message
-        if not self.reached or self.carried_per_s or told is None or told.id != "limit.failed":
-            return False
-        share = told.values.get("share")
-        return isinstance(share, int | float) and share >= _ALL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

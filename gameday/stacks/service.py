@@ -12,7 +12,7 @@ from gameday.core.errors import StackError
 from gameday.core.network.http import OK, HttpClient, HttpError
 from gameday.core.network.urls import at
 from gameday.injection.process.launch import Launch, Question
-from gameday.spec.start import Start
+from gameday.spec.start import PORTS, Start
 from gameday.spec.system import System
 from gameday.stacks.placeholders import argv_of, readdress, render
 from gameday.stacks.ports import HOST, is_free, with_ports
@@ -46,7 +46,7 @@ class Order:
 
 async def start_service(supervisor: Supervisor, order: Order) -> Service:
     """Start it and wait until it is ready. Raises StackError."""
-    wanted = [name for name in ("port", "admin_port") if name in order.asked]
+    wanted: list[str] = [name for name in PORTS if name in order.asked]
     if "port" not in wanted:
         _must_be_free(order.system.base_url)
 
@@ -54,13 +54,13 @@ async def start_service(supervisor: Supervisor, order: Order) -> Service:
 
     async def start(numbers: list[int]) -> Service:
         nonlocal is_set_up
-        ports = {name: str(port) for name, port in zip(wanted, numbers, strict=True)}
-        values = {**order.values, **ports}
+        ports = dict(zip(wanted, numbers, strict=True))
+        values = {**order.values, **{name: str(port) for name, port in ports.items()}}
         if not is_set_up:  # with other ports, which one more attempt has, it is done all the same
             environment = _environment(order, values)
             await set_up(supervisor, order.start.setup, values, environment)
             is_set_up = True
-        return await _attempt(supervisor, order, dict(zip(wanted, numbers, strict=True)))
+        return await _attempt(supervisor, order, ports)
 
     service = await with_ports(len(wanted), start)
     port = urlsplit(service.system.base_url).port

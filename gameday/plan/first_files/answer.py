@@ -143,7 +143,7 @@ def _name(path: tuple[str, ...]) -> str:
 
 def _telling(body: Any) -> tuple[str, Any] | None:
     """The value by which an answer tells how it went, at its dotted path."""
-    found = {}
+    found: dict[str, tuple[str, Any]] = {}
     for path, value in _walk(body):
         if len(path) > 1 or _name(path) not in _TELLING:
             continue

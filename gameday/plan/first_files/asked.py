@@ -160,12 +160,13 @@ def _with_options(asked: Asked, request: RequestSketch, templates: Templates) ->
         pairs = parse_qsl(asked.form, keep_blank_values=True)
         value = {name: str(templates.of(name, given)) for name, given in pairs}
         body = Body(form="form", value=value)
-    headers, secret = dict(request.headers), {}
-    for name, value in map(_header, asked.headers):
-        if _is_secret(name, value):
+    headers = dict(request.headers)
+    secret: dict[str, str] = {}
+    for name, text in map(_header, asked.headers):
+        if _is_secret(name, text):
             secret[name] = _variable(name)
         else:
-            headers[name] = str(templates.of(name, value))
+            headers[name] = str(templates.of(name, text))
     given_body = asked.body is not None or asked.form is not None
     return RequestSketch(
         method=asked.method or request.method,

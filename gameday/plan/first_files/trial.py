@@ -185,7 +185,9 @@ def _rows(told: Any, path: str) -> list[Mapping[str, Any]]:
             ", ".join(map(shown, list(told)[:8])) if isinstance(told, dict) else type(told).__name__
         )
         raise UsageError(f"--audit: {path} has another form: {keys}", help=_FORM)
-    found = [row for row in rows if isinstance(row, dict) and "userId" in row]
+    found: list[Mapping[str, Any]] = [
+        row for row in rows if isinstance(row, dict) and "userId" in row
+    ]
     if len(found) < len(rows):
         raise UsageError(f"--audit: {path}: its rows have no userId", help=_FORM)
     return found

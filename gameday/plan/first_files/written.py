@@ -12,7 +12,7 @@ import yaml
 
 from gameday.plan.first_files.sketch import FIRST, STOCK, USERS, Outcome, Sketch, StoreSketch, shown
 
-_COLUMN: Final = 46
+_COLUMN: Final = 45
 _DEFAULT_REFUSED: Final = [400, 401, 403, 404, 422, 429]
 _FAST: Final = (
     "histogram_quantile(0.95, sum by (le) (rate(k6_http_req_duration_seconds_bucket[5s]))) < 0.5"
@@ -29,7 +29,7 @@ def flow(value: Any) -> str:
 
 
 def _line(text: str, comment: str = "") -> str:
-    return f"{text:<{_COLUMN}}# {comment}" if comment else text
+    return f"{text:<{_COLUMN}} # {comment}" if comment else text
 
 
 def outcomes_with_defaults(sketch: Sketch) -> list[Outcome]:
