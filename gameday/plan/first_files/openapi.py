@@ -200,7 +200,7 @@ def _operations(root: Json, paths: Json) -> Iterator[Operation]:
         shared = [_mapping(_resolved(root, each)) for each in _listed(given.get("parameters"))]
         for method in _METHODS:
             found = _mapping(given.get(method))
-            if not found or not path.startswith("/") or count == _MOST_OPERATIONS:
+            if method not in given or not path.startswith("/") or count == _MOST_OPERATIONS:
                 continue
             count += 1
             texts = (found.get(key) for key in ("operationId", "summary"))

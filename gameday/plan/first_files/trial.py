@@ -16,8 +16,9 @@ from gameday.core import files
 from gameday.core import json as strict_json
 from gameday.core.errors import GamedayError, UsageError
 from gameday.core.network.allow_list import Allowed
-from gameday.core.network.http import HttpError
+from gameday.core.network.http import Answer, HttpError
 from gameday.core.network.urls import Base
+from gameday.core.secrets.redaction import Hidden
 from gameday.injection.drivers.request import Sender
 from gameday.plan.first_files.answer import Learnt, learn
 from gameday.plan.first_files.sketch import STOCK, USERS, Outcome, Sketch, shown, texts_of
@@ -51,6 +52,7 @@ async def try_once(sketch: Sketch, allowed: Allowed, *, must_answer: bool) -> Sk
         note = f"nothing answers at {sketch.base_url} yet: the outcomes are guesses"
         return replace(sketch, notes=(*sketch.notes, note))
     sent = frozenset(_filled(text, values) for text in texts_of(sketch.request))
+    answer = _without_secrets(answer, sketch)
     learnt = learn(answer, audited=sketch.audit is not None, sent=sent)
     if learnt.problem and not must_answer:
         note = f"{sketch.request.line}: {learnt.problem}; {learnt.cure}"
@@ -60,6 +62,15 @@ async def try_once(sketch: Sketch, allowed: Allowed, *, must_answer: bool) -> Sk
             f"{sketch.request.line}: {learnt.problem}", help=f"{learnt.cure} {_RATHER}"
         )
     return await _with_audit(_learnt(sketch, learnt), sender, learnt, values)
+
+
+def _without_secrets(answer: Answer, sketch: Sketch) -> Answer:
+    """The answer as it may be shown: a server may repeat the token that it was sent."""
+    names = sketch.request.secret_headers.values()
+    values = [os.environ[name] for name in names if name in os.environ]
+    if not values:
+        return answer
+    return replace(answer, body=Hidden(values)(answer.text).encode())
 
 
 async def _with_campaign(sketch: Sketch, sender: Sender) -> None:

@@ -1,0 +1,75 @@
+"""What one answer teaches: as little as it shows."""
+
+import json
+from typing import Any
+
+import pytest
+
+from gameday.core.network.http import Answer
+from gameday.plan.first_files.answer import Learnt, learn
+
+
+def learnt(
+    status: int, body: Any, kind: str = "application/json", *, audited: bool = True
+) -> Learnt:
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return learn(
+        Answer(status, {"content-type": kind}, raw), audited=audited, sent=frozenset({"7"})
+    )
+
+
+def test_a_good_answer_is_matched_as_narrowly_as_it_tells() -> None:
+    told = learnt(200, {"success": True, "data": {"orderId": "o1", "id": 9}, "remaining": 4})
+    assert [(each.name, each.match) for each in told.outcomes] == [
+        ("issued", {"status": 200, "json": {"success": True}})
+    ]
+    assert told.capture == {"remaining": "remaining"}
+    assert list(told.ids.items()) == [("data.orderId", "o1"), ("data.id", "9")]
+
+
+def test_without_an_audit_nothing_is_called_issued() -> None:
+    assert learnt(201, {}, audited=False).outcomes[0].name == "accepted"
+    assert learnt(202, {"ticket": "t1"}).outcomes[0].name == "accepted"
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (200, {"success": False}),
+        (200, {"result": "SOLD_OUT"}),
+        (200, {"status": "failed"}),
+        (404, {}),
+        (302, b""),
+        (502, b"<html>bad gateway</html>"),
+    ],
+)
+def test_a_refusal_teaches_nothing_and_says_why(status: int, body: Any) -> None:
+    told = learnt(status, body)
+    assert told.problem
+    assert told.cure
+    assert told.outcomes == ()
+
+
+def test_a_page_is_no_answer() -> None:
+    assert "page" in learnt(200, b"<!DOCTYPE html><title>x</title>", "text/html").problem
+
+
+def test_what_was_sent_is_no_id_and_neither_is_the_user() -> None:
+    assert learnt(200, {"id": "7", "user": {"id": "u1"}, "code": 200}).ids == {}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"a.b": {"id": "x"}, "": {"id": "y"}, "i\x1bd": {"id": "z"}},
+        {"id": "x" * 5000},
+        [[[["deep"]]]],
+        b"\xff\xfe\x00",
+        b"{" * 100_000,
+        b'{"id": 1e400}',
+    ],
+)
+def test_hostile_answers_give_no_path_and_no_error(body: Any) -> None:
+    told = learnt(200, body)
+    assert told.ids == {}
+    assert told.seen.isprintable()
