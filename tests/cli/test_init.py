@@ -243,7 +243,8 @@ def test_a_compose_file_gives_the_next_command_whole(tmp_path: Path) -> None:
     (tmp_path / "compose.yml").write_text(
         "services:\n"
         "  web: {build: ., ports: ['127.0.0.1:9:5000'], depends_on: [redis]}\n"
-        "  redis: {image: 'redis:7', ports: ['6399:6379'], environment: {REDIS_PASSWORD: abcd1234}}\n"
+        "  redis: {image: 'redis:7', ports: ['6399:6379'],"
+        " environment: {REDIS_PASSWORD: abcd1234}}\n"
     )
     done = init(tmp_path, "--compose", "compose.yml")
     assert done.returncode == 0, done.stderr
