@@ -45,12 +45,14 @@ class InitOptions:
     headers: tuple[str, ...]
     audit: str | None
     campaign: str | None
+    stock: int | None
     openapi: str | None
     operation: str | None
     compose: Path | None
     service: str | None
     name: str | None
     no_request: bool
+    twice: bool
     run: bool
     allowed: "Allowed"
 
@@ -71,6 +73,7 @@ class InitOptions:
 @click.option("--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="Repeatable.")
 @click.option("--audit", metavar="PATH", help="A GET that lists who got one.")
 @click.option("--campaign", metavar="YAML", help="The request that makes a fresh campaign.")
+@click.option("--stock", type=click.IntRange(0, 100_000_000), help="How many there are in all.")
 @click.option("--openapi", metavar="FILE|URL", help="Take the request from an OpenAPI document.")
 @click.option("--operation", metavar="'POST /path'", help="Which of its operations issues.")
 @click.option(
@@ -82,6 +85,9 @@ class InitOptions:
 @click.option("--service", metavar="NAME", help="Which of its services is asked.")
 @click.option("--name", help="How reports call the system.")
 @click.option("--no-request", is_flag=True, help="Send nothing, not even the one request.")
+@click.option(
+    "--twice", is_flag=True, help="Ask once more as the same user, to see what that says."
+)
 @click.option("--run", is_flag=True, help="Run the first experiment at once: 60 requests in 12 s.")
 @allow_target("A host that is not this machine and may be asked. Can be repeated.")
 @click.pass_context
@@ -89,7 +95,8 @@ def init(ctx: click.Context, /, **options: Any) -> None:
     r"""Make the system file and the first experiment of your own system in DIR.
 
     An example is enough: values called user, memberId, code and their like become placeholders.
-    It sends this request ONCE, for a user of its own, and proposes outcomes from the answer.
+    It sends this request ONCE (--twice: twice), for a user of its own, and proposes outcomes from
+    the answer.
 
     \b
       gameday init --url http://127.0.0.1:8080/orders --json '{"memberId": "7", "code": "SALE"}'
@@ -163,7 +170,7 @@ def _sketch(asked: InitOptions) -> "Sketch":
     for name, value in question.secrets().items():
         os.environ.setdefault(name, value)  # for the one request, and for --run
     named = asked.url is not None or asked.openapi is not None
-    tried = try_once(sketch, asked.allowed, must_answer=named)
+    tried = try_once(sketch, asked.allowed, must_answer=named, twice=asked.twice)
     return event_loop.run(tried, asked.allowed)
 
 

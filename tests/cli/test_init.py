@@ -271,3 +271,13 @@ def test_a_store_is_named_where_its_variable_is_there(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     system = yaml.safe_load((tmp_path / "system.yaml").read_text())
     assert system["stores"] == {"postgres": {"dsn": {"env": "AUDIT_POSTGRES"}}}
+
+
+def test_an_audit_of_another_shape_is_proposed_where_the_loader_takes_it(tmp_path: Path) -> None:
+    rows = '{"items": [{"memberId": "m1"}], "capacity": 5}'
+    body = '{"memberId": "{user:s}"}'
+    with raw_server(answer(rows.encode())) as url:
+        done = init(tmp_path, "--url", f"{url}/claim", "--json", body, "--audit", "/audit")
+    assert done.returncode == 2
+    assert "another form: items, capacity" in done.stderr  # m1 is nobody who just asked
+    assert list(tmp_path.glob("*.yaml")) == []

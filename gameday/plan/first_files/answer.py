@@ -14,6 +14,7 @@ from gameday.core import json as strict_json
 from gameday.core.network.http import Answer
 from gameday.plan.first_files.examples import is_user
 from gameday.plan.first_files.sketch import Outcome, shown
+from gameday.plan.first_files.words import DUPLICATE, SOLD_OUT
 
 _IDS: Final = (
     *("issueid", "issuanceid", "couponid", "voucherid", "ticketid", "orderid", "claimid"),
@@ -107,6 +108,54 @@ def learn(answer: Answer, *, audited: bool, sent: frozenset[str] = frozenset()) 
         ids=_ids(body, sent),
         notes=tuple(notes),
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Again:
+    """What the same user was answered who asked a second time."""
+
+    outcome: Outcome | None = None
+    semantics: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
+
+
+def learn_again(first: Learnt, answer: Answer, sent: frozenset[str]) -> Again:
+    """What a second answer teaches. Only words decide that it means "has one already"."""
+    second = learn(answer, audited=True, sent=sent)
+    if not second.problem:
+        shared = [path for path in first.ids if path in second.ids]
+        if any(first.ids[path] != second.ids[path] for path in shared):
+            return Again(semantics={"per_user": "many"})
+        if shared:
+            return Again(semantics={"replay": "idempotent"})
+        return Again(note=f"asked again, the same user was answered {second.seen}: one more?")
+    body = _parsed(answer)
+    code = _code(body)
+    text = answer.text[:1000]
+    if not 400 <= answer.status < 500 and code is None:
+        return Again(note=f"asked again, the same user was answered {second.seen}")
+    if SOLD_OUT.search(text) or not DUPLICATE.search(text):
+        return Again(note=f"asked again, the same user was answered {second.seen}: what is that?")
+    match: dict[str, Any] = {"status": answer.status}
+    if code is not None and DUPLICATE.search(code[1]):
+        match["json"] = {code[0]: code[1]}
+    elif body is None:
+        found = DUPLICATE.search(text)
+        match["text"] = {"contains": found[0] if found else ""}
+    return Again(outcome=Outcome(name="duplicate", match=match, why=f"seen: {second.seen}"))
+
+
+_CODES: Final = ("code", "errorcode", "reason", "type", "error", "result", "status", "outcome")
+_CODE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{1,59}")
+
+
+def _code(body: Any) -> tuple[str, str] | None:
+    """The word by which a refusal tells itself from others, at its dotted path."""
+    found = {}
+    for path, value in _walk(body):
+        if isinstance(value, str) and _name(path) in _CODES and _CODE.fullmatch(value):
+            found.setdefault(_name(path), (".".join(path), value))
+    return next((found[name] for name in _CODES if name in found), None)
 
 
 def _parsed(answer: Answer) -> Any:

@@ -44,6 +44,7 @@ class Asked:
     headers: tuple[str, ...] = ()
     audit: str | None = None
     campaign: str | None = None
+    stock: int | None = None
     openapi: str | None = None
     operation: str | None = None
     compose: Path | None = None
@@ -120,6 +121,7 @@ def gather(asked: Asked, api: Api | None) -> Sketch:
         coupon=templates.coupon,
         outcomes=outcomes,
         audit=audit,
+        stock=asked.stock,
         campaign=None if asked.campaign is None else _campaign(asked.campaign),
         project=project,
         notes=_notes(asked, request, templates, () if project is None else project.notes),

@@ -18,6 +18,7 @@ from gameday.core.errors import UsageError
 from gameday.core.json_objects import Json
 from gameday.plan.first_files.examples import Templates, is_coupon, is_user
 from gameday.plan.first_files.sketch import Body, Outcome, RequestSketch, shown
+from gameday.plan.first_files.words import DUPLICATE, SOLD_OUT
 
 LARGEST_BYTES: Final = 8 * files.MIB
 LARGEST_YAML_BYTES: Final = 1 * files.MIB  # its reader is slow
@@ -34,14 +35,6 @@ _LIMITED: Final = re.compile(r"coupon|voucher|ticket|seat|stock|drop|sale|event|
 _OTHERS: Final = re.compile(
     r"login|logout|auth|token|signup|register|health|metric|admin|cancel|refund|delete|list|search"
     r"|status|webhook|reset|close|create ?campaign|audit"
-)
-_SOLD_OUT: Final = re.compile(
-    r"sold.?out|out.of.stock|exhaust|deplet|insufficient|no.more|none.left|not.enough|\bgone\b"
-    r"|unavailable|소진|매진|품절",
-    re.IGNORECASE,
-)
-_DUPLICATE: Final = re.compile(
-    r"already|duplicat|twice|once.per|exists|한 ?번|이미|중복", re.IGNORECASE
 )
 _JSON: Final = re.compile(r"^application/(?:[\w.+-]+\+)?json\b")
 _FORM: Final = "application/x-www-form-urlencoded"
@@ -403,7 +396,7 @@ def _outcome(status: int, about: str, *, audited: bool) -> str:
         return "accepted" if status == 202 or not audited else "issued"
     if not 400 <= status < 500:
         return ""
-    sold_out, duplicate = bool(_SOLD_OUT.search(about)), bool(_DUPLICATE.search(about))
+    sold_out, duplicate = bool(SOLD_OUT.search(about)), bool(DUPLICATE.search(about))
     if sold_out and duplicate:
         return ""
     if sold_out or duplicate:

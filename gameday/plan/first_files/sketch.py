@@ -118,8 +118,11 @@ class Sketch:
     outcomes: Sequence[Outcome] = ()
     capture: Mapping[str, str] = field(default_factory=dict)
     audit: str | None = None
+    audit_keys: Mapping[str, str] = field(default_factory=dict)
+    stock: int | None = None
     campaign: Mapping[str, Any] | None = None
     project: Project | None = None
+    semantics: Mapping[str, str] = field(default_factory=dict)
     seen: str = ""
     notes: Sequence[str] = ()
 

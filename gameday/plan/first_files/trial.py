@@ -20,7 +20,8 @@ from gameday.core.network.http import Answer, HttpError
 from gameday.core.network.urls import Base
 from gameday.core.secrets.redaction import Hidden
 from gameday.injection.drivers.request import Sender
-from gameday.plan.first_files.answer import Learnt, learn
+from gameday.plan.first_files.answer import Learnt, learn, learn_again
+from gameday.plan.first_files.audit_shape import can_be_written, shape_of
 from gameday.plan.first_files.sketch import STOCK, USERS, Outcome, Sketch, shown, texts_of
 from gameday.spec.request import Request
 from gameday.spec.template import Values, fill_text
@@ -32,10 +33,13 @@ _ANY: Final = ["1xx", "2xx", "3xx", "4xx", "5xx"]
 _RATHER: Final = "--no-request writes the files all the same"
 
 
-async def try_once(sketch: Sketch, allowed: Allowed, *, must_answer: bool) -> Sketch:
+async def try_once(
+    sketch: Sketch, allowed: Allowed, *, must_answer: bool, twice: bool = False
+) -> Sketch:
     """The sketch with what one answer taught. Raises UsageError.
 
-    `must_answer`: the address was named, so that silence is an error and no note.
+    `must_answer`: the address was named, so that silence is an error and no note. `twice`: the
+    same user asks once more, to see what a second one is answered.
     """
     base = Base.parse(sketch.base_url)
     await allowed.resolve(base.host, base.port or 80, "init")
@@ -61,7 +65,28 @@ async def try_once(sketch: Sketch, allowed: Allowed, *, must_answer: bool) -> Sk
         raise UsageError(
             f"{sketch.request.line}: {learnt.problem}", help=f"{learnt.cure} {_RATHER}"
         )
-    return await _with_audit(_learnt(sketch, learnt), sender, learnt, values)
+    found = _learnt(sketch, learnt)
+    if twice:
+        found = await _again(found, learnt, values)
+    return await _with_audit(found, sender, learnt, values)
+
+
+async def _again(sketch: Sketch, learnt: Learnt, values: Values) -> Sketch:
+    """The sketch with what the same user is answered who asks again, as a new attempt."""
+    key = f"{values['key']}-again"
+    other = Sender(sketch.base_url, {**values, "key": key, "attempt": f"{key}-1"}, os.environ)
+    try:
+        answer = await other.send(_request(sketch, str(values["uuid"])), None, ANSWER_BYTES)
+    except GamedayError as error:
+        raise UsageError(f"--twice: {shown(error.message)}", help=_RATHER) from error
+    sent = frozenset(_filled(text, values) for text in texts_of(sketch.request))
+    again = learn_again(learnt, _without_secrets(answer, sketch), sent)
+    outcomes = list(sketch.outcomes)
+    if again.outcome is not None:
+        outcomes = [each for each in outcomes if each.name != "duplicate"]
+        outcomes.insert(1, again.outcome)
+    notes = [*sketch.notes, *([again.note] if again.note else [])]
+    return replace(sketch, outcomes=outcomes, semantics=again.semantics, notes=notes)
 
 
 def _without_secrets(answer: Answer, sketch: Sketch) -> Answer:
@@ -170,11 +195,14 @@ async def _with_audit(sketch: Sketch, sender: Sender, learnt: Learnt, values: Va
         told = answer.json()
     except strict_json.JsonError as error:
         raise UsageError(f"--audit: {sketch.audit}: {error.message}", help=_FORM) from error
+    named = _named(sketch, values)
+    if not _is_own_form(told):
+        return _shaped(sketch, told, named, learnt)
     rows = _rows(told, sketch.audit)
     ids = {str(row.get("issueId")) for row in rows}
     path = next((path for path, value in learnt.ids.items() if value in ids), None)
     capture = {"issue_id": path, **sketch.capture} if path is not None else sketch.capture
-    notes = [*sketch.notes, *_who(sketch, rows, values)]
+    notes = [*sketch.notes, *_who(rows, named)]
     if sketch.campaign is None and rows:
         notes.append(
             f"the campaign has {len(rows)} rows now, and a run wants a fresh one:"
@@ -188,30 +216,54 @@ _FORM: Final = (
 )
 
 
-def _rows(told: Any, path: str) -> list[Mapping[str, Any]]:
-    """The rows of an audit. Raises UsageError for another form."""
-    rows = told.get("rows") if isinstance(told, dict) else None
-    if not isinstance(rows, list) or "stock" not in told:
-        keys = (
-            ", ".join(map(shown, list(told)[:8])) if isinstance(told, dict) else type(told).__name__
+def _is_own_form(told: Any) -> bool:
+    return isinstance(told, dict) and isinstance(told.get("rows"), list) and "stock" in told
+
+
+def _shaped(sketch: Sketch, told: Any, named: frozenset[str], learnt: Learnt) -> Sketch:
+    """The sketch with the audit's own shape, as far as the one request proves it.
+
+    Raises UsageError where it proves nothing, or a system file cannot say it.
+    """
+    shape = shape_of(told, named, frozenset(learnt.ids.values()))
+    keys = ", ".join(map(shown, list(told)[:8])) if isinstance(told, dict) else "a list"
+    if shape is None or sketch.audit is None or not can_be_written(sketch.audit, shape):
+        who = "" if shape is not None else f", and has nobody of {shown(', '.join(sorted(named)))}"
+        raise UsageError(f"--audit: {sketch.audit} has another form: {keys}{who}", help=_FORM)
+    path = next(
+        (at for at, value in learnt.ids.items() if shape.id and value == shape.answered), ""
+    )
+    capture = {"issue_id": path, **sketch.capture} if path else sketch.capture
+    notes = list(sketch.notes)
+    if sketch.stock is None and sketch.campaign is None:
+        notes.append(
+            "how many there are in all is not guessed: --stock N, or `stock` in"
+            " `campaign` of first.yaml"
         )
-        raise UsageError(f"--audit: {path} has another form: {keys}", help=_FORM)
+    return replace(sketch, audit_keys=shape.as_keys(), capture=capture, notes=notes)
+
+
+def _rows(told: Any, path: str) -> list[Mapping[str, Any]]:
+    """The rows of an audit of gameday's own form. Raises UsageError for others."""
     found: list[Mapping[str, Any]] = [
-        row for row in rows if isinstance(row, dict) and "userId" in row
+        row for row in told["rows"] if isinstance(row, dict) and "userId" in row
     ]
-    if len(found) < len(rows):
+    if len(found) < len(told["rows"]):
         raise UsageError(f"--audit: {path}: its rows have no userId", help=_FORM)
     return found
 
 
-def _who(sketch: Sketch, rows: list[Mapping[str, Any]], values: Values) -> tuple[str, ...]:
+def _named(sketch: Sketch, values: Values) -> frozenset[str]:
+    """What the one who just got one may be called in the audit, in small letters."""
+    texts = [text for text in texts_of(sketch.request) if "{user" in text]
+    return frozenset({_filled(text, values).lower() for text in texts} | {str(values["user"])})
+
+
+def _who(rows: list[Mapping[str, Any]], named: frozenset[str]) -> tuple[str, ...]:
     """A note where the audit has nobody who was just given one: its ids may be others."""
-    named = {
-        _filled(text, values).lower() for text in texts_of(sketch.request) if "{user" in text
-    } | {str(values["user"])}
-    if not rows or not any(str(row["userId"]).lower() in named for row in rows):
-        others = ", ".join(shown(row["userId"]) for row in rows[:3]) or "nobody"
-        asked = shown(", ".join(sorted(named)))
-        told = f"the audit has no row of {asked}, who just got one; it names {others}"
-        return (f"{told}: is it later, or another id?",)
-    return ()
+    if any(str(row["userId"]).lower() in named for row in rows):
+        return ()
+    others = ", ".join(shown(row["userId"]) for row in rows[:3]) or "nobody"
+    asked = shown(", ".join(sorted(named)))
+    told = f"the audit has no row of {asked}, who just got one; it names {others}"
+    return (f"{told}: is it later, or another id?",)

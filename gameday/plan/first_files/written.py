@@ -71,6 +71,7 @@ def _system(sketch: Sketch, environment: Mapping[str, str]) -> Iterator[str]:
         yield "      # sold_out: {status: 409, json: {code: SOLD_OUT}}"
     if "duplicate" not in names:
         yield "      # duplicate: {status: 409, json: {code: DUPLICATE}}"
+    yield from _semantics(sketch)
     yield from _campaign(sketch)
     yield from _audit(sketch)
     yield from _stores(sketch, environment)
@@ -100,6 +101,11 @@ def _capture(sketch: Sketch) -> Iterator[str]:
         )
 
 
+def _semantics(sketch: Sketch) -> Iterator[str]:
+    if sketch.semantics:
+        yield _line(f"semantics: {flow(dict(sketch.semantics))}", "seen: the same user asked twice")
+
+
 def _campaign(sketch: Sketch) -> Iterator[str]:
     if sketch.campaign is not None:
         yield _line(f"campaign: {flow(dict(sketch.campaign))}", "makes a fresh one for each run")
@@ -107,7 +113,8 @@ def _campaign(sketch: Sketch) -> Iterator[str]:
 
 def _audit(sketch: Sketch) -> Iterator[str]:
     if sketch.audit:
-        yield _line(f"audit: {flow({'get': sketch.audit})}", "who got one, as it was stored")
+        audit = {"get": sketch.audit, **sketch.audit_keys}
+        yield _line(f"audit: {flow(audit)}", "who got one, as it was stored")
         return
     yield "# Without `audit` nothing about issuance is checked: not how many, nor to whom."
     yield "# With one, `accepted` above becomes `issued`. Its form: docs/own-system.md"
@@ -170,8 +177,8 @@ def _campaign_of(sketch: Sketch) -> dict[str, Any]:
     campaign: dict[str, Any] = {}
     if sketch.coupon is not None or sketch.audit or sketch.campaign:
         campaign["coupon"] = sketch.coupon or "none"
-    if sketch.campaign is not None:
-        campaign["stock"] = STOCK
+    if sketch.stock is not None or sketch.campaign is not None:
+        campaign["stock"] = STOCK if sketch.stock is None else sketch.stock
     return {**campaign, "users": USERS}
 
 

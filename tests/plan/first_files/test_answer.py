@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from gameday.core.network.http import Answer
-from gameday.plan.first_files.answer import Learnt, learn
+from gameday.plan.first_files.answer import Again, Learnt, learn, learn_again
 
 
 def learnt(
@@ -73,3 +73,49 @@ def test_hostile_answers_give_no_path_and_no_error(body: Any) -> None:
     told = learnt(200, body)
     assert told.ids == {}
     assert told.seen.isprintable()
+
+
+def again(status: int, body: Any, first: Any = None) -> Again:
+    told = learnt(201, {"id": "a1"} if first is None else first)
+    raw = body if isinstance(body, bytes) else json.dumps(body).encode()
+    return learn_again(told, Answer(status, {}, raw), frozenset())
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "match"),
+    [
+        (409, {"error": {"code": "ALREADY_ISSUED"}}, {"error.code": "ALREADY_ISSUED"}),
+        (200, {"result": "DUPLICATE"}, {"result": "DUPLICATE"}),
+        (409, {"message": "this member has one already"}, None),
+    ],
+)
+def test_a_second_answer_that_says_already_is_the_duplicate(
+    status: int, body: Any, match: Any
+) -> None:
+    found = again(status, body).outcome
+    assert found is not None
+    assert found.name == "duplicate"
+    assert found.match == {"status": status, **({"json": match} if match else {})}
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (409, {"code": "SOLD_OUT"}),
+        (409, {"code": "SOLD_OUT_ALREADY"}),
+        (409, {"code": "E1234"}),
+        (500, {"message": "duplicate key value violates unique constraint"}),
+        (503, b"already"),
+        (429, {}),
+    ],
+)
+def test_a_second_answer_of_another_meaning_is_only_told(status: int, body: Any) -> None:
+    found = again(status, body)
+    assert found.outcome is None
+    assert found.note
+
+
+def test_a_second_one_is_seen_by_its_id() -> None:
+    assert again(201, {"id": "a2"}).semantics == {"per_user": "many"}
+    assert again(200, {"id": "a1"}).semantics == {"replay": "idempotent"}
+    assert again(201, {}, first={}).note
