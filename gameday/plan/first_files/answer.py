@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from gameday.core import json as strict_json
-from gameday.core.network.http import Answer
+from gameday.core.network.http import OK, Answer
 from gameday.plan.first_files.examples import is_user
 from gameday.plan.first_files.sketch import Outcome, shown
 from gameday.plan.first_files.words import DUPLICATE, SOLD_OUT
@@ -22,7 +22,10 @@ _IDS: Final = (
     *("ticket", "serial", "couponcode", "vouchercode", "code", "reference", "number", "key"),
 )
 _LEFT: Final = ("remaining", "left", "remain", "remainingstock", "stockleft")
-_TELLING: Final = ("success", "ok", "result", "outcome", "status", "state", "code")
+_TELLING: Final = (
+    *("success", "ok", "result", "outcome", "status", "state", "code"),
+    *("resultcode", "errorcode", "errcode", "errno", "retcode", "ret", "rc"),
+)
 _GOOD: Final = re.compile(
     r"^(?:ok|success(?:ful|fully)?|issued|created|done|accepted|completed?|confirmed|granted"
     r"|claimed|approved|reserved|sold|won|pending|queued|processing)$",
@@ -32,6 +35,13 @@ _BAD: Final = re.compile(
     r"fail|error|denied|reject|sold.?out|exhaust|duplicate|already|invalid|forbidden|not.?found"
     r"|none|gone",
     re.IGNORECASE,
+)
+_SENTENCES: Final = ("message", "msg", "detail", "description")
+_LONGEST_SENTENCE: Final = 80
+CREATED: Final = 201
+ACCEPTED: Final = 202
+_SAYS_NO: Final = re.compile(
+    r"\b(?:fail(?:ed|ure)?|error|denied|rejected|invalid)\b", re.IGNORECASE
 )
 _DEEPEST: Final = 3
 _MOST_VALUES: Final = 500
@@ -74,70 +84,119 @@ _CURES: Final[Mapping[int, str]] = {
 def learn(answer: Answer, *, audited: bool, sent: frozenset[str] = frozenset()) -> Learnt:
     """What an answer to the issue request teaches; `sent` are values of the request itself."""
     body = _parsed(answer)
-    kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
     said = shown(answer.text[:_EXCERPT].strip()) if answer.body else "an empty body"
     seen = f"{answer.status} {said}"
+    if (refusal := _refusal(answer, body, said)) is not None:
+        return Learnt(seen=seen, problem=refusal[0], cure=refusal[1])
+    match = {"status": answer.status, **_told_apart(answer, body, sent)}
+    is_later = answer.status == ACCEPTED
+    name = "issued" if audited and not is_later else "accepted"
+    return Learnt(
+        seen=seen,
+        outcomes=(Outcome(name=name, match=match, why=f"seen: {seen}"),),
+        capture=_left(body),
+        ids=_ids(body, sent),
+        notes=tuple(_notes(answer.status, match)),
+    )
+
+
+def _refusal(answer: Answer, body: Any, said: str) -> tuple[str, str] | None:
+    """Why an answer is no issue, and what to do; None for one that may be."""
     if not 200 <= answer.status < 300:
         cure = _CURES.get(answer.status, _CURES[301] if answer.status < 400 else "look at its log")
         if answer.status in (409, 410, 429):
             cure = "is something left of the campaign, and does its user have none yet?"
-        return Learnt(seen=seen, problem=f"it answers {answer.status}: {said}", cure=cure)
+        return f"it answers {answer.status}: {said}", cure
+    kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
     if "html" in kind or answer.text.lstrip()[:9].lower().startswith(("<!doctype", "<html")):
-        cure = "is it the address of the API, or of the page in front of it?"
-        return Learnt(
-            seen=f"{answer.status}, a page (HTML)", problem="it answers a page", cure=cure
-        )
+        return "it answers a page (HTML)", "is it the address of the API, or of a page before it?"
     telling = _telling(body)
     if telling is not None and _is_bad(telling[1]):
         told = f"{telling[0]}: {shown(telling[1])}"
-        cure = "it says so with a good status: tell the outcomes apart by hand"
-        return Learnt(seen=seen, problem=f"it answers {answer.status}, but {told}", cure=cure)
-    match: dict[str, Any] = {"status": answer.status}
+    elif telling is None and _says_no(answer.text if body is None else body):
+        told = said
+    else:
+        return None
+    cure = "it says so with a good status: tell the outcomes apart by hand"
+    return f"it answers {answer.status}, but {told}", cure
+
+
+def _says_no(body: Any) -> bool:
+    """True if a text, or a text in a JSON answer, says that nothing was given."""
+    texts = [value for _, value in _walk(body) if isinstance(value, str)]
+    return any(SOLD_OUT.search(text[:300]) or _SAYS_NO.search(text[:300]) for text in texts)
+
+
+def _told_apart(answer: Answer, body: Any, sent: frozenset[str]) -> dict[str, Any]:
+    """By what, beside its status, an answer is told from those that mean something else."""
+    telling = _telling(body)
     if telling is not None and _is_good(telling[1]):
-        match["json"] = {telling[0]: telling[1]}
-    is_later = answer.status == 202
-    name = "issued" if audited and not is_later else "accepted"
-    notes = []
-    if is_later:
-        notes.append("202: it is decided later, so the audit settles who got one")
-    outcome = Outcome(name=name, match=match, why=f"seen: {seen}")
-    return Learnt(
-        seen=seen,
-        outcomes=(outcome,),
-        capture=_left(body),
-        ids=_ids(body, sent),
-        notes=tuple(notes),
-    )
+        return {"json": {telling[0]: telling[1]}}
+    return {} if answer.status == CREATED else _by_words(body, answer.text.strip(), sent)
+
+
+def _notes(status: int, match: Mapping[str, Any]) -> Iterator[str]:
+    if status == OK and len(match) == 1:
+        yield (
+            "200 alone means issued now: if a 200 may say sold out too, tell them apart in"
+            " `outcomes`, or a run blames an honest system"
+        )
+    if status == ACCEPTED:
+        yield "202: it is decided later, so the audit settles who got one"
+
+
+def _by_words(body: Any, text: str, sent: frozenset[str]) -> dict[str, Any]:
+    """The sentence of an answer that has nothing shorter to tell itself by; {} without one.
+
+    A sentence with digits or with something that was sent is another one for somebody else.
+    """
+    if body is None:
+        return {"text": {"equals": text}} if _is_sentence(text, sent) else {}
+    for path, value in _walk(body):
+        is_text = len(path) == 1 and _name(path) in _SENTENCES and isinstance(value, str)
+        if is_text and _is_sentence(value, sent):
+            return {"json": {path[0]: value}}
+    return {}
+
+
+def _is_sentence(text: str, sent: frozenset[str]) -> bool:
+    plain = 0 < len(text) <= _LONGEST_SENTENCE and text.isprintable()
+    return plain and not re.search(r"\d", text) and not any(each in text for each in sent if each)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Again:
-    """What the same user was answered who asked a second time."""
+    """What the same user was answered who asked a second time.
+
+    `status` is that of an answer that gave the same one again.
+    """
 
     outcome: Outcome | None = None
     semantics: Mapping[str, str] = field(default_factory=dict)
+    status: int = 0
     note: str = ""
 
 
 def learn_again(first: Learnt, answer: Answer, sent: frozenset[str]) -> Again:
     """What a second answer teaches. Only words decide that it means "has one already"."""
     second = learn(answer, audited=True, sent=sent)
-    if not second.problem:
+    is_other = second.outcomes != () and _differs(first.outcomes[0], second.outcomes[0])
+    if not second.problem and not is_other:
         shared = [path for path in first.ids if path in second.ids]
         if any(first.ids[path] != second.ids[path] for path in shared):
             return Again(semantics={"per_user": "many"})
         if shared:
-            return Again(semantics={"replay": "idempotent"})
+            return Again(semantics={"replay": "idempotent"}, status=answer.status)
         return Again(note=f"asked again, the same user was answered {second.seen}: one more?")
     body = _parsed(answer)
-    code = _code(body)
+    code = _code(body) or (_telling(body) if is_other else None)
     text = answer.text[:1000]
     if not 400 <= answer.status < 500 and code is None:
         return Again(note=f"asked again, the same user was answered {second.seen}")
     if SOLD_OUT.search(text) or not DUPLICATE.search(text):
         return Again(note=f"asked again, the same user was answered {second.seen}: what is that?")
     match: dict[str, Any] = {"status": answer.status}
-    if code is not None and DUPLICATE.search(code[1]):
+    if code is not None and (is_other or DUPLICATE.search(str(code[1]))):
         match["json"] = {code[0]: code[1]}
     elif body is None:
         found = DUPLICATE.search(text)
@@ -145,11 +204,16 @@ def learn_again(first: Learnt, answer: Answer, sent: frozenset[str]) -> Again:
     return Again(outcome=Outcome(name="duplicate", match=match, why=f"seen: {second.seen}"))
 
 
+def _differs(first: Outcome, second: Outcome) -> bool:
+    """True for answers that tell themselves apart by more than their status."""
+    return any(first.match.get(key) != second.match.get(key) for key in ("json", "text"))
+
+
 _CODES: Final = ("code", "errorcode", "reason", "type", "error", "result", "status", "outcome")
 _CODE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{1,59}")
 
 
-def _code(body: Any) -> tuple[str, str] | None:
+def _code(body: Any) -> tuple[str, Any] | None:
     """The word by which a refusal tells itself from others, at its dotted path."""
     found = {}
     for path, value in _walk(body):
@@ -196,7 +260,7 @@ def _telling(body: Any) -> tuple[str, Any] | None:
     for path, value in _walk(body):
         if len(path) > 1 or _name(path) not in _TELLING:
             continue
-        if isinstance(value, bool) or _is_word(value):
+        if isinstance(value, bool | int) or _is_word(value):
             found.setdefault(_name(path), (".".join(path), value))
     return next((found[name] for name in _TELLING if name in found), None)
 
@@ -206,7 +270,10 @@ def _is_word(value: Any) -> bool:
 
 
 def _is_good(value: Any) -> bool:
-    return value is True or (isinstance(value, str) and _GOOD.match(value) is not None)
+    """True for a value that goes into the match; a number does: others tell other outcomes."""
+    if isinstance(value, int):
+        return value is not False
+    return isinstance(value, str) and _GOOD.match(value) is not None
 
 
 def _is_bad(value: Any) -> bool:

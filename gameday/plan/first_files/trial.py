@@ -86,6 +86,10 @@ async def _again(sketch: Sketch, learnt: Learnt, values: Values) -> Sketch:
         outcomes = [each for each in outcomes if each.name != "duplicate"]
         outcomes.insert(1, again.outcome)
     notes = [*sketch.notes, *([again.note] if again.note else [])]
+    first = outcomes[0]
+    if again.status not in (0, first.match["status"]):
+        match = {**first.match, "status": [first.match["status"], again.status]}
+        outcomes[0] = replace(first, match=match)
     return replace(sketch, outcomes=outcomes, semantics=again.semantics, notes=notes)
 
 
@@ -158,7 +162,7 @@ def _request(sketch: Sketch, uuid: str) -> Request:
 
 def _learnt(sketch: Sketch, learnt: Learnt) -> Sketch:
     """The outcomes of the answer first, then those of the document that are others."""
-    taken = {each.match["status"] for each in learnt.outcomes if "json" not in each.match}
+    taken = [each.match["status"] for each in learnt.outcomes if len(each.match) == 1]
     good = {"issued", "accepted"}
     others: list[Outcome] = [
         each

@@ -39,8 +39,8 @@ def outcomes_with_defaults(sketch: Sketch) -> list[Outcome]:
         name = "issued" if sketch.audit else "accepted"
         found.insert(0, Outcome(name=name, match={"status": "2xx"}, why="not tried yet"))
     if not any(each.name == "refused" for each in found):
-        taken = {each.match["status"] for each in found if "json" not in each.match}
-        statuses = [status for status in _DEFAULT_REFUSED if status not in taken]
+        plain = [each.match["status"] for each in found if len(each.match) == 1]
+        statuses = [status for status in _DEFAULT_REFUSED if status not in plain]
         why = "certainly without effect; take out what may have one"
         found.append(Outcome(name="refused", match={"status": statuses}, why=why))
     return found

@@ -27,6 +27,35 @@ def test_a_good_answer_is_matched_as_narrowly_as_it_tells() -> None:
     assert list(told.ids.items()) == [("data.orderId", "o1"), ("data.id", "9")]
 
 
+def test_a_number_that_tells_the_outcome_is_part_of_the_match() -> None:
+    told = learnt(200, {"code": 0, "data": {"entry": "e1"}})
+    assert told.outcomes[0].match == {"status": 200, "json": {"code": 0}}
+    other = Answer(200, {}, json.dumps({"code": 1001, "message": "already entered"}).encode())
+    second = learn_again(told, other, frozenset()).outcome
+    assert second is not None
+    assert second.match == {"status": 200, "json": {"code": 1001}}
+    gone = Answer(200, {}, json.dumps({"code": 1002, "message": "sold out"}).encode())
+    assert learn_again(told, gone, frozenset()).outcome is None
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "match"),
+    [
+        (200, {"message": "Coupon issued!", "id": "a"}, {"json": {"message": "Coupon issued!"}}),
+        (200, b"enjoy your ticket\n", {"text": {"equals": "enjoy your ticket"}}),
+        (200, {"message": "number 5 is yours"}, {}),
+        (200, {"message": "welcome 7"}, {}),
+        (201, {"message": "Coupon issued!"}, {}),
+    ],
+)
+def test_a_good_status_alone_is_told_by_its_sentence_or_said_to_be_too_wide(
+    status: int, body: Any, match: Any
+) -> None:
+    told = learnt(status, body, "text/plain" if isinstance(body, bytes) else "application/json")
+    assert told.outcomes[0].match == {"status": status, **match}
+    assert bool(told.notes) is (status == 200 and not match)
+
+
 def test_without_an_audit_nothing_is_called_issued() -> None:
     assert learnt(201, {}, audited=False).outcomes[0].name == "accepted"
     assert learnt(202, {"ticket": "t1"}).outcomes[0].name == "accepted"
@@ -38,6 +67,8 @@ def test_without_an_audit_nothing_is_called_issued() -> None:
         (200, {"success": False}),
         (200, {"result": "SOLD_OUT"}),
         (200, {"status": "failed"}),
+        (200, {"message": "Sorry, sold out"}),
+        (200, b"error: no such event"),
         (404, {}),
         (302, b""),
         (502, b"<html>bad gateway</html>"),
