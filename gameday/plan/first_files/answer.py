@@ -36,6 +36,7 @@ _BAD: Final = re.compile(
     r"|none|gone",
     re.IGNORECASE,
 )
+_GOOD_NUMBERS: Final = (0, 1, 200, 201)
 _SENTENCES: Final = ("message", "msg", "detail", "description")
 _LONGEST_SENTENCE: Final = 80
 CREATED: Final = 201
@@ -47,6 +48,7 @@ _DEEPEST: Final = 3
 _MOST_VALUES: Final = 500
 _LONGEST_STEP: Final = 60
 _CAPTURED: Final = 200  # characters of an id: longer ones are digests of themselves in a record
+_LONG_ENOUGH: Final = 6
 _EXCERPT: Final = 120
 
 
@@ -55,13 +57,15 @@ class Learnt:
     """What one answer taught. `problem` says why it taught nothing, `cure` what to do then.
 
     `ids` are the values that may be the id of what was given out, by their paths, the likeliest
-    first. Only an audit can tell which of them is: a wrong one would accuse an honest system.
+    first; `values` are all that are long enough to be one. Only an audit can tell which of them
+    is: a wrong one would accuse an honest system.
     """
 
     seen: str
     outcomes: tuple[Outcome, ...] = ()
     capture: Mapping[str, str] = field(default_factory=dict)
     ids: Mapping[str, str] = field(default_factory=dict)
+    values: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     problem: str = ""
     cure: str = ""
@@ -96,6 +100,7 @@ def learn(answer: Answer, *, audited: bool, sent: frozenset[str] = frozenset()) 
         outcomes=(Outcome(name=name, match=match, why=f"seen: {seen}"),),
         capture=_left(body),
         ids=_ids(body, sent),
+        values=_values(body, sent),
         notes=tuple(_notes(answer.status, match)),
     )
 
@@ -113,7 +118,7 @@ def _refusal(answer: Answer, body: Any, said: str) -> tuple[str, str] | None:
     telling = _telling(body)
     if telling is not None and _is_bad(telling[1]):
         told = f"{telling[0]}: {shown(telling[1])}"
-    elif telling is None and _says_no(answer.text if body is None else body):
+    elif _says_no(answer.text if body is None else body, telling):
         told = said
     else:
         return None
@@ -121,10 +126,19 @@ def _refusal(answer: Answer, body: Any, said: str) -> tuple[str, str] | None:
     return f"it answers {answer.status}, but {told}", cure
 
 
-def _says_no(body: Any) -> bool:
-    """True if a text, or a text in a JSON answer, says that nothing was given."""
-    texts = [value for _, value in _walk(body) if isinstance(value, str)]
-    return any(SOLD_OUT.search(text[:300]) or _SAYS_NO.search(text[:300]) for text in texts)
+def _says_no(body: Any, telling: tuple[str, Any] | None) -> bool:
+    """True if a text, or a text in a JSON answer, says that nothing was given.
+
+    Where a word or a truth value tells, that counts; `no error` beside a good number is well.
+    """
+    is_number = telling is not None and type(telling[1]) is int
+    if telling is not None and not is_number:
+        return False
+    texts = [value[:300] for _, value in _walk(body) if isinstance(value, str)]
+    if any(SOLD_OUT.search(text) or DUPLICATE.search(text) for text in texts):
+        return True
+    is_good = is_number and telling is not None and telling[1] in _GOOD_NUMBERS
+    return not is_good and any(_SAYS_NO.search(text) for text in texts)
 
 
 def _told_apart(answer: Answer, body: Any, sent: frozenset[str]) -> dict[str, Any]:
@@ -189,19 +203,27 @@ def learn_again(first: Learnt, answer: Answer, sent: frozenset[str]) -> Again:
             return Again(semantics={"replay": "idempotent"}, status=answer.status)
         return Again(note=f"asked again, the same user was answered {second.seen}: one more?")
     body = _parsed(answer)
-    code = _code(body) or (_telling(body) if is_other else None)
+    code = _code(body) or _number(body, answer.status)
     text = answer.text[:1000]
     if not 400 <= answer.status < 500 and code is None:
         return Again(note=f"asked again, the same user was answered {second.seen}")
-    if SOLD_OUT.search(text) or not DUPLICATE.search(text):
+    word = DUPLICATE.search(text)
+    if SOLD_OUT.search(text) or word is None:
         return Again(note=f"asked again, the same user was answered {second.seen}: what is that?")
     match: dict[str, Any] = {"status": answer.status}
-    if code is not None and (is_other or DUPLICATE.search(str(code[1]))):
+    if code is not None and (type(code[1]) is int or DUPLICATE.search(code[1])):
         match["json"] = {code[0]: code[1]}
-    elif body is None:
-        found = DUPLICATE.search(text)
-        match["text"] = {"contains": found[0] if found else ""}
+    else:  # the status alone may also be that of "sold out"
+        match["text"] = {"contains": word[0]}
     return Again(outcome=Outcome(name="duplicate", match=match, why=f"seen: {second.seen}"))
+
+
+def _number(body: Any, status: int) -> tuple[str, Any] | None:
+    """The number by which an answer tells how it went; its own status again tells nothing."""
+    telling = _telling(body)
+    if telling is None or type(telling[1]) is not int or telling[1] == status:
+        return None
+    return telling
 
 
 def _differs(first: Outcome, second: Outcome) -> bool:
@@ -300,3 +322,15 @@ def _ids(body: Any, sent: frozenset[str]) -> dict[str, str]:
         if name in _IDS and not any(is_user(step) for step in path):
             found.append((_IDS.index(name), len(path), ".".join(path), text))
     return {path: text for _, _, path, text in sorted(found)}
+
+
+def _values(body: Any, sent: frozenset[str]) -> dict[str, str]:
+    """Every text or number of an answer that is long enough to be no accident in an audit."""
+    found = (
+        (".".join(path), str(value)) for path, value in _walk(body) if type(value) in (str, int)
+    )
+    return {
+        path: text
+        for path, text in found
+        if path and _LONG_ENOUGH <= len(text) <= _CAPTURED and text not in sent
+    }

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from gameday.core import files
 from gameday.core import json as strict_json
@@ -15,7 +15,7 @@ from gameday.core.network.http import Ask, HttpClient, HttpError
 from gameday.core.network.urls import Base, path_problem
 from gameday.core.secrets.redaction import TELLING
 from gameday.plan.first_files.compose_file import read_project
-from gameday.plan.first_files.examples import Templates, has_placeholders
+from gameday.plan.first_files.examples import Templates, has_placeholders, is_code
 from gameday.plan.first_files.openapi import (
     LARGEST_BYTES,
     Api,
@@ -137,6 +137,7 @@ def _name(given: str | None) -> str:
 
 def _of_url(asked: Asked, templates: Templates) -> tuple[str, RequestSketch]:
     """The base and the request of `--url`."""
+    _note_shared(asked, templates)
     try:
         base = Base.parse(asked.url or "", query=True)
     except UsageError as error:
@@ -149,6 +150,14 @@ def _of_url(asked: Asked, templates: Templates) -> tuple[str, RequestSketch]:
         query=query,
     )
     return f"{base.scheme}://{base.authority}", request
+
+
+def _note_shared(asked: Asked, templates: Templates) -> None:
+    """A code that stands in the path of the request and of the audit is the campaign."""
+    paths = [urlsplit(text or "").path.split("/") for text in (asked.url, asked.audit)]
+    shared = [each for each in paths[0] if each in paths[1] and is_code(each)]
+    if len(shared) == 1:
+        templates.coupon = shared[0]
 
 
 def _with_options(asked: Asked, request: RequestSketch, templates: Templates) -> RequestSketch:
@@ -225,9 +234,7 @@ def _audit_path(given: str, templates: Templates) -> str:
     if wrong := path_problem(given):
         raise UsageError(f"--audit: {shown(given)!r} {wrong}", help="write a path, as /audit/SALE")
     path, mark, query = given.partition("?")
-    coupon = templates.coupon
-    steps = ["{coupon}" if coupon and each == coupon else each for each in path.split("/")]
-    return templates.path("/".join(steps)) + mark + query
+    return templates.path(path) + mark + query
 
 
 def _notes(

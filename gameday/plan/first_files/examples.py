@@ -90,7 +90,9 @@ class Templates:
         before, made = "", []
         for segment in path.split("/"):
             given = unquote(segment)
-            if not has_placeholders(given) and _has_digits_or_capitals(given):
+            if self.coupon is not None and given == self.coupon:
+                made.append("{coupon}")
+            elif not has_placeholders(given) and _has_digits_or_capitals(given):
                 found = str(self._of(before, int(given) if _is_number(given) else given, 0))
                 made.append(literal(segment) if found == literal(given) else found)
             else:
@@ -132,6 +134,12 @@ class Templates:
 
 def _is_number(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) < 20 and not text.startswith("0")
+
+
+def is_code(segment: str) -> bool:
+    """True for a part of a path that may name a campaign, and is no version of an API."""
+    looks = _has_digits_or_capitals(segment) and not _is_number(segment)
+    return looks and _CODE.fullmatch(segment) is not None and not re.fullmatch(r"v\d+", segment)
 
 
 def _has_digits_or_capitals(segment: str) -> bool:

@@ -204,7 +204,8 @@ async def _with_audit(sketch: Sketch, sender: Sender, learnt: Learnt, values: Va
         return _shaped(sketch, told, named, learnt)
     rows = _rows(told, sketch.audit)
     ids = {str(row.get("issueId")) for row in rows}
-    path = next((path for path, value in learnt.ids.items() if value in ids), None)
+    known = {**learnt.ids, **learnt.values}
+    path = next((path for path, value in known.items() if value in ids), None)
     capture = {"issue_id": path, **sketch.capture} if path is not None else sketch.capture
     notes = [*sketch.notes, *_who(rows, named)]
     if sketch.campaign is None and rows:
@@ -229,14 +230,15 @@ def _shaped(sketch: Sketch, told: Any, named: frozenset[str], learnt: Learnt) ->
 
     Raises UsageError where it proves nothing, or a system file cannot say it.
     """
+    known = {**learnt.ids, **learnt.values}
     shape = shape_of(told, named, frozenset(learnt.ids.values()))
+    if shape is not None and not shape.id:  # by its name no value is an id, so any may be
+        shape = shape_of(told, named, frozenset(known.values()))
     keys = ", ".join(map(shown, list(told)[:8])) if isinstance(told, dict) else "a list"
     if shape is None or sketch.audit is None or not can_be_written(sketch.audit, shape):
         who = "" if shape is not None else f", and has nobody of {shown(', '.join(sorted(named)))}"
         raise UsageError(f"--audit: {sketch.audit} has another form: {keys}{who}", help=_FORM)
-    path = next(
-        (at for at, value in learnt.ids.items() if shape.id and value == shape.answered), ""
-    )
+    path = next((at for at, value in known.items() if shape.id and value == shape.answered), "")
     capture = {"issue_id": path, **sketch.capture} if path else sketch.capture
     notes = list(sketch.notes)
     if sketch.stock is None and sketch.campaign is None:

@@ -28,7 +28,7 @@ def test_a_good_answer_is_matched_as_narrowly_as_it_tells() -> None:
 
 
 def test_a_number_that_tells_the_outcome_is_part_of_the_match() -> None:
-    told = learnt(200, {"code": 0, "data": {"entry": "e1"}})
+    told = learnt(200, {"code": 0, "msg": "no error", "data": {"entry": "e1"}})
     assert told.outcomes[0].match == {"status": 200, "json": {"code": 0}}
     other = Answer(200, {}, json.dumps({"code": 1001, "message": "already entered"}).encode())
     second = learn_again(told, other, frozenset()).outcome
@@ -68,6 +68,8 @@ def test_without_an_audit_nothing_is_called_issued() -> None:
         (200, {"result": "SOLD_OUT"}),
         (200, {"status": "failed"}),
         (200, {"message": "Sorry, sold out"}),
+        (200, {"code": 1002, "msg": "sold out"}),
+        (200, {"code": 500, "msg": "internal error"}),
         (200, b"error: no such event"),
         (404, {}),
         (302, b""),
@@ -115,9 +117,10 @@ def again(status: int, body: Any, first: Any = None) -> Again:
 @pytest.mark.parametrize(
     ("status", "body", "match"),
     [
-        (409, {"error": {"code": "ALREADY_ISSUED"}}, {"error.code": "ALREADY_ISSUED"}),
-        (200, {"result": "DUPLICATE"}, {"result": "DUPLICATE"}),
-        (409, {"message": "this member has one already"}, None),
+        (409, {"error": {"code": "ALREADY_ISSUED"}}, {"json": {"error.code": "ALREADY_ISSUED"}}),
+        (200, {"result": "DUPLICATE"}, {"json": {"result": "DUPLICATE"}}),
+        (409, {"message": "has one already", "status": 409}, {"text": {"contains": "already"}}),
+        (409, b"You already have it", {"text": {"contains": "already"}}),
     ],
 )
 def test_a_second_answer_that_says_already_is_the_duplicate(
@@ -126,7 +129,7 @@ def test_a_second_answer_that_says_already_is_the_duplicate(
     found = again(status, body).outcome
     assert found is not None
     assert found.name == "duplicate"
-    assert found.match == {"status": status, **({"json": match} if match else {})}
+    assert found.match == {"status": status, **match}
 
 
 @pytest.mark.parametrize(
