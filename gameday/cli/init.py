@@ -139,12 +139,15 @@ def _questions(asked: InitOptions) -> InitOptions:
         )
     url = _ask("The address of the request that issues (http://HOST:PORT/path)")
     method = asked.method or _ask("Its method", "post").lower()
-    body = asked.body
-    if body is None and method != "get":
-        body = _ask("Its JSON, on one line, as you would send it (empty: none)", "") or None
+    body, form = asked.body, asked.form
+    if body is None and form is None and method != "get":
+        given = _ask("Its body, on one line: JSON, or a=1&b=2 (empty: none)", "")
+        body, form = (given, None) if given[:1] in ("{", "[", '"') else (None, given or None)
     audit = asked.audit or _ask("The path that lists who got one (empty: none)", "") or None
     sends = asked.no_request or not click.confirm(f"Send it once to {url}?", True, err=True)  # noqa: FBT003  its only form
-    return replace(asked, url=url, method=method, body=body, audit=audit, no_request=sends)
+    return replace(
+        asked, url=url, method=method, body=body, form=form, audit=audit, no_request=sends
+    )
 
 
 def _can_ask() -> bool:
@@ -209,9 +212,7 @@ def _texts(sketch: "Sketch") -> tuple[str, str]:
     try:
         _validated(*texts)
     except FileError as error:
-        raise UsageError(
-            f"these answers make no valid file: {error.message}", help=error.help
-        ) from error
+        raise UsageError(f"this makes no valid file: {error.problem}", help=error.help) from error
     return texts
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import socket
 import subprocess
 import sys
@@ -129,6 +130,36 @@ def test_without_a_terminal_it_asks_for_options(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "gameday init --url" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def typed(folder: Path, answers: list[str]) -> str:
+    """The screen of `gameday init mine` in a terminal, each question answered in its turn."""
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "gameday", "init", "mine"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TERM": "dumb"}
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=folder, env=environment
+    ) as child:
+        os.close(theirs)
+        screen, answered = "", 0
+        with suppress(OSError):  # its end is an error of the terminal
+            while select.select([ours], [], [], 60)[0]:
+                screen += os.read(ours, 4096).decode(errors="replace")
+                if answered < len(answers) and screen.endswith(": ") and "\n" not in screen[-2:]:
+                    os.write(ours, f"{answers[answered]}\n".encode())
+                    answered += 1
+        child.wait(60)
+    os.close(ours)
+    return screen
+
+
+def test_in_a_terminal_it_asks_and_a_no_sends_nothing(tmp_path: Path) -> None:
+    answers = ["http://127.0.0.1:9/claim", "", "member=u7&code=SALE", "/audit", "n"]
+    screen = typed(tmp_path, answers)
+    assert "nothing was sent" in screen, screen
+    system = yaml.safe_load((tmp_path / "mine/system.yaml").read_text())
+    assert system["requests"]["issue"]["form"] == {"member": "u{user}", "code": "{coupon}"}
+    assert system["audit"] == {"get": "/audit"}
 
 
 def test_an_address_that_is_not_this_machine_is_not_asked(tmp_path: Path) -> None:
