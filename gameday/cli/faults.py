@@ -18,7 +18,7 @@ _IN_WORDS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class FaultLine:
+class FaultEntry:
     """One fault: what it does, the keys of the system file that it needs, and the stacks."""
 
     fault: str
@@ -35,14 +35,14 @@ class FaultLine:
         return ", ".join(words) or "nothing"
 
 
-def lines() -> Iterator[FaultLine]:
+def lines() -> Iterator[FaultEntry]:
     """Every fault that there is."""
     for each in CLASSES:
         made = changes(plain_example(each))
         kinds = {change.kind for change in made}
         stacks = [name for name, entry in STACKS.items() if kinds <= entry.kinds]
         needs = list(dict.fromkeys(change.needs for change in made if change.needs))
-        yield FaultLine(name_of(each), each.about, needs, stacks)
+        yield FaultEntry(name_of(each), each.about, needs, stacks)
 
 
 @click.command()

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from gameday.core.network.allow_list import Allowed
-    from gameday.plan.first_files.asked import Asked
-    from gameday.plan.first_files.openapi import Api
+    from gameday.plan.first_files.asked import InitRequest
+    from gameday.plan.first_files.openapi import ApiDocument
     from gameday.plan.first_files.sketch import Sketch
 
 SYSTEM: Final = "system.yaml"
@@ -113,7 +113,7 @@ def init(ctx: click.Context, /, **options: Any) -> None:
     sketch = _sketch(asked)
     texts = _texts(sketch)
     _write(dict(zip(files, texts, strict=True)))
-    _tell(sketch, files)
+    _summary(sketch, files)
     if asked.run:
         ctx.exit(_run(asked, sketch, files))
     _next(sketch, files)
@@ -162,10 +162,10 @@ def _ask(question: str, default: str | None = None) -> str:
 def _sketch(asked: InitOptions) -> "Sketch":
     """Everything that can be known now. Raises UsageError."""
     from gameday.core.network import event_loop
-    from gameday.plan.first_files.asked import Asked, read_document
+    from gameday.plan.first_files.asked import InitRequest, read_document
     from gameday.plan.first_files.trial import try_once
 
-    question = Asked(**{each.name: getattr(asked, each.name) for each in fields(Asked)})
+    question = InitRequest(**{each.name: getattr(asked, each.name) for each in fields(InitRequest)})
     api = event_loop.run(read_document(question, asked.allowed), asked.allowed)
     sketch = _gathered(question, api)
     if asked.no_request:
@@ -177,7 +177,7 @@ def _sketch(asked: InitOptions) -> "Sketch":
     return event_loop.run(tried, asked.allowed)
 
 
-def _gathered(question: "Asked", api: "Api | None") -> "Sketch":
+def _gathered(question: "InitRequest", api: "ApiDocument | None") -> "Sketch":
     """Gather, and ask which is meant where that is not clear and somebody can be asked."""
     from gameday.plan.first_files.asked import gather
     from gameday.plan.first_files.compose_file import UnclearServiceError
@@ -246,7 +246,7 @@ def _write(texts: dict[Path, str]) -> None:
             raise UsageError(problem, help="name another folder") from error
 
 
-def _tell(sketch: "Sketch", files: list[Path]) -> None:
+def _summary(sketch: "Sketch", files: list[Path]) -> None:
     """What was seen, made and left open."""
     from gameday.plan.first_files.outlook import judges, lacks
 

@@ -17,7 +17,7 @@ from pydantic import TypeAdapter
 from gameday.cli.key_markdown import code, paragraphs, prose, table
 from gameday.core.units import format_duration
 
-Schema = Mapping[str, Any]
+Schema = Any
 
 HEADS: Final = ("key", "type", "default", "meaning")
 SHORT: Final = 120  # characters of an example: more is to be looked up in a file
@@ -147,7 +147,7 @@ class Reference:
 
     def _holder(self, schema: Schema) -> str:
         """The type of a list or a mapping by names; "" of anything else."""
-        kind, held = schema.get("type"), _held(schema)
+        kind, held = schema.get("type"), _value_schema(schema)
         if kind == "array":
             return f"list of {self.type_of(schema.get('items', {}))}"
         if kind == "object" and isinstance(held, Mapping) and held:
@@ -174,7 +174,7 @@ class Reference:
                 yield ref.rpartition("/")[2]
             for key in ("items", "anyOf", "oneOf"):
                 yield from self._refs(schema.get(key))
-            yield from self._refs(_held(schema))
+            yield from self._refs(_value_schema(schema))
         elif isinstance(schema, Sequence) and not isinstance(schema, str):
             for each in schema:
                 yield from self._refs(each)
@@ -233,12 +233,12 @@ class Reference:
         if isinstance(value, list):
             inside = (schema.get("items"), value)
         elif isinstance(value, Mapping):
-            inside = (_held(schema), value.values())
+            inside = (_value_schema(schema), value.values())
         for each in inside[1] if isinstance(inside[0], Mapping) else ():
             self._descend(inside[0], each)
 
 
-def _held(schema: Schema) -> Any:
+def _value_schema(schema: Schema) -> Any:
     """The schema of the values of a mapping by names; None where it is none."""
     by_pattern = schema.get("patternProperties")
     return next(iter(by_pattern.values())) if by_pattern else schema.get("additionalProperties")
@@ -261,7 +261,7 @@ def flow(value: Any) -> str:
     return text if len(text) <= SHORT else ""
 
 
-def _fits(schema: Schema, value: Mapping[str, Any]) -> bool:
+def _fits(schema: Schema, value: Any) -> bool:
     properties = schema.get("properties", {})
     for key, each in value.items():
         if key not in properties:
@@ -290,7 +290,7 @@ def _holds(schema: Schema) -> str:
     kinds = [schema, *schema.get("anyOf", ()), *schema.get("oneOf", ())]
     if any(each.get("type") == "array" for each in kinds):
         return "[]"
-    return ".NAME" if any(isinstance(_held(each), Mapping) for each in kinds) else ""
+    return ".NAME" if any(isinstance(_value_schema(each), Mapping) for each in kinds) else ""
 
 
 def says_its_values(schema: Schema) -> bool:

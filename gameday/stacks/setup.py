@@ -20,12 +20,12 @@ from gameday.core.secrets.redaction import Hidden
 from gameday.injection.process.launch import Launch
 from gameday.spec.start import SetupStep, SqlFile
 from gameday.stacks.placeholders import argv_of
+from gameday.stacks.postgres import execute
 from gameday.stacks.supervisor import Supervisor
 
 SETUP_S: Final = 60.0
 """For each step. The start as a whole has 90 s (`core/stack_registry.py`)."""
 SQL_BYTES: Final = 64 * files.MIB
-_CONNECT_S: Final = 10.0
 _CLIENT_ONLY: Final = re.compile(r"^(\\|COPY\s.*\sFROM\s+stdin)", re.IGNORECASE | re.MULTILINE)
 
 
@@ -78,11 +78,7 @@ def _read(path: Path) -> str:
 
 async def _sql(text: str, dsn: str) -> None:
     try:
-        connection = await asyncpg.connect(dsn, ssl=False, timeout=_CONNECT_S)
-        try:
-            await connection.execute(text, timeout=SETUP_S)
-        finally:
-            connection.terminate()
+        await execute(dsn, text, SETUP_S)
     except TimeoutError as error:
         raise StackError(f"it takes longer than {SETUP_S:g} s") from error
     except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:

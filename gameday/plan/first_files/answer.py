@@ -13,7 +13,7 @@ from typing import Any, Final
 from gameday.core import json as strict_json
 from gameday.core.network.http import OK, Answer
 from gameday.plan.first_files.examples import is_user
-from gameday.plan.first_files.sketch import Outcome, shown
+from gameday.plan.first_files.sketch import OutcomeSketch, safe
 from gameday.plan.first_files.words import DUPLICATE, SOLD_OUT
 
 _IDS: Final = (
@@ -62,7 +62,7 @@ class Learnt:
     """
 
     seen: str
-    outcomes: tuple[Outcome, ...] = ()
+    outcomes: tuple[OutcomeSketch, ...] = ()
     capture: Mapping[str, str] = field(default_factory=dict)
     ids: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, str] = field(default_factory=dict)
@@ -88,7 +88,7 @@ _CURES: Final[Mapping[int, str]] = {
 def learn(answer: Answer, *, audited: bool, sent: frozenset[str] = frozenset()) -> Learnt:
     """What an answer to the issue request teaches; `sent` are values of the request itself."""
     body = _parsed(answer)
-    said = shown(answer.text[:_EXCERPT].strip()) if answer.body else "an empty body"
+    said = safe(answer.text[:_EXCERPT].strip()) if answer.body else "an empty body"
     seen = f"{answer.status} {said}"
     if (refusal := _refusal(answer, body, said)) is not None:
         return Learnt(seen=seen, problem=refusal[0], cure=refusal[1])
@@ -97,7 +97,7 @@ def learn(answer: Answer, *, audited: bool, sent: frozenset[str] = frozenset()) 
     name = "issued" if audited and not is_later else "accepted"
     return Learnt(
         seen=seen,
-        outcomes=(Outcome(name=name, match=match, why=f"seen: {seen}"),),
+        outcomes=(OutcomeSketch(name=name, match=match, why=f"seen: {seen}"),),
         capture=_left(body),
         ids=_ids(body, sent),
         values=_values(body, sent),
@@ -117,7 +117,7 @@ def _refusal(answer: Answer, body: Any, said: str) -> tuple[str, str] | None:
         return "it answers a page (HTML)", "is it the address of the API, or of a page before it?"
     telling = _telling(body)
     if telling is not None and _is_bad(telling[1]):
-        told = f"{telling[0]}: {shown(telling[1])}"
+        told = f"{telling[0]}: {safe(telling[1])}"
     elif _says_no(answer.text if body is None else body, telling):
         told = said
     else:
@@ -141,7 +141,7 @@ def _says_no(body: Any, telling: tuple[str, Any] | None) -> bool:
     return not is_good and any(_SAYS_NO.search(text) for text in texts)
 
 
-def _told_apart(answer: Answer, body: Any, sent: frozenset[str]) -> dict[str, Any]:
+def _told_apart(answer: Answer, body: Any, sent: frozenset[str]) -> Any:
     """By what, beside its status, an answer is told from those that mean something else."""
     telling = _telling(body)
     if telling is not None and _is_good(telling[1]):
@@ -149,7 +149,7 @@ def _told_apart(answer: Answer, body: Any, sent: frozenset[str]) -> dict[str, An
     return {} if answer.status == CREATED else _by_words(body, answer.text.strip(), sent)
 
 
-def _notes(status: int, match: Mapping[str, Any]) -> Iterator[str]:
+def _notes(status: int, match: Any) -> Iterator[str]:
     if status == OK and len(match) == 1:
         yield (
             "200 alone means issued now: if a 200 may say sold out too, tell them apart in"
@@ -159,7 +159,7 @@ def _notes(status: int, match: Mapping[str, Any]) -> Iterator[str]:
         yield "202: it is decided later, so the audit settles who got one"
 
 
-def _by_words(body: Any, text: str, sent: frozenset[str]) -> dict[str, Any]:
+def _by_words(body: Any, text: str, sent: frozenset[str]) -> Any:
     """The sentence of an answer that has nothing shorter to tell itself by; {} without one.
 
     A sentence with digits or with something that was sent is another one for somebody else.
@@ -185,7 +185,7 @@ class Again:
     `status` is that of an answer that gave the same one again.
     """
 
-    outcome: Outcome | None = None
+    outcome: OutcomeSketch | None = None
     semantics: Mapping[str, str] = field(default_factory=dict)
     status: int = 0
     note: str = ""
@@ -210,12 +210,12 @@ def learn_again(first: Learnt, answer: Answer, sent: frozenset[str]) -> Again:
     word = DUPLICATE.search(text)
     if SOLD_OUT.search(text) or word is None:
         return Again(note=f"asked again, the same user was answered {second.seen}: what is that?")
-    match: dict[str, Any] = {"status": answer.status}
+    match: Any = {"status": answer.status}
     if code is not None and (type(code[1]) is int or DUPLICATE.search(code[1])):
         match["json"] = {code[0]: code[1]}
     else:  # the status alone may also be that of "sold out"
         match["text"] = {"contains": word[0]}
-    return Again(outcome=Outcome(name="duplicate", match=match, why=f"seen: {second.seen}"))
+    return Again(outcome=OutcomeSketch(name="duplicate", match=match, why=f"seen: {second.seen}"))
 
 
 def _number(body: Any, status: int) -> tuple[str, Any] | None:
@@ -226,7 +226,7 @@ def _number(body: Any, status: int) -> tuple[str, Any] | None:
     return telling
 
 
-def _differs(first: Outcome, second: Outcome) -> bool:
+def _differs(first: OutcomeSketch, second: OutcomeSketch) -> bool:
     """True for answers that tell themselves apart by more than their status."""
     return any(first.match.get(key) != second.match.get(key) for key in ("json", "text"))
 

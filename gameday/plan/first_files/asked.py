@@ -1,7 +1,7 @@
 """The command line of `gameday init` becomes a sketch: an address, a document, a compose file."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -18,13 +18,13 @@ from gameday.plan.first_files.compose_file import read_project
 from gameday.plan.first_files.examples import Templates, has_placeholders, is_code
 from gameday.plan.first_files.openapi import (
     LARGEST_BYTES,
-    Api,
+    ApiDocument,
     base_of,
     outcomes_of,
     read_api,
     request_of,
 )
-from gameday.plan.first_files.sketch import Body, RequestSketch, Sketch, name_of, shown
+from gameday.plan.first_files.sketch import BodySketch, RequestSketch, Sketch, name_of, safe
 from gameday.spec.model import NAME_PATTERN
 from gameday.spec.request import Request
 from gameday.spec.yaml import compose
@@ -33,7 +33,7 @@ DOCUMENT_S: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class InitRequest:
     """What was said of the system; each part may be missing but not all."""
 
     folder: Path
@@ -69,7 +69,7 @@ class Asked:
         return {_variable(name): value for name, value in given if _is_secret(name, value)}
 
 
-async def read_document(asked: Asked, allowed: Allowed) -> Api | None:
+async def read_document(asked: InitRequest, allowed: Allowed) -> ApiDocument | None:
     """The OpenAPI document, None where none is named. Raises UsageError."""
     if asked.openapi is None:
         return None
@@ -91,7 +91,7 @@ async def read_document(asked: Asked, allowed: Allowed) -> Api | None:
     return read_api(answer.body, url)
 
 
-def gather(asked: Asked, api: Api | None) -> Sketch:
+def gather(asked: InitRequest, api: ApiDocument | None) -> Sketch:
     """The sketch of what was said, nothing asked yet.
 
     Raises UsageError; UnclearError and UnclearServiceError where somebody has to choose.
@@ -131,11 +131,11 @@ def gather(asked: Asked, api: Api | None) -> Sketch:
 def _name(given: str | None) -> str:
     if given is not None and not re.fullmatch(NAME_PATTERN, given):
         cure = "small letters, digits and dashes, 64 at most, no dash first"
-        raise UsageError(f"--name: {shown(given)!r} is not a name", help=cure)
+        raise UsageError(f"--name: {safe(given)!r} is not a name", help=cure)
     return given or ""
 
 
-def _of_url(asked: Asked, templates: Templates) -> tuple[str, RequestSketch]:
+def _of_url(asked: InitRequest, templates: Templates) -> tuple[str, RequestSketch]:
     """The base and the request of `--url`."""
     _note_shared(asked, templates)
     try:
@@ -152,7 +152,7 @@ def _of_url(asked: Asked, templates: Templates) -> tuple[str, RequestSketch]:
     return f"{base.scheme}://{base.authority}", request
 
 
-def _note_shared(asked: Asked, templates: Templates) -> None:
+def _note_shared(asked: InitRequest, templates: Templates) -> None:
     """A code that stands in the path of the request and of the audit is the campaign."""
     paths = [urlsplit(text or "").path.split("/") for text in (asked.url, asked.audit)]
     shared = [each for each in paths[0] if each in paths[1] and is_code(each)]
@@ -160,17 +160,19 @@ def _note_shared(asked: Asked, templates: Templates) -> None:
         templates.coupon = shared[0]
 
 
-def _with_options(asked: Asked, request: RequestSketch, templates: Templates) -> RequestSketch:
+def _with_options(
+    asked: InitRequest, request: RequestSketch, templates: Templates
+) -> RequestSketch:
     """The request with the method, the body and the headers that were given."""
     if asked.body is not None and asked.form is not None:
         raise UsageError("--json and --form: a request has one body", help="leave one of them out")
     body = request.body
     if asked.body is not None:
-        body = Body(form="json", value=templates.of("", _json(asked.body)))
+        body = BodySketch(form="json", value=templates.of("", _json(asked.body)))
     elif asked.form is not None:
         pairs = parse_qsl(asked.form, keep_blank_values=True)
         value = {name: str(templates.of(name, given)) for name, given in pairs}
-        body = Body(form="form", value=value)
+        body = BodySketch(form="form", value=value)
     headers = dict(request.headers)
     secret: dict[str, str] = {}
     for name, text in map(_header, asked.headers):
@@ -194,7 +196,7 @@ def _json(text: str) -> Any:
     try:
         return strict_json.parse(text.encode("utf-8", "surrogatepass"))
     except strict_json.JsonError as error:
-        problem = f"--json: {shown(text)!r} is {error.message}"
+        problem = f"--json: {safe(text)!r} is {error.message}"
         cure = 'quote it for the shell: --json \'{"userId": "7"}\''
         raise UsageError(problem, help=cure) from None
 
@@ -202,7 +204,7 @@ def _json(text: str) -> Any:
 def _header(text: str) -> tuple[str, str]:
     name, colon, value = text.partition(":")
     if not colon or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}", name.strip()):
-        raise UsageError(f"--header: {shown(name)!r} is no header", help="write 'Name: value'")
+        raise UsageError(f"--header: {safe(name)!r} is no header", help="write 'Name: value'")
     return name.strip(), value.strip()
 
 
@@ -215,7 +217,7 @@ def _variable(header: str) -> str:
     return re.sub(r"[^A-Z0-9]+", "_", header.upper()).strip("_") or "HEADER"
 
 
-def _campaign(given: str) -> Mapping[str, Any]:
+def _campaign(given: str) -> Any:
     """The request that makes a campaign, as the key `campaign` has it. Raises UsageError."""
     try:
         document = compose(given, "--campaign")
@@ -225,20 +227,20 @@ def _campaign(given: str) -> Mapping[str, Any]:
         raise UsageError(
             error.message, help=f"{error.help}; {cure}" if error.help else cure
         ) from None
-    found: Mapping[str, Any] = document.plain()
+    found: Any = document.plain()
     return found
 
 
 def _audit_path(given: str, templates: Templates) -> str:
     """The path of the audit; the campaign in it becomes a placeholder. Raises UsageError."""
     if wrong := path_problem(given):
-        raise UsageError(f"--audit: {shown(given)!r} {wrong}", help="write a path, as /audit/SALE")
+        raise UsageError(f"--audit: {safe(given)!r} {wrong}", help="write a path, as /audit/SALE")
     path, mark, query = given.partition("?")
     return templates.path(path) + mark + query
 
 
 def _notes(
-    asked: Asked, request: RequestSketch, templates: Templates, others: Sequence[str]
+    asked: InitRequest, request: RequestSketch, templates: Templates, others: Sequence[str]
 ) -> tuple[str, ...]:
     """What a person has to know before the first run."""
     found = list(others)
@@ -246,7 +248,7 @@ def _notes(
         found.append(
             f"{header} is a secret: the file says {{env: {variable}}}, so export {variable}"
         )
-    texts: Mapping[str, Any] = {"body": request.body, "query": request.query, "path": request.path}
+    texts: Any = {"body": request.body, "query": request.query, "path": request.path}
     if not templates.users and "{user" not in repr(texts) and asked.url is not None:
         found.append("no value of the request names a user, so all requests are alike: {user}")
     return tuple(dict.fromkeys(found))

@@ -15,10 +15,15 @@ import yaml
 
 from gameday.core import files
 from gameday.core.errors import StackError, UsageError
-from gameday.core.json_objects import Json
 from gameday.core.network.credentials import has_credentials
 from gameday.core.secrets.redaction import TELLING
-from gameday.plan.first_files.sketch import Dependency, Project, StoreSketch, name_of, shown
+from gameday.plan.first_files.sketch import (
+    DependencySketch,
+    ProjectSketch,
+    StoreSketch,
+    name_of,
+    safe,
+)
 from gameday.stacks.compose_config import ComposeConfig, ComposeService, read_config, read_variables
 
 KINDS: Final[Mapping[str, tuple[str, int]]] = {
@@ -60,7 +65,7 @@ _DEEPEST: Final = 40
 _MOST_VALUES: Final = 50_000
 
 
-def read_project(path: Path, wanted: str | None) -> Project:
+def read_project(path: Path, wanted: str | None) -> ProjectSketch:
     """The project of a compose file; `wanted` is the service that is asked.
 
     Raises UsageError for what is no compose file, and where the service cannot be told.
@@ -83,7 +88,7 @@ def read_project(path: Path, wanted: str | None) -> Project:
         if published and each.kind in _VIEWED and each.name == each.kind
     ]
     base_url = f"http://127.0.0.1:{config.services[name].published[0].port}"
-    return Project(
+    return ProjectSketch(
         file=str(path),
         service=name,
         base_url=base_url,
@@ -93,7 +98,7 @@ def read_project(path: Path, wanted: str | None) -> Project:
     )
 
 
-def _written(path: Path) -> Json:
+def _written(path: Path) -> Any:
     """The file as data, variables filled in. Raises UsageError."""
     try:
         raw = files.read_bytes(path, _LARGEST)
@@ -102,7 +107,7 @@ def _written(path: Path) -> Json:
     except OSError as error:
         raise UsageError(f"--compose: {path}: {error.strerror}", help=files.HELP) from error
     except (yaml.YAMLError, ValueError, RecursionError, TypeError, OverflowError) as error:
-        raise UsageError(f"--compose: {path}: no YAML: {shown(error)}") from error
+        raise UsageError(f"--compose: {path}: no YAML: {safe(error)}") from error
 
 
 def _filled(value: Any, variables: Mapping[str, str]) -> Any:
@@ -139,7 +144,7 @@ def _variable(match: re.Match[str], variables: Mapping[str, str]) -> str:
     return other if operator.endswith("-") else ""
 
 
-def _config(path: Path, written: Json) -> ComposeConfig:
+def _config(path: Path, written: Any) -> ComposeConfig:
     try:
         return read_config(yaml.safe_dump(written))
     except StackError as error:
@@ -147,11 +152,11 @@ def _config(path: Path, written: Json) -> ComposeConfig:
         raise UsageError(f"--compose: {path}: {problem}", help="is it a compose file?") from error
 
 
-def _mapping(value: object) -> Json:
+def _mapping(value: object) -> Any:
     return {str(key): each for key, each in value.items()} if isinstance(value, dict) else {}
 
 
-def _services(written: Json) -> dict[str, Json]:
+def _services(written: Any) -> Any:
     named = list(_mapping(written.get("services")).items())[:_MOST_SERVICES]
     return {name: _mapping(each) for name, each in named}
 
@@ -162,7 +167,7 @@ def kind_of(image: str) -> tuple[str, int] | None:
     return KINDS.get(name)
 
 
-def _asked(config: ComposeConfig, services: Mapping[str, Json], wanted: str | None) -> str:
+def _asked(config: ComposeConfig, services: Any, wanted: str | None) -> str:
     """The service that the traffic goes to: one that publishes a port and is no store."""
     able = {
         name: each
@@ -171,7 +176,7 @@ def _asked(config: ComposeConfig, services: Mapping[str, Json], wanted: str | No
     }
     if wanted is not None:
         if wanted not in able:
-            known = ", ".join(map(shown, able)) or "none"
+            known = ", ".join(map(safe, able)) or "none"
             raise UsageError(
                 f"--service: {wanted!r} publishes no fixed port",
                 help=f"services that do: {known}; write ports: ['127.0.0.1:8080:8080']",
@@ -196,13 +201,13 @@ class UnclearServiceError(UsageError):
 
     def __init__(self, names: Sequence[str]) -> None:
         super().__init__(
-            f"--compose: several services publish a port: {', '.join(map(shown, names))}",
-            help=f"name the one that issues: --service {shown(names[0])}",
+            f"--compose: several services publish a port: {', '.join(map(safe, names))}",
+            help=f"name the one that issues: --service {safe(names[0])}",
         )
         self.names = names
 
 
-def _rank(name: str, service: ComposeService, written: Json) -> tuple[bool, bool, bool]:
+def _rank(name: str, service: ComposeService, written: Any) -> tuple[bool, bool, bool]:
     """Smaller for what is rather the service itself: built here, no gateway, no helper."""
     image = service.image.lower()
     helps = _HELPERS.search(f"{name} {image}") is not None
@@ -210,14 +215,14 @@ def _rank(name: str, service: ComposeService, written: Json) -> tuple[bool, bool
     return helps, gateway, not (service.builds or written.get("depends_on"))
 
 
-def _depends(written: Json) -> list[str]:
+def _depends(written: Any) -> list[str]:
     given = written.get("depends_on")
     return list(map(str, given)) if isinstance(given, list | dict) else []
 
 
 def _dependencies(
-    config: ComposeConfig, services: Mapping[str, Json], name: str
-) -> Iterator[tuple[Dependency, int | None]]:
+    config: ComposeConfig, services: Any, name: str
+) -> Iterator[tuple[DependencySketch, int | None]]:
     """What the service calls, as `depends_on` says, or what kinds of store there are."""
     named = [each for each in _depends(services[name]) if each in config.services and each != name]
     stores = [n for n in services if n != name and kind_of(config.services[n].image)]
@@ -235,11 +240,11 @@ def _dependencies(
         published = service.published[0].port if service.published else None
         own = service.ports[0] if service.ports else usual
         said = own if own and (own != usual or label not in ("redis", "postgres")) else None
-        found = Dependency(name=label, kind=kind[0] if kind else "", service=each, port=said)
+        found = DependencySketch(name=label, kind=kind[0] if kind else "", service=each, port=said)
         yield found, published
 
 
-def _passwords(path: Path, services: Mapping[str, Json]) -> Iterator[str]:
+def _passwords(path: Path, services: Any) -> Iterator[str]:
     """A line about each password that stands in the file as text."""
     for name, written in services.items():
         given = written.get("environment")
@@ -249,4 +254,4 @@ def _passwords(path: Path, services: Mapping[str, Json]) -> Iterator[str]:
         for variable, value in pairs.items():
             text = "" if value is None else str(value)
             if text and (TELLING.search(variable) or has_credentials(text)):
-                yield f"{path.name}: {shown(name)}.{shown(variable)} is a secret: it is not copied"
+                yield f"{path.name}: {safe(name)}.{safe(variable)} is a secret: it is not copied"

@@ -15,9 +15,8 @@ import yaml
 from gameday.core import files
 from gameday.core import json as strict_json
 from gameday.core.errors import UsageError
-from gameday.core.json_objects import Json
 from gameday.plan.first_files.examples import Templates, is_coupon, is_user
-from gameday.plan.first_files.sketch import Body, Outcome, RequestSketch, shown
+from gameday.plan.first_files.sketch import BodySketch, OutcomeSketch, RequestSketch, safe
 from gameday.plan.first_files.words import DUPLICATE, SOLD_OUT
 
 LARGEST_BYTES: Final = 8 * files.MIB
@@ -48,8 +47,8 @@ class Operation:
     method: str
     path: str
     about: str
-    definition: Json
-    parameters: Sequence[Json] = ()
+    definition: Any
+    parameters: Sequence[Any] = ()
 
     @property
     def line(self) -> str:
@@ -66,13 +65,13 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True)
-class Api:
+class ApiDocument:
     """A document that was read. `servers` are the addresses that it names."""
 
     title: str
     servers: Sequence[str]
     operations: Sequence[Operation]
-    root: Json = field(default_factory=dict)
+    root: Any = field(default_factory=dict)
 
     def pick(self, wanted: str | None) -> Operation:
         """The operation of that `METHOD PATH`, or the one that issues.
@@ -94,7 +93,7 @@ class Api:
         for each in self.operations:
             if each.method == method.lower() and each.path == path.strip():
                 return each
-        lines = ", ".join(shown(each.line) for each in self.operations[:MOST_SHOWN])
+        lines = ", ".join(safe(each.line) for each in self.operations[:MOST_SHOWN])
         raise UsageError(f"--operation: there is no {wanted!r}", help=f"there are {lines}")
 
 
@@ -105,7 +104,7 @@ class UnclearError(UsageError):
     """Several operations may be the one; `ranked` has the likeliest first."""
 
     def __init__(self, ranked: Sequence[Operation]) -> None:
-        lines = [shown(each.line) for each in ranked[:MOST_SHOWN]]
+        lines = [safe(each.line) for each in ranked[:MOST_SHOWN]]
         super().__init__(
             f"--openapi: it is not clear which of {len(ranked)} operations issues:"
             f" {', '.join(lines)}",
@@ -114,7 +113,7 @@ class UnclearError(UsageError):
         self.ranked = ranked
 
 
-def read_api(raw: bytes, where: str) -> Api:
+def read_api(raw: bytes, where: str) -> ApiDocument:
     """The document, as JSON or YAML. Raises UsageError for what is none."""
     root = _parsed(raw, where)
     paths = _mapping(root.get("paths"))
@@ -124,10 +123,10 @@ def read_api(raw: bytes, where: str) -> Api:
             help="name its JSON or YAML, not the page that shows it (often /openapi.json)",
         )
     title = str(_mapping(root.get("info")).get("title") or "")
-    return Api(title, tuple(_servers(root)), tuple(_operations(root, paths)), root)
+    return ApiDocument(title, tuple(_servers(root)), tuple(_operations(root, paths)), root)
 
 
-def _parsed(raw: bytes, where: str) -> Json:
+def _parsed(raw: bytes, where: str) -> Any:
     """The root of the document."""
     try:
         if raw.lstrip()[:1] == b"{":
@@ -143,13 +142,13 @@ def _parsed(raw: bytes, where: str) -> Json:
     except strict_json.JsonError as error:
         raise UsageError(f"{where}: {error.message}") from error
     except (yaml.YAMLError, ValueError, RecursionError, TypeError, OverflowError) as error:
-        raise UsageError(f"{where}: neither JSON nor YAML: {shown(error)}") from error
+        raise UsageError(f"{where}: neither JSON nor YAML: {safe(error)}") from error
     if not isinstance(found, dict):
         raise UsageError(f"{where}: it is no OpenAPI document", help="is it the right address?")
     return _mapping(found)
 
 
-def _mapping(value: object) -> Json:
+def _mapping(value: object) -> Any:
     return {str(key): each for key, each in value.items()} if isinstance(value, dict) else {}
 
 
@@ -157,7 +156,7 @@ def _listed(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _servers(root: Json) -> Iterator[str]:
+def _servers(root: Any) -> Iterator[str]:
     for each in _listed(root.get("servers"))[:_MOST_KEYS]:
         yield str(_mapping(each).get("url") or "")
     if "host" in root or "basePath" in root:  # Swagger 2
@@ -166,7 +165,7 @@ def _servers(root: Json) -> Iterator[str]:
         yield f"{scheme}://{host}{root.get('basePath') or ''}" if host else str(root["basePath"])
 
 
-def base_of(api: Api, given: str | None, document: str | None) -> str:
+def base_of(api: ApiDocument, given: str | None, document: str | None) -> str:
     """The address below which its paths are. Raises UsageError where none is known.
 
     `given` wins; `document` is where the document was read, "" or None for a file.
@@ -186,7 +185,7 @@ def base_of(api: Api, given: str | None, document: str | None) -> str:
     )
 
 
-def _operations(root: Json, paths: Json) -> Iterator[Operation]:
+def _operations(root: Any, paths: Any) -> Iterator[Operation]:
     count = 0
     for path, item in paths.items():
         given = _mapping(_resolved(root, item))
@@ -202,7 +201,7 @@ def _operations(root: Json, paths: Json) -> Iterator[Operation]:
             yield Operation(method, path, about[:400], found, (*shared, *own)[:_MOST_KEYS])
 
 
-def _resolved(root: Json, value: object) -> object:
+def _resolved(root: Any, value: object) -> object:
     """What a reference within the document stands for; None for one that leads nowhere."""
     for _ in range(_DEEPEST):
         reference = _mapping(value).get("$ref")
@@ -216,7 +215,7 @@ def _resolved(root: Json, value: object) -> object:
     return None
 
 
-def request_of(api: Api, operation: Operation, templates: Templates) -> RequestSketch:
+def request_of(api: ApiDocument, operation: Operation, templates: Templates) -> RequestSketch:
     """The request of an operation, its values as examples, types and names say them."""
     guessed: list[str] = []
     query, headers = {}, {}
@@ -234,7 +233,7 @@ def request_of(api: Api, operation: Operation, templates: Templates) -> RequestS
         elif place == "header":
             headers[name] = text
         if "{" not in text and place in ("path", "query", "header"):
-            guessed.append(f"{name} = {shown(text)}")
+            guessed.append(f"{name} = {safe(text)}")
     path = re.sub(r"[{](?!(?:user|coupon|key)[:}])([^{}]*)[}]", "1", path)
     body, unclear = _body(api.root, operation, templates)
     if operation.method == "get":
@@ -249,7 +248,7 @@ def request_of(api: Api, operation: Operation, templates: Templates) -> RequestS
     )
 
 
-def _parameter(root: Json, parameter: Json) -> object:
+def _parameter(root: Any, parameter: Any) -> object:
     """An example of a parameter's value."""
     examples = list(_mapping(parameter.get("examples")).values())
     for each in (parameter.get("example"), *(_mapping(e).get("value") for e in examples)):
@@ -259,7 +258,9 @@ def _parameter(root: Json, parameter: Json) -> object:
     return _example(root, str(parameter.get("name")), schema, 0)
 
 
-def _body(root: Json, operation: Operation, templates: Templates) -> tuple[Body | None, list[str]]:
+def _body(
+    root: Any, operation: Operation, templates: Templates
+) -> tuple[BodySketch | None, list[str]]:
     """The body, and the names of those values that are only guessed."""
     form, media = _media(root, operation)
     if form == "":
@@ -278,10 +279,10 @@ def _body(root: Json, operation: Operation, templates: Templates) -> tuple[Body 
         made = {
             name: v if isinstance(v, str | int) else str(v) for name, v in _mapping(made).items()
         }
-    return Body(form=form, value=made), guessed
+    return BodySketch(form=form, value=made), guessed
 
 
-def _media(root: Json, operation: Operation) -> tuple[str, Json]:
+def _media(root: Any, operation: Operation) -> tuple[str, Any]:
     """The form of the body and its media object; "" where there is none."""
     for each in operation.parameters:
         if each.get("in") == "body":  # Swagger 2
@@ -300,13 +301,13 @@ def _media(root: Json, operation: Operation) -> tuple[str, Json]:
 def _unnamed(value: object) -> list[str]:
     """Keys whose value says nothing by itself and is no user and no campaign."""
     return [
-        f"{shown(name)} = {shown(each)}"
+        f"{safe(name)} = {safe(each)}"
         for name, each in _mapping(value).items()
         if not isinstance(each, dict | list) and not is_user(name) and not is_coupon(name)
     ]
 
 
-def _example(root: Json, name: str, schema: object, depth: int) -> Any:
+def _example(root: Any, name: str, schema: object, depth: int) -> Any:
     """A value that fits a schema: its own example, else one of its type."""
     given = _mapping(_resolved(root, schema))
     if depth > _DEEPEST:
@@ -326,7 +327,7 @@ def _example(root: Json, name: str, schema: object, depth: int) -> Any:
 _COMBINED: Final = ("allOf", "oneOf", "anyOf")
 
 
-def _combined(root: Json, name: str, schema: Json, depth: int) -> Any:
+def _combined(root: Any, name: str, schema: Any, depth: int) -> Any:
     """A value of all parts together, or of the first of several forms."""
     for key in ("oneOf", "anyOf"):
         if parts := _listed(schema.get(key)):
@@ -337,7 +338,7 @@ def _combined(root: Json, name: str, schema: Json, depth: int) -> Any:
     return merged or whole[0]
 
 
-def _object(root: Json, schema: Json, depth: int) -> Json:
+def _object(root: Any, schema: Any, depth: int) -> Any:
     """The keys that are required, or that say who asks and for what."""
     required = set(map(str, _listed(schema.get("required"))))
     properties = _mapping(schema.get("properties"))
@@ -357,7 +358,7 @@ _FORMATS: Final = {
 }
 
 
-def _plain_value(name: str, schema: Json) -> Any:
+def _plain_value(name: str, schema: Any) -> Any:
     """A value of a plain type, written so that its template is of the right form."""
     least = schema.get("minimum")
     number = least if isinstance(least, int) and least > 1 else 1
@@ -371,22 +372,22 @@ def _plain_value(name: str, schema: Json) -> Any:
     return "CODE" if is_coupon(name) else "text"
 
 
-def outcomes_of(api: Api, operation: Operation, *, audited: bool) -> list[Outcome]:
+def outcomes_of(api: ApiDocument, operation: Operation, *, audited: bool) -> list[OutcomeSketch]:
     """The outcomes that the document describes; an answer that it leaves open has none."""
-    found: dict[str, Outcome] = {}
+    found: dict[str, OutcomeSketch] = {}
     refused = []
     for status, response in _mapping(operation.definition.get("responses")).items():
         if not re.fullmatch(r"[1-5][0-9][0-9]", status):
             continue
         about = str(_mapping(_resolved(api.root, response)).get("description") or "")[:1000]
         name = _outcome(int(status), about, audited=audited)
-        why = f"the document says: {shown(about)}" if about else ""
+        why = f"the document says: {safe(about)}" if about else ""
         if name == "refused":
             refused.append(int(status))
         elif name and name not in found:
-            found[name] = Outcome(name=name, match={"status": int(status)}, why=why)
+            found[name] = OutcomeSketch(name=name, match={"status": int(status)}, why=why)
     if refused:
-        found["refused"] = Outcome(name="refused", match={"status": sorted(refused)})
+        found["refused"] = OutcomeSketch(name="refused", match={"status": sorted(refused)})
     return list(found.values())
 
 

@@ -11,8 +11,8 @@ USERS: Final = 1000  # people of the first experiment; the one who tries is none
 _SHOWN: Final = 160
 
 
-def shown(text: object) -> str:
-    """Something that others wrote, for a comment or a line: on one line, bounded, harmless."""
+def safe(text: object) -> str:
+    """Something that others wrote, for a comment or a line: on one line, bounded, safe."""
     cut = str(text)[: _SHOWN + 1]
     kept = "".join(each if each.isprintable() else f"\\u{ord(each):04x}" for each in cut)
     return kept if len(cut) <= _SHOWN else f"{kept[:_SHOWN]}…"
@@ -25,7 +25,7 @@ def name_of(text: str, default: str = "my-system") -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Body:
+class BodySketch:
     """The body of a request: its form (`json`, `form`, `text`), and what is in it."""
 
     form: str
@@ -44,7 +44,7 @@ class RequestSketch:
     query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str] = field(default_factory=dict)
     secret_headers: Mapping[str, str] = field(default_factory=dict)
-    body: Body | None = None
+    body: BodySketch | None = None
     guessed: Sequence[str] = ()
 
     @property
@@ -54,16 +54,16 @@ class RequestSketch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class OutcomeSketch:
     """A proposed outcome: how its answer is recognised, and why it is thought so."""
 
     name: str
-    match: Mapping[str, Any]
+    match: Any
     why: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Dependency:
+class DependencySketch:
     """Something that the service calls: a name for experiments, its kind, its compose service."""
 
     name: str
@@ -86,13 +86,13 @@ class StoreSketch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Project:
+class ProjectSketch:
     """A compose file: the service that is asked, what it calls, and the stores that can be read."""
 
     file: str
     service: str
     base_url: str
-    dependencies: Sequence[Dependency] = ()
+    dependencies: Sequence[DependencySketch] = ()
     stores: Sequence[StoreSketch] = ()
     notes: Sequence[str] = ()
 
@@ -115,13 +115,13 @@ class Sketch:
     base_url: str
     request: RequestSketch
     coupon: str | None = None
-    outcomes: Sequence[Outcome] = ()
+    outcomes: Sequence[OutcomeSketch] = ()
     capture: Mapping[str, str] = field(default_factory=dict)
     audit: str | None = None
     audit_keys: Mapping[str, str] = field(default_factory=dict)
     stock: int | None = None
-    campaign: Mapping[str, Any] | None = None
-    project: Project | None = None
+    campaign: Any | None = None
+    project: ProjectSketch | None = None
     semantics: Mapping[str, str] = field(default_factory=dict)
     seen: str = ""
     notes: Sequence[str] = ()
@@ -146,6 +146,6 @@ def texts_of(*values: Any) -> list[str]:
             waiting += value
         elif isinstance(value, RequestSketch):
             waiting += [value.path, value.query, value.headers, value.body]
-        elif isinstance(value, Body):
+        elif isinstance(value, BodySketch):
             waiting.append(value.value)
     return found

@@ -1,7 +1,7 @@
 """One request, sent once, for a user of its own: what comes back is what the files are made of.
 
 Whoever answers may be broken or hostile: the answer has a largest size and a time, and nothing of
-it is shown or written but through `shown` and the YAML library.
+it is safe or written but through `safe` and the YAML library.
 """
 
 import os
@@ -22,7 +22,7 @@ from gameday.core.secrets.redaction import Hidden
 from gameday.injection.drivers.request import Sender
 from gameday.plan.first_files.answer import Learnt, learn, learn_again
 from gameday.plan.first_files.audit_shape import can_be_written, shape_of
-from gameday.plan.first_files.sketch import STOCK, USERS, Outcome, Sketch, shown, texts_of
+from gameday.plan.first_files.sketch import STOCK, USERS, OutcomeSketch, Sketch, safe, texts_of
 from gameday.spec.request import Request
 from gameday.spec.template import Values, fill_text
 
@@ -51,7 +51,7 @@ async def try_once(
     except GamedayError as error:
         if must_answer or not isinstance(error.__cause__, HttpError):
             raise UsageError(
-                f"the one request: {shown(error.message)}", help=f"is it running? {_RATHER}"
+                f"the one request: {safe(error.message)}", help=f"is it running? {_RATHER}"
             ) from error
         note = f"nothing answers at {sketch.base_url} yet: the outcomes are guesses"
         return replace(sketch, notes=(*sketch.notes, note))
@@ -78,7 +78,7 @@ async def _again(sketch: Sketch, learnt: Learnt, values: Values) -> Sketch:
     try:
         answer = await other.send(_request(sketch, str(values["uuid"])), None, ANSWER_BYTES)
     except GamedayError as error:
-        raise UsageError(f"--twice: {shown(error.message)}", help=_RATHER) from error
+        raise UsageError(f"--twice: {safe(error.message)}", help=_RATHER) from error
     sent = frozenset(_filled(text, values) for text in texts_of(sketch.request))
     again = learn_again(learnt, _without_secrets(answer, sketch), sent)
     outcomes = list(sketch.outcomes)
@@ -94,7 +94,7 @@ async def _again(sketch: Sketch, learnt: Learnt, values: Values) -> Sketch:
 
 
 def _without_secrets(answer: Answer, sketch: Sketch) -> Answer:
-    """The answer as it may be shown: a server may repeat the token that it was sent."""
+    """The answer as it may be safe: a server may repeat the token that it was sent."""
     names = sketch.request.secret_headers.values()
     values = [os.environ[name] for name in names if name in os.environ]
     if not values:
@@ -109,7 +109,7 @@ async def _with_campaign(sketch: Sketch, sender: Sender) -> None:
     try:
         await sender.send(Request.model_validate(sketch.campaign), None, ANSWER_BYTES)
     except GamedayError as error:
-        problem = f"--campaign: {shown(error.message)}"
+        problem = f"--campaign: {safe(error.message)}"
         raise UsageError(problem, help=f"is it the right request? {_RATHER}") from error
 
 
@@ -153,7 +153,7 @@ def _filled(text: str, values: Values) -> str:
 def _request(sketch: Sketch, uuid: str) -> Request:
     """The request as it is sent; whatever it answers is an answer."""
     asked = sketch.request
-    headers: dict[str, Any] = dict(asked.headers)
+    headers: Any = dict(asked.headers)
     headers |= {name: {"env": variable} for name, variable in asked.secret_headers.items()}
     body = {} if asked.body is None else {asked.body.form: asked.body.value}
     given = {asked.method: asked.path, "headers": headers, "query": dict(asked.query), **body}
@@ -164,7 +164,7 @@ def _learnt(sketch: Sketch, learnt: Learnt) -> Sketch:
     """The outcomes of the answer first, then those of the document that are others."""
     taken = [each.match["status"] for each in learnt.outcomes if len(each.match) == 1]
     good = {"issued", "accepted"}
-    others: list[Outcome] = [
+    others: list[OutcomeSketch] = [
         each
         for each in sketch.outcomes
         if each.name not in good and each.match.get("status") not in taken
@@ -182,7 +182,7 @@ async def _with_audit(sketch: Sketch, sender: Sender, learnt: Learnt, values: Va
     """Whether the audit knows of it; the id that it calls it by is the one to capture."""
     if sketch.audit is None:
         if learnt.ids:
-            paths = ", ".join(map(shown, list(learnt.ids)[:3]))
+            paths = ", ".join(map(safe, list(learnt.ids)[:3]))
             note = f"with an audit, capture the id that it has too: issue_id may be {paths}"
             return replace(sketch, notes=(*sketch.notes, note))
         return sketch
@@ -190,9 +190,9 @@ async def _with_audit(sketch: Sketch, sender: Sender, learnt: Learnt, values: Va
     try:
         answer = await sender.send(request, None, AUDIT_BYTES)
     except GamedayError as error:
-        raise UsageError(f"--audit: {shown(error.message)}", help="is the path right?") from error
+        raise UsageError(f"--audit: {safe(error.message)}", help="is the path right?") from error
     if not 200 <= answer.status < 300:
-        said = shown(answer.text[:200])
+        said = safe(answer.text[:200])
         cure = f"is the path right? {_RATHER}"
         raise UsageError(f"--audit: {sketch.audit} answers {answer.status}: {said}", help=cure)
     try:
@@ -234,9 +234,9 @@ def _shaped(sketch: Sketch, told: Any, named: frozenset[str], learnt: Learnt) ->
     shape = shape_of(told, named, frozenset(learnt.ids.values()))
     if shape is not None and not shape.id:  # by its name no value is an id, so any may be
         shape = shape_of(told, named, frozenset(known.values()))
-    keys = ", ".join(map(shown, list(told)[:8])) if isinstance(told, dict) else "a list"
+    keys = ", ".join(map(safe, list(told)[:8])) if isinstance(told, dict) else "a list"
     if shape is None or sketch.audit is None or not can_be_written(sketch.audit, shape):
-        who = "" if shape is not None else f", and has nobody of {shown(', '.join(sorted(named)))}"
+        who = "" if shape is not None else f", and has nobody of {safe(', '.join(sorted(named)))}"
         raise UsageError(f"--audit: {sketch.audit} has another form: {keys}{who}", help=_FORM)
     path = next((at for at, value in known.items() if shape.id and value == shape.answered), "")
     capture = {"issue_id": path, **sketch.capture} if path else sketch.capture
@@ -249,11 +249,9 @@ def _shaped(sketch: Sketch, told: Any, named: frozenset[str], learnt: Learnt) ->
     return replace(sketch, audit_keys=shape.as_keys(), capture=capture, notes=notes)
 
 
-def _rows(told: Any, path: str) -> list[Mapping[str, Any]]:
+def _rows(told: Any, path: str) -> list[Any]:
     """The rows of an audit of gameday's own form. Raises UsageError for others."""
-    found: list[Mapping[str, Any]] = [
-        row for row in told["rows"] if isinstance(row, dict) and "userId" in row
-    ]
+    found: list[Any] = [row for row in told["rows"] if isinstance(row, dict) and "userId" in row]
     if len(found) < len(told["rows"]):
         raise UsageError(f"--audit: {path}: its rows have no userId", help=_FORM)
     return found
@@ -265,11 +263,11 @@ def _named(sketch: Sketch, values: Values) -> frozenset[str]:
     return frozenset({_filled(text, values).lower() for text in texts} | {str(values["user"])})
 
 
-def _who(rows: list[Mapping[str, Any]], named: frozenset[str]) -> tuple[str, ...]:
+def _who(rows: list[Any], named: frozenset[str]) -> tuple[str, ...]:
     """A note where the audit has nobody who was just given one: its ids may be others."""
     if any(str(row["userId"]).lower() in named for row in rows):
         return ()
-    others = ", ".join(shown(row["userId"]) for row in rows[:3]) or "nobody"
-    asked = shown(", ".join(sorted(named)))
+    others = ", ".join(safe(row["userId"]) for row in rows[:3]) or "nobody"
+    asked = safe(", ".join(sorted(named)))
     told = f"the audit has no row of {asked}, who just got one; it names {others}"
     return (f"{told}: is it later, or another id?",)

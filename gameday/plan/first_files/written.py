@@ -1,6 +1,6 @@
 """The two files, as text: short, commented, and read back before anybody sees them.
 
-Values are written by the YAML library, comments by `shown`: nothing that a server or a document
+Values are written by the YAML library, comments by `safe`: nothing that a server or a document
 said can end a line or begin a key.
 """
 
@@ -10,7 +10,15 @@ from typing import Any, Final
 
 import yaml
 
-from gameday.plan.first_files.sketch import FIRST, STOCK, USERS, Outcome, Sketch, StoreSketch, shown
+from gameday.plan.first_files.sketch import (
+    FIRST,
+    STOCK,
+    USERS,
+    OutcomeSketch,
+    Sketch,
+    StoreSketch,
+    safe,
+)
 
 _COLUMN: Final = 45
 _DEFAULT_REFUSED: Final = [400, 401, 403, 404, 422, 429]
@@ -32,17 +40,17 @@ def _line(text: str, comment: str = "") -> str:
     return f"{text:<{_COLUMN}} # {comment}" if comment else text
 
 
-def outcomes_with_defaults(sketch: Sketch) -> list[Outcome]:
+def outcomes_with_defaults(sketch: Sketch) -> list[OutcomeSketch]:
     """The outcomes that are written: those that are known, and what HTTP itself promises."""
     found = list(sketch.outcomes)
     if not any(each.name in ("issued", "accepted") for each in found):
         name = "issued" if sketch.audit else "accepted"
-        found.insert(0, Outcome(name=name, match={"status": "2xx"}, why="not tried yet"))
+        found.insert(0, OutcomeSketch(name=name, match={"status": "2xx"}, why="not tried yet"))
     if not any(each.name == "refused" for each in found):
         plain = [each.match["status"] for each in found if len(each.match) == 1]
         statuses = [status for status in _DEFAULT_REFUSED if status not in plain]
         why = "certainly without effect; take out what may have one"
-        found.append(Outcome(name="refused", match={"status": statuses}, why=why))
+        found.append(OutcomeSketch(name="refused", match={"status": statuses}, why=why))
     return found
 
 
@@ -52,7 +60,7 @@ def system_text(sketch: Sketch, environment: Mapping[str, str]) -> str:
 
 
 def _system(sketch: Sketch, environment: Mapping[str, str]) -> Iterator[str]:
-    yield f"# Made by `gameday init` {shown(sketch.source)}."
+    yield f"# Made by `gameday init` {safe(sketch.source)}."
     yield "# A key that is new to you: gameday explain KEY"
     yield f"name: {flow(sketch.name)}"
     yield f"base_url: {flow(sketch.base_url)}"
@@ -83,14 +91,14 @@ def _request(sketch: Sketch) -> Iterator[str]:
     yield _line(f"    {request.method}: {flow(request.path)}")
     if request.query:
         yield f"    query: {flow(dict(request.query))}"
-    headers: dict[str, Any] = dict(request.headers)
+    headers: Any = dict(request.headers)
     headers |= {name: {"env": variable} for name, variable in request.secret_headers.items()}
     if headers:
         yield f"    headers: {flow(headers)}"
     if request.body is not None:
         yield _line(f"    {request.body.form}: {flow(request.body.value)}")
     if guessed:
-        yield f"    # guessed, put values of yours: {shown(guessed)}"
+        yield f"    # guessed, put values of yours: {safe(guessed)}"
     yield "    timeout: 10s"
 
 
@@ -129,7 +137,7 @@ def _stores(sketch: Sketch, environment: Mapping[str, str]) -> Iterator[str]:
     before = "" if live else "# "
     if not live:
         yield "# For faults of the stores themselves; the login is that of your compose file:"
-        yield from (f"#   export {each.variable}={shown(each.address)}" for each in stores)
+        yield from (f"#   export {each.variable}={safe(each.address)}" for each in stores)
     yield f"{before}stores:"
     for each in stores:
         yield f"{before}  {each.kind}: {flow({_address_key(each): {'env': each.variable}})}"
@@ -173,8 +181,8 @@ def _belief(sketch: Sketch, target: str) -> Iterator[str]:
         yield "hypothesis: Everybody gets an answer that gameday understands, within half a second."
 
 
-def _campaign_of(sketch: Sketch) -> dict[str, Any]:
-    campaign: dict[str, Any] = {}
+def _campaign_of(sketch: Sketch) -> Any:
+    campaign: Any = {}
     if sketch.coupon is not None or sketch.audit or sketch.campaign:
         campaign["coupon"] = sketch.coupon or "none"
     if sketch.stock is not None or sketch.campaign is not None:

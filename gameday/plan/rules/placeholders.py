@@ -109,6 +109,9 @@ def _look(document: Document, loc: Loc, node: Node, known: frozenset[str]) -> Fi
             if wrong := _format_problem(asked[0], asked[2], known):
                 problem = f"{key!r}: {match[0]!r}: {wrong}"
                 yield document.error(loc, problem, help=FORMATS)
+        elif known == start.PUBLIC and name in start.PLACEHOLDERS:
+            problem = f"{key!r}: '{{{name}}}' would show a password to every user of the machine"
+            yield document.error(loc, problem, help="hand it over in start.env")
         else:
             problem = f"{key!r}: unknown placeholder '{{{name}}}'"
             help = one_of_them(name, known) or "nothing is filled in here; a brace is written {{"

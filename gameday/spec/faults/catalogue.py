@@ -3,7 +3,6 @@
 What a fault needs is asked of the changes that it makes, as `gameday plan` asks.
 """
 
-from collections.abc import Mapping
 from typing import Any, Final, get_args
 
 from pydantic import TypeAdapter
@@ -24,7 +23,7 @@ def name_of(fault: type[Fault]) -> str:
     return name
 
 
-def plain_example(fault: type[Fault]) -> dict[str, Any]:
+def plain_example(fault: type[Fault]) -> Any:
     """A line of a method that has this fault: its required keys, with the schema's own examples."""
     schema = fault.model_json_schema(by_alias=True)
     needed = [key for key in schema["required"] if key not in SHARED]
@@ -32,6 +31,6 @@ def plain_example(fault: type[Fault]) -> dict[str, Any]:
     return {"fault": name_of(fault), **given, **_TIMES}
 
 
-def changes(line: Mapping[str, Any]) -> list[Change]:
+def changes(line: Any) -> list[Change]:
     """The changes that a line of a method makes."""
     return _ADAPTER.validate_python(line).changes()

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 
 from gameday.core.errors import UsageError
-from gameday.plan.first_files.asked import Asked, gather
+from gameday.plan.first_files.asked import InitRequest, gather
 from gameday.plan.first_files.sketch import Sketch
 
 
 def sketch(folder: Path, **given: Any) -> Sketch:
-    return gather(Asked(folder=folder, **{"url": "http://127.0.0.1:1/claim", **given}), None)
+    return gather(InitRequest(folder=folder, **{"url": "http://127.0.0.1:1/claim", **given}), None)
 
 
 def test_a_code_in_the_paths_of_request_and_audit_is_the_campaign(tmp_path: Path) -> None:

@@ -8,14 +8,14 @@ import pytest
 from gameday.core.errors import UsageError
 from gameday.plan.first_files.examples import Templates
 from gameday.plan.first_files.openapi import (
-    Api,
+    ApiDocument,
     UnclearError,
     base_of,
     outcomes_of,
     read_api,
     request_of,
 )
-from gameday.plan.first_files.sketch import Body
+from gameday.plan.first_files.sketch import BodySketch
 
 ORDER = {
     "type": "object",
@@ -56,7 +56,7 @@ def document(paths: Any = PATHS, **more: Any) -> bytes:
     return json.dumps({**whole, **more}).encode()
 
 
-def api(paths: Any = PATHS, **more: Any) -> Api:
+def api(paths: Any = PATHS, **more: Any) -> ApiDocument:
     return read_api(document(paths, **more), "api.json")
 
 
@@ -66,7 +66,7 @@ def test_the_operation_that_issues_is_found_and_its_request_made() -> None:
     request = request_of(found, found.pick(None), templates)
     assert request.line == "POST /coupons/{coupon}/issue"
     value = {"memberId": "{user:uuid}", "couponCode": "SPRING", "quantity": 1}
-    assert request.body == Body(form="json", value=value)
+    assert request.body == BodySketch(form="json", value=value)
     assert request.guessed == ["quantity = 1"]
     assert templates.coupon == "CODE"
 
@@ -169,4 +169,4 @@ paths:
     found = read_api(raw, "api.yaml")
     request = request_of(found, found.pick(None), Templates())
     assert base_of(found, None, None) == "http://127.0.0.1:7/v1"
-    assert request.body == Body(form="json", value={"userId": "{user}"})
+    assert request.body == BodySketch(form="json", value={"userId": "{user}"})
