@@ -28,7 +28,7 @@ class FaultEntry:
 
     @property
     def in_words(self) -> str:
-        """What it needs, for the eye."""
+        """Its needs, for the eye."""
         words = [_IN_WORDS.get(key, key) for key in self.needs]
         if len(self.stacks) < len(STACKS):
             words.append(f"--stack {' or '.join(self.stacks)}")

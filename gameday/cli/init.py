@@ -247,7 +247,7 @@ def _write(texts: dict[Path, str]) -> None:
 
 
 def _summary(sketch: "Sketch", files: list[Path]) -> None:
-    """What was seen, made and left open."""
+    """Print what was seen, made and left open."""
     from gameday.plan.first_files.outlook import judges, lacks
 
     echo(f"{sketch.request.line} of {sketch.base_url}")

@@ -32,7 +32,7 @@ class Reference:
 
     root: Schema
     own: Mapping[str, str] = field(default_factory=dict)
-    examples: dict[tuple[str, str], Any] = field(default_factory=dict)
+    examples: Any = field(default_factory=dict)  # values by mapping and key
     places: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -286,7 +286,7 @@ def _words(name: str) -> str:
 
 
 def _holds(schema: Schema) -> str:
-    """How a key holds its mapping: `[]` in a list, `.NAME` by names."""
+    """The mark of how a key holds its mapping: `[]` in a list, `.NAME` by names."""
     kinds = [schema, *schema.get("anyOf", ()), *schema.get("oneOf", ())]
     if any(each.get("type") == "array" for each in kinds):
         return "[]"
@@ -294,7 +294,7 @@ def _holds(schema: Schema) -> str:
 
 
 def says_its_values(schema: Schema) -> bool:
-    """Whether the type says every value that there is, as `true` and `false`."""
+    """True if the type says every value that there is, as `true` and `false`."""
     forms = [each for key in ("anyOf", "oneOf") for each in schema.get(key, ())]
     if forms:
         return all(says_its_values(each) or each.get("type") == "null" for each in forms)

@@ -1,4 +1,4 @@
-"""How the embedded stack starts a service: `start` of a system file, and its placeholders.
+"""The start of a service by the embedded stack: `start` of a system file, and its placeholders.
 
 `{redis}` and `{postgres}` are the proxied stores, `{redis_direct}` and `{postgres_direct}` the
 same past the proxies, `{port}` and `{admin_port}` where the service is to listen, `{secret}` a
@@ -25,9 +25,9 @@ PLACEHOLDERS: Final = frozenset({*ADDRESSES, *_OF_ADDRESSES, *OPEN, *PORTS, "sec
 PUBLIC: Final = frozenset(
     {*PORTS, *OPEN, *(name for name, part in _OF_ADDRESSES.items() if part != "password")}
 )
-"""Those that hold no password: any user of the machine may read the arguments of a process."""
+"""Placeholders without a password: any user of the machine may read the arguments of a process."""
 MAIN: Final = (*ADDRESSES, "redis_url", *PORTS, "secret")
-"""Those that an error names; the parts of addresses are too many."""
+"""Placeholders that an error names; the parts of addresses are too many."""
 MOST_SETUP: Final = 20
 
 

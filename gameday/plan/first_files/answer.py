@@ -54,7 +54,7 @@ _EXCERPT: Final = 120
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Learnt:
-    """What one answer taught. `problem` says why it taught nothing, `cure` what to do then.
+    """The lesson of one answer. `problem` says why it taught nothing, `cure` what to do then.
 
     `ids` are the values that may be the id of what was given out, by their paths, the likeliest
     first; `values` are all that are long enough to be one. Only an audit can tell which of them
@@ -86,7 +86,7 @@ _CURES: Final[Mapping[int, str]] = {
 
 
 def learn(answer: Answer, *, audited: bool, sent: frozenset[str] = frozenset()) -> Learnt:
-    """What an answer to the issue request teaches; `sent` are values of the request itself."""
+    """The lesson of an answer to the issue request; `sent` are values of the request itself."""
     body = _parsed(answer)
     said = safe(answer.text[:_EXCERPT].strip()) if answer.body else "an empty body"
     seen = f"{answer.status} {said}"
@@ -180,7 +180,7 @@ def _is_sentence(text: str, sent: frozenset[str]) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Again:
-    """What the same user was answered who asked a second time.
+    """The answer to the same user who asked a second time.
 
     `status` is that of an answer that gave the same one again.
     """
@@ -192,7 +192,7 @@ class Again:
 
 
 def learn_again(first: Learnt, answer: Answer, sent: frozenset[str]) -> Again:
-    """What a second answer teaches. Only words decide that it means "has one already"."""
+    """The lesson of a second answer. Only words decide that it means "has one already"."""
     second = learn(answer, audited=True, sent=sent)
     is_other = second.outcomes != () and _differs(first.outcomes[0], second.outcomes[0])
     if not second.problem and not is_other:

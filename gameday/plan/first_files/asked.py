@@ -34,7 +34,7 @@ DOCUMENT_S: Final = 15.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InitRequest:
-    """What was said of the system; each part may be missing but not all."""
+    """The words of a command line about a system; each part may be missing but not all."""
 
     folder: Path
     url: str | None = None
@@ -59,7 +59,7 @@ class InitRequest:
 
     @property
     def source(self) -> str:
-        """Where the first files come from, in words."""
+        """The options that the files come from."""
         given = {"--url": self.url, "--openapi": self.openapi, "--compose": self.compose}
         return "from " + " and ".join(name for name, value in given.items() if value)
 
@@ -242,7 +242,7 @@ def _audit_path(given: str, templates: Templates) -> str:
 def _notes(
     asked: InitRequest, request: RequestSketch, templates: Templates, others: Sequence[str]
 ) -> tuple[str, ...]:
-    """What a person has to know before the first run."""
+    """Notes that a person has to know before the first run."""
     found = list(others)
     for header, variable in request.secret_headers.items():
         found.append(

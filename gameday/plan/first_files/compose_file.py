@@ -162,7 +162,7 @@ def _services(written: Any) -> Any:
 
 
 def kind_of(image: str) -> tuple[str, int] | None:
-    """What an image is, and its usual port; None for one that nothing is known of."""
+    """The kind of an image, and its usual port; None for one that nothing is known of."""
     name = image.partition("@")[0].rpartition("/")[2].partition(":")[0].lower()
     return KINDS.get(name)
 
@@ -223,7 +223,7 @@ def _depends(written: Any) -> list[str]:
 def _dependencies(
     config: ComposeConfig, services: Any, name: str
 ) -> Iterator[tuple[DependencySketch, int | None]]:
-    """What the service calls, as `depends_on` says, or what kinds of store there are."""
+    """The dependencies of the service, as `depends_on` says, or what kinds of store there are."""
     named = [each for each in _depends(services[name]) if each in config.services and each != name]
     stores = [n for n in services if n != name and kind_of(config.services[n].image)]
     taken: set[str] = set()

@@ -56,7 +56,7 @@ class Operation:
 
     @property
     def score(self) -> int:
-        """How much it looks like the request that issues."""
+        """Points for looking like the request that issues."""
         text = f"{re.sub('[{].*?[}]', '', self.path)} {self.about}".lower()
         text = re.sub(r"[_/-]+", " ", text)
         points = {"post": 4, "put": 2, "patch": 1}.get(self.method, 0)
@@ -202,7 +202,7 @@ def _operations(root: Any, paths: Any) -> Iterator[Operation]:
 
 
 def _resolved(root: Any, value: object) -> object:
-    """What a reference within the document stands for; None for one that leads nowhere."""
+    """The value that a reference in the document stands for; None if it leads nowhere."""
     for _ in range(_DEEPEST):
         reference = _mapping(value).get("$ref")
         if not isinstance(reference, str):

@@ -1,4 +1,4 @@
-"""What a run of these files can judge, and what it lacks: said before anybody has to find out."""
+"""Outlook on a run of these files: what it can judge and what it lacks."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ from gameday.plan.first_files.sketch import Sketch
 
 
 def judges(sketch: Sketch) -> Iterator[str]:
-    """What is judged, a line each."""
+    """The statements that are judged, a line each."""
     if sketch.audit:
         yield "whether what was answered is stored, once for each, and not one too many (audit)"
     yield "how fast and how often it answers, against the objective and the threshold"
@@ -16,7 +16,7 @@ def judges(sketch: Sketch) -> Iterator[str]:
 
 
 def lacks(sketch: Sketch) -> Iterator[tuple[str, str]]:
-    """What is not judged, and the key or the step that would add it."""
+    """Statements that are not judged, and the key or the step that would add it."""
     names = {each.name for each in sketch.outcomes}
     if not sketch.audit:
         yield "how many were issued, and to whom", "audit"

@@ -1,4 +1,4 @@
-"""What is known of a system before its first run, and what still has to be told to a person."""
+"""A system as it is known before its first run, and what still has to be told to a person."""
 
 import re
 from collections.abc import Mapping, Sequence

@@ -179,7 +179,7 @@ def _learnt(sketch: Sketch, learnt: Learnt) -> Sketch:
 
 
 async def _with_audit(sketch: Sketch, sender: Sender, learnt: Learnt, values: Values) -> Sketch:
-    """Whether the audit knows of it; the id that it calls it by is the one to capture."""
+    """The sketch with its audit; the id by which that knows of it is the one to capture."""
     if sketch.audit is None:
         if learnt.ids:
             paths = ", ".join(map(safe, list(learnt.ids)[:3]))
@@ -258,7 +258,7 @@ def _rows(told: Any, path: str) -> list[Any]:
 
 
 def _named(sketch: Sketch, values: Values) -> frozenset[str]:
-    """What the one who just got one may be called in the audit, in small letters."""
+    """Names that the audit may have for who just got one, in small letters."""
     texts = [text for text in texts_of(sketch.request) if "{user" in text]
     return frozenset({_filled(text, values).lower() for text in texts} | {str(values["user"])})
 
