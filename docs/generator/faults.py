@@ -24,7 +24,8 @@ def example(fault: type[Fault]) -> Mapping[str, Any]:
         for line in each.get("method", ()):
             if line["fault"] == name:
                 return dict(line)
-    return plain_example(fault)
+    plain: Mapping[str, Any] = plain_example(fault)
+    return plain
 
 
 def changes(fault: type[Fault]) -> list[Change]:

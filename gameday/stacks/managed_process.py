@@ -77,15 +77,19 @@ class Part:
         return self._status
 
     async def until(
-        self, healthy: Callable[[], Awaitable[bool]], within_s: float, clock: Clock
+        self,
+        healthy: Callable[[], Awaitable[bool]],
+        within_s: float,
+        clock: Clock,
+        late: str = "not ready",
     ) -> None:
-        """Wait until `healthy`. Raises PartEndedError, or StackError after `within_s`."""
+        """Wait until `healthy`. Raises PartEndedError, or StackError (`late`) after `within_s`."""
         deadline_ns = clock.now_ns() + int(within_s * NS)
         while not await healthy():
             if (code := self.exit_code()) is not None:
                 raise PartEndedError(self._story(f"{how_it_ended(code)} while starting"))
             if clock.now_ns() >= deadline_ns:
-                raise StackError(self._story(f"not ready within {within_s:g} s"))
+                raise StackError(self._story(f"{late} within {within_s:g} s"))
             await clock.sleep(_POLL_S)
 
     def must_run(self) -> None:
@@ -99,7 +103,7 @@ class Part:
         async def ended() -> bool:
             return self.exit_code() is not None
 
-        await self.until(ended, within_s, clock)
+        await self.until(ended, within_s, clock, "not over")
         if self.exit_code() != 0:
             raise PartEndedError(self._story(how_it_ended(self.exit_code())))
 

@@ -395,13 +395,17 @@ def test_a_system_that_never_gave_a_usable_answer_shows_no_limit(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     run = RunDir().without_faults()
-    unknown = {"outcome": Outcome.UNKNOWN, "reason": Reason.UNMATCHED}
-    run.answers = [replace(one, **unknown) for one in run.answers]
+    run.answers = [
+        replace(one, outcome=Outcome.UNKNOWN, reason=Reason.UNMATCHED) for one in run.answers
+    ]
     limit, told = said(run, capsys)
     assert limit.reached
     assert "nothing is known of the system's own limit" in told
     assert "own limit: 10/s" not in told
-    run.answers = [replace(one, **unknown) if one.k % 10 else one for one in run.answers]
+    run.answers = [
+        replace(one, outcome=Outcome.UNKNOWN, reason=Reason.UNMATCHED) if one.k % 10 else one
+        for one in run.answers
+    ]
     run.answers = [
         replace(one, outcome=Outcome.ISSUED) if one.k % 10 == 0 else one for one in run.answers
     ]

@@ -237,7 +237,7 @@ _CODE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{1,59}")
 
 def _code(body: Any) -> tuple[str, Any] | None:
     """The word by which a refusal tells itself from others, at its dotted path."""
-    found = {}
+    found: dict[str, tuple[str, Any]] = {}
     for path, value in _walk(body):
         if isinstance(value, str) and _name(path) in _CODES and _CODE.fullmatch(value):
             found.setdefault(_name(path), (".".join(path), value))

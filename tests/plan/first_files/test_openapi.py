@@ -89,7 +89,7 @@ def test_a_status_that_means_two_things_is_left_open() -> None:
 
 
 def test_where_it_is_not_clear_which_issues_nothing_is_guessed() -> None:
-    paths = {"/orders": {"post": {}}, "/claims": {"post": {}}}
+    paths: Any = {"/orders": {"post": {}}, "/claims": {"post": {}}}
     with pytest.raises(UnclearError, match="POST /orders") as told:
         api(paths).pick(None)
     assert "--operation 'POST /orders'" in told.value.help
