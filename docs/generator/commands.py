@@ -9,8 +9,8 @@ from typing import Final
 
 import click
 
-from docs.generator.markdown import block, code, prose, table
 from gameday.cli import main
+from gameday.cli.key_markdown import block, code, prose, table
 from gameday.cli.manual import every_command
 from gameday.core.settings.keys import KEYS
 from gameday.core.settings.notify import ABOUT

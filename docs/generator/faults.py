@@ -6,27 +6,15 @@ a shipped experiment; where none has it, its required keys with the schema's own
 """
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Final, get_args
-
-from pydantic import TypeAdapter
+from typing import Any, Final
 
 from docs.generator.files import shipped
-from docs.generator.markdown import block, code, paragraphs, prose
-from docs.generator.schema import Reference, flow
+from gameday.cli.key_markdown import block, code, paragraphs, prose
+from gameday.cli.key_reference import Reference, flow
 from gameday.core.stack_registry import STACKS
 from gameday.spec.changes import Change
-from gameday.spec.faults import AnyFault, Fault
-
-CLASSES: Final[tuple[type[Fault], ...]] = get_args(get_args(AnyFault)[0])
-SHARED: Final = ("fault", "id", "at", "duration")
-_ADAPTER: Final[TypeAdapter[Fault]] = TypeAdapter(AnyFault)
-_TIMES: Final = {"at": "15s", "duration": "20s"}
-
-
-def name_of(fault: type[Fault]) -> str:
-    """The name by which files call it: `network.latency`."""
-    name: str = get_args(fault.model_fields["fault"].annotation)[0]
-    return name
+from gameday.spec.faults import Fault, catalogue
+from gameday.spec.faults.catalogue import CLASSES, SHARED, name_of, plain_example
 
 
 def example(fault: type[Fault]) -> Mapping[str, Any]:
@@ -36,15 +24,13 @@ def example(fault: type[Fault]) -> Mapping[str, Any]:
         for line in each.get("method", ()):
             if line["fault"] == name:
                 return dict(line)
-    schema = fault.model_json_schema(by_alias=True)
-    needed = [key for key in schema["required"] if key not in SHARED]
-    given = {key: schema["properties"][key]["examples"][0] for key in needed}
-    return {"fault": name, **given, **_TIMES}
+    plain: Mapping[str, Any] = plain_example(fault)
+    return plain
 
 
 def changes(fault: type[Fault]) -> list[Change]:
     """The changes that its example makes."""
-    return _ADAPTER.validate_python(example(fault)).changes()
+    return catalogue.changes(example(fault))
 
 
 def page() -> str:

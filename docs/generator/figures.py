@@ -7,8 +7,8 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from docs.generator.files import ROOT
-from docs.generator.markdown import code, paragraphs, prose, table
-from docs.generator.schema import Reference, flow
+from gameday.cli.key_markdown import code, paragraphs, prose, table
+from gameday.cli.key_reference import Reference, flow
 from gameday.core.errors import ExitCode
 from gameday.core.settings.keys import KEYS, OF_NO_PROJECT
 from gameday.judge.checks import CHECKS, PERFORMANCE

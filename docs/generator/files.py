@@ -8,8 +8,8 @@ from typing import Any, Final, get_args
 
 import yaml
 
-from docs.generator.markdown import code
-from docs.generator.schema import Reference
+from gameday.cli.key_markdown import code
+from gameday.cli.key_reference import Reference
 from gameday.spec.day import Day
 from gameday.spec.drill import Drill
 from gameday.spec.experiment import Experiment

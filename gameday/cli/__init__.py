@@ -23,11 +23,14 @@ from gameday.core.files.private import only_for_us
 from gameday.core.network.credentials import has_credentials, without_credentials
 
 COMMANDS = {
+    "init": ("gameday.cli.init:init", "Make the first files of your own system."),
     "doctor": ("gameday.cli.doctor:doctor", "Look whether this machine can run a game day."),
     "list": ("gameday.cli.files:list_", "List the experiments that can be run."),
     "show": ("gameday.cli.files:show", "Show an experiment: what is asked, broken and expected."),
     "validate": ("gameday.cli.files:validate", "Check experiment files without touching anything."),
     "schema": ("gameday.cli.files:schema", "Print the JSON Schema of a kind of file."),
+    "faults": ("gameday.cli.faults:faults", "List what can go wrong, and what each needs."),
+    "explain": ("gameday.cli.explain:explain", "Tell what a key of a file means."),
     "up": ("gameday.cli.stack:up", "Start the embedded stack and keep it running."),
     "plan": ("gameday.cli.plan:plan", "Tell what a run would touch, and whether it can begin."),
     "run": ("gameday.cli.run:run", "Run an experiment and judge it."),

@@ -46,7 +46,10 @@ class _Judged:
     error: GamedayError | None = None
 
     def as_json(self) -> object:
-        error = self.error and {"message": self.error.message, "help": self.error.help}
+        error: dict[str, str] | None = None
+        if self.error is not None:
+            page = {"page": self.error.page} if self.error.page else {}
+            error = {"message": self.error.message, "help": self.error.help, **page}
         return {"file": self.file, "ok": not error, "warnings": self.warnings, "error": error}
 
 

@@ -299,6 +299,10 @@ def _show_gaps(result: "Result", console: SafeConsole) -> None:
 
 def _own_limit(limit: "LimitLine") -> str:
     """From which rate on the system did not carry its traffic, or up to which it did."""
+    from gameday.traffic.metrics.system_limit import nothing_came
+
+    if limit.reached and nothing_came(limit.message, limit.carried_per_s):
+        return say("limit_untold")
     carried = say("limit_carried", per_s=f"{limit.carried_per_s:,.0f}")
     if limit.p95_ms is not None:
         per_s = f"{limit.carried_per_s:,.0f}"

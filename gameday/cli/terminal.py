@@ -228,6 +228,8 @@ def print_error(error: GamedayError, *, err: bool = True) -> None:
     echo(f"error: {cut(error.message)}", err=err)
     if error.help:
         echo(f"  help: {cut(error.help)}", err=err)
+    if error.page:
+        echo(f"  page: {error.page}", err=err)
 
 
 def cut(text: str) -> str:

@@ -23,6 +23,8 @@ CURES = {
 NEED_NO_FOLDER = {
     "completion",
     "doctor",
+    "explain",
+    "faults",
     "help",
     "notify",
     "schema",

@@ -47,9 +47,13 @@ def _short(text: str) -> str:
 
 
 class GamedayError(Exception):
-    """An error that gameday knows; `help` holds the cure, "" when there is none."""
+    """An error that gameday knows; `help` holds the cure, "" when there is none.
+
+    `page` names the page of the documentation about it, "" where there is none.
+    """
 
     exit_code: ExitCode = ExitCode.BUG
+    page: str = ""
 
     def __init__(self, message: str, *, help: str = "") -> None:
         self.message = _short(message)
@@ -80,10 +84,11 @@ class Place(NamedTuple):
 class FileError(UsageError):
     """A file is wrong, at a place that the message names first."""
 
-    def __init__(self, place: Place, problem: str, *, help: str = "") -> None:
+    def __init__(self, place: Place, problem: str, *, help: str = "", page: str = "") -> None:
         super().__init__(f"{place}: {problem}", help=help)
         self.place = place
         self.problem = problem
+        self.page = page
 
 
 class SilentRunError(UsageError):

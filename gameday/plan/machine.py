@@ -24,6 +24,7 @@ from gameday.core.files.private import state_dir
 from gameday.core.messages import Message
 from gameday.injection import engine
 from gameday.plan.finding import Finding, Status, from_error
+from gameday.spec.start import STORES
 from gameday.spec.system import System
 from gameday.stacks.binaries import (
     Binary,
@@ -32,7 +33,7 @@ from gameday.stacks.binaries import (
     redis_server,
     redis_title,
 )
-from gameday.stacks.placeholders import STORES, stores_of
+from gameday.stacks.placeholders import stores_of
 from gameday.stacks.ports import free_ports, is_free
 from gameday.stacks.state import read_kept, stack_file
 

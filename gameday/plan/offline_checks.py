@@ -5,6 +5,7 @@ anything, but for what needs half a second of watching.
 """
 
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ from gameday.plan.finding import Finding, from_error
 from gameday.plan.validate import validate
 from gameday.spec.faults.service import PARTS, ServiceFault
 from gameday.spec.inputs import Inputs, LoadedSystem
+from gameday.spec.start import SqlFile, Start
 from gameday.spec.system import System
 from gameday.spec.targets import refuse_foreign
 from gameday.spec.undos import ProjectUndo
@@ -182,7 +184,19 @@ def _machine(inputs: Inputs, question: RunConditions) -> Iterator[Finding]:
     except GamedayError as error:
         yield from_error("system file", error)
         return
+    if not question.entry.in_containers:
+        yield from _setup(system.start)
     yield from machine.for_own_stack(system, asked, in_containers=question.entry.in_containers)
+
+
+def _setup(start: Start) -> Iterator[Finding]:
+    """Each step before the service: a command of a file is seen before it is run."""
+    for n, step in enumerate(start.setup, 1):
+        if isinstance(step, SqlFile):
+            text = Message("finding.setup_sql", n=n, file=step.sql)
+        else:
+            text = Message("finding.setup_command", n=n, command=shlex.join(step))
+        yield Finding("setup", "ok", text)
 
 
 def _clock(inputs: Inputs) -> Iterator[Finding]:

@@ -38,6 +38,7 @@ LOOKS = 3  # rate() needs two samples, and one may be lost
 LOOK_EVERY_S = 1.0  # the collector's period
 _SHOWN = 3  # so many names make a line
 _Wanted = Mapping[Expression, frozenset[str]]  # the metrics behind each expression
+_GATEWAY = (502, 504)  # of a gateway, about what is behind it; a 503 may be the service's own
 _AUDIT_CURE = "is `audit` of the system file right? without it nothing can be judged"
 
 
@@ -61,6 +62,8 @@ async def service(system: System) -> list[Finding]:
     except HttpError as error:
         text = f"{url} does not answer ({error.message})"
         return [Finding("service", "fail", text, "is it running, and is `base_url` right?")]
+    if status in _GATEWAY:
+        return [_nobody_behind("service", status, url)]
     if system.start is not None and status != OK:
         return [Finding("service", "fail", f"{url} answers {status}", "look at its log")]
     return [Finding("service", "ok", Message("finding.answers_status", what=url, status=status))]
@@ -78,8 +81,16 @@ async def audit(system: System, sender: Sender, *, exists: bool) -> list[Finding
         answer = await sender.send(request)
     except GamedayError as error:
         return [_unreadable(error)]
+    if answer.status in _GATEWAY:
+        return [_nobody_behind("audit", answer.status, at(system.base_url, request.path))]
     text = Message("finding.no_campaign_yet", path=request.path, status=answer.status)
     return [Finding("audit", "ok", text)]
+
+
+def _nobody_behind(name: str, status: int, url: str) -> Finding:
+    """A gateway answers; the service behind it does not."""
+    text = f"{status} from {url}: something answers there, and what it asks does not"
+    return Finding(name, "fail", text, "is the service itself running?")
 
 
 def _unreadable(error: GamedayError) -> Finding:

@@ -21,6 +21,7 @@ from gameday.plan.rules import (
     names,
     placeholders,
     secrets,
+    setup,
 )
 from gameday.spec.day_files import LoadedDay
 from gameday.spec.faults import Fault
@@ -134,6 +135,7 @@ def _of_system(loaded: LoadedSystem) -> Findings:
     yield from secrets.of_system(loaded)
     yield from placeholders.of_system(loaded)
     yield from answers.of_system(loaded)
+    yield from setup.of_system(loaded)
     yield from names.of_system(loaded)
 
 

@@ -15,6 +15,7 @@ from gameday.core.units import Duration
 from gameday.spec.experiment import IssuanceCheck
 from gameday.spec.request import IssueRequest, Request, Secret
 from gameday.spec.server import Server, ServerOrAddress, server
+from gameday.spec.start import Start
 from gameday.spec.tls import Tls
 from gameday.spec.yaml import Model, Name
 
@@ -108,14 +109,6 @@ class Semantics(Model):
     def issues_of(self, stock: int) -> int:
         """The number of issues that a stock allows; the rest of it is less than one takes."""
         return stock // self.units
-
-
-class Start(Model):
-    """Command and environment of the service in the embedded stack; CONTRIBUTING.md has more."""
-
-    argv: list[str] = Field(min_length=1, description="The command; a leading `python` is this one")
-    env: Mapping[str, str] = Field(default_factory=dict, description="Its environment")
-    ready: str = Field(default="/", description="A path that answers 200 once it is healthy")
 
 
 class Drain(Model):

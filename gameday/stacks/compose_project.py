@@ -14,7 +14,7 @@ from gameday.injection.engine import Container
 from gameday.injection.upstream import Published
 from gameday.spec.inputs import compose_file
 from gameday.spec.system import System
-from gameday.stacks.placeholders import readdress, render
+from gameday.stacks.placeholders import readdress, render, values_of
 from gameday.stacks.ports import HOST
 from gameday.stacks.stack import Addresses, Running
 from gameday.stacks.supervisor import plain_environment
@@ -191,9 +191,10 @@ class ShippedProject:
                 for variable, name in self._observed().items()
             },
         )
-        values = {**proxied, **{f"{name}_direct": url for name, url in direct.items()}}
-        values |= {"port": str(ports["PORT"]), "admin_port": str(ports["ADMIN_PORT"])}
+        values = {"port": str(ports["PORT"]), "admin_port": str(ports["ADMIN_PORT"])}
         values["secret"] = start.secret
+        for store in STORES:
+            values |= values_of(store, proxied[store]) | values_of(f"{store}_direct", direct[store])
         wanted = {} if system.start is None else system.start.env
         return Running(
             system=readdress(system, addresses),

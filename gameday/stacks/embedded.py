@@ -10,9 +10,10 @@ from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from gameday.core.errors import StackError, UsageError
-from gameday.spec.system import Start, System
+from gameday.spec.start import Start
+from gameday.spec.system import System
 from gameday.stacks.binaries import postgres, redis_server
-from gameday.stacks.placeholders import asked_for, stores_of
+from gameday.stacks.placeholders import asked_for, is_open, stores_of, values_of
 from gameday.stacks.postgres import start_postgres
 from gameday.stacks.redis import Store, start_redis
 from gameday.stacks.service import Order, start_service
@@ -21,7 +22,6 @@ from gameday.stacks.supervisor import SERVICE, Supervisor
 from gameday.stacks.toxiproxy import Proxies, add_proxies, start_toxiproxy
 
 READY_S = 30.0
-_STARTERS = {"redis": start_redis, "postgres": start_postgres}
 _FINDERS = {"redis": redis_server, "postgres": postgres}
 
 
@@ -81,8 +81,9 @@ class EmbeddedStack:
             name: store.url.format(port=proxies.ports[names[name]])
             for name, store in stores.items()
         }
-        values = {**proxied, **{f"{name}_direct": url for name, url in direct.items()}}
-        values["secret"] = supervisor.new_secret()
+        values = {"secret": supervisor.new_secret()}
+        for name in stores:
+            values |= values_of(name, proxied[name]) | values_of(f"{name}_direct", direct[name])
         where = Addresses(None, None, proxies.url, names)
         service = await start_service(
             supervisor, Order(system, start, values, asked, where, self._ready_s)
@@ -109,11 +110,17 @@ class EmbeddedStack:
             return {}, Proxies(None, {})
         server, *started = await _together(
             start_toxiproxy(supervisor, is_open=self._open_toxiproxy),
-            *(_STARTERS[name](supervisor) for name in wanted),
+            *(_start_store(name, supervisor, asked) for name in wanted),
         )
         stores = dict(zip(wanted, started, strict=True))
         upstreams = {system.proxies.get(name, name): store.port for name, store in stores.items()}
         return stores, await add_proxies(supervisor, server, upstreams)
+
+
+async def _start_store(name: str, supervisor: Supervisor, asked: frozenset[str]) -> Store:
+    if name == "redis":
+        return await start_redis(supervisor, is_open=is_open(asked))
+    return await start_postgres(supervisor)
 
 
 async def _together(*starting: Coroutine[Any, Any, Any]) -> list[Any]:

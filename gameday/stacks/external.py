@@ -15,7 +15,8 @@ from pydantic import BaseModel
 
 from gameday.core.errors import UsageError
 from gameday.spec.request import FromEnv
-from gameday.spec.system import Start, System
+from gameday.spec.start import Start
+from gameday.spec.system import System
 from gameday.stacks.log_tails import LogTails, copies_of
 from gameday.stacks.stack import Addresses, Running, StackWorkdir
 

@@ -13,13 +13,12 @@ from pathlib import Path
 
 from gameday.core.clock import NS, Clock
 from gameday.core.errors import StackError
-from gameday.core.files.logs import how_it_ended, last_lines
+from gameday.core.files.logs import cause, how_it_ended
 from gameday.core.secrets.redaction import Hidden
 from gameday.injection.process.launch import Launch, Question, is_being_started, start
 from gameday.injection.process.process import alive, leaders, record, undo
 from gameday.spec.undos import ProcessUndo, Undo
 
-LOG_LINES = 20
 _POLL_S = 0.03
 
 
@@ -78,15 +77,19 @@ class Part:
         return self._status
 
     async def until(
-        self, healthy: Callable[[], Awaitable[bool]], within_s: float, clock: Clock
+        self,
+        healthy: Callable[[], Awaitable[bool]],
+        within_s: float,
+        clock: Clock,
+        late: str = "not ready",
     ) -> None:
-        """Wait until `healthy`. Raises PartEndedError, or StackError after `within_s`."""
+        """Wait until `healthy`. Raises PartEndedError, or StackError (`late`) after `within_s`."""
         deadline_ns = clock.now_ns() + int(within_s * NS)
         while not await healthy():
             if (code := self.exit_code()) is not None:
                 raise PartEndedError(self._story(f"{how_it_ended(code)} while starting"))
             if clock.now_ns() >= deadline_ns:
-                raise StackError(self._story(f"not ready within {within_s:g} s"))
+                raise StackError(self._story(f"{late} within {within_s:g} s"))
             await clock.sleep(_POLL_S)
 
     def must_run(self) -> None:
@@ -100,7 +103,7 @@ class Part:
         async def ended() -> bool:
             return self.exit_code() is not None
 
-        await self.until(ended, within_s, clock)
+        await self.until(ended, within_s, clock, "not over")
         if self.exit_code() != 0:
             raise PartEndedError(self._story(how_it_ended(self.exit_code())))
 
@@ -113,9 +116,9 @@ class Part:
         return f"{self.name}: process {', '.join(map(str, left))} does not end" if left else ""
 
     def _story(self, what: str) -> str:
-        """The event, and the last lines of the component's log."""
+        """The event, and the cause of it that the component's log has."""
         log = self._launch.log
-        lines = last_lines(log, LOG_LINES, self._log_from)
+        lines = cause(log, self._log_from)
         end = "\n".join(f"  | {line}" for line in lines) or "  | (it wrote nothing)"
         return self._hide(f"{self.name}: {what}; the end of {log}:\n{end}")
 

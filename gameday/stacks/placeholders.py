@@ -1,21 +1,19 @@
-"""The placeholders of a system file's `start`, and the addresses they stand for.
+"""The placeholders of a system file's `start` (`spec/start.py`), and what they stand for.
 
-`{redis}` and `{postgres}` are the proxied stores, `{redis_direct}` and `{postgres_direct}` the
-same past the proxies, `{port}` and `{admin_port}` where the service is to listen, `{secret}` a
-random text of this start. `{{` and `}}` are braces. What is not asked for is not started.
+`{{` and `}}` are braces. What is not asked for is not started.
 """
 
 import re
-from collections.abc import Mapping
+import sys
+from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from gameday.core.errors import UsageError
-from gameday.spec.system import Start, System
+from gameday.spec.start import MAIN, OPEN, PLACEHOLDERS, PUBLIC, STORES, SqlFile, Start
+from gameday.spec.system import System
 from gameday.stacks.stack import Addresses
 
-STORES = ("redis", "postgres")
-PORTS = ("port", "admin_port")
-NAMES = (*STORES, *(f"{store}_direct" for store in STORES), *PORTS, "secret")
+_PYTHONS = ("python", "python3")
 _TOKEN = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 
 
@@ -24,19 +22,48 @@ def asked_for(start: Start) -> frozenset[str]:
 
     Any user of the machine can read the arguments of a process, so passwords go into `env`.
     """
-    in_argv = {name for text in start.argv for name in _names(text)}
-    in_env = {name for text in start.env.values() for name in _names(text)}
-    for name in sorted(in_argv - set(PORTS)):
-        raise UsageError(
-            f"start.argv: {{{name}}} would show a password to every user of the machine",
-            help="hand it over in start.env",
-        )
-    return frozenset(in_argv | in_env)
+    commands = {"argv": [start.argv], "setup": [s for s in start.setup if isinstance(s, list)]}
+    asked = {name for text in start.env.values() for name in _names(text)}
+    for key, each in commands.items():
+        named = {name for argv in each for text in argv for name in _names(text)}
+        for name in sorted(named - PUBLIC):
+            raise UsageError(
+                f"start.{key}: {{{name}}} would show a password to every user of the machine",
+                help="hand it over in start.env",
+            )
+        asked |= named
+    if any(isinstance(step, SqlFile) for step in start.setup):
+        asked.add("postgres_direct")
+    return frozenset(asked)
 
 
 def stores_of(asked: frozenset[str]) -> tuple[str, ...]:
     """The stores that must run."""
-    return tuple(name for name in STORES if asked & {name, f"{name}_direct"})
+    words = {name.partition("_")[0] for name in asked}
+    return tuple(name for name in STORES if name in words)
+
+
+def is_open(asked: frozenset[str]) -> bool:
+    """True if the Redis must let everybody of this machine in."""
+    return bool(asked & OPEN)
+
+
+def values_of(name: str, url: str) -> dict[str, str]:
+    """The values of an address and of its parts; `name` is that of its placeholder."""
+    at = urlsplit(url)
+    parts = {
+        "host": at.hostname or "",
+        "port": str(at.port),
+        "user": at.username or "default",  # of Redis, whose addresses name nobody
+        "password": at.password or "",
+        "database": at.path.removeprefix("/"),
+    }
+    without = at._replace(netloc=f"{at.hostname}:{at.port}").geturl()
+    return {
+        name: url,
+        f"{name}_url": without,
+        **{f"{name}_{part}": value for part, value in parts.items()},
+    }
 
 
 def render(text: str, values: Mapping[str, str]) -> str:
@@ -48,16 +75,23 @@ def render(text: str, values: Mapping[str, str]) -> str:
     return _TOKEN.sub(one, text)
 
 
+def argv_of(argv: Sequence[str], values: Mapping[str, str]) -> list[str]:
+    """A command with its placeholders replaced; a leading `python` is the one that runs us."""
+    words = [render(text, values) for text in argv]
+    return [sys.executable, *words[1:]] if words[0] in _PYTHONS else words
+
+
 def _names(text: str) -> list[str]:
     names = []
     for match in _TOKEN.finditer(text):
         if match[0] in ("{{", "}}"):
             continue
-        if match[1] not in NAMES:
-            known = ", ".join(f"{{{name}}}" for name in NAMES)
+        if match[1] not in PLACEHOLDERS:
+            known = ", ".join(f"{{{name}}}" for name in MAIN)
             raise UsageError(
                 f"start: {match[0]!r} in {text!r} is no placeholder",
-                help=f"there are {known}; a bare brace is written {{{{",
+                help=f"there are {known}, and the parts of addresses, as {{postgres_host}}"
+                " (docs/own-start.md); a bare brace is written {{",
             )
         names.append(match[1])
     return names

@@ -24,6 +24,7 @@ from gameday.stacks.supervisor import Supervisor, give, plain_environment, write
 
 INITDB_S = 60.0
 READY_S = 20.0
+_CONNECT_S = 10.0
 USER = DATABASE = "gameday"
 SETTINGS = {
     "listen_addresses": HOST,
@@ -58,6 +59,15 @@ async def start_postgres(supervisor: Supervisor) -> Store:
     store = await with_ports(1, start)
     supervisor.ports.append(store.port)
     return store
+
+
+async def execute(dsn: str, text: str, within_s: float) -> None:
+    """Execute statements, past the proxy. Raises what asyncpg raises, and TimeoutError."""
+    connection = await asyncpg.connect(dsn, ssl=False, timeout=_CONNECT_S)
+    try:
+        await connection.execute(text, timeout=within_s)
+    finally:
+        connection.terminate()
 
 
 def _account() -> Account | None:

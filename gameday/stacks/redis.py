@@ -1,7 +1,8 @@
 """A real Redis of the stack's own: in memory only, on loopback, behind a random password.
 
 Without a password any local user could rewrite the evidence. It stands in a file that only its
-owner may read, not in the arguments, which everybody may.
+owner may read, not in the arguments, which everybody may. A service whose client cannot take a
+password asks for an open one (`{redis_url}`), which is never the authority, and that is said.
 """
 
 import asyncio
@@ -29,14 +30,15 @@ class Store:
     binary: str
 
 
-async def start_redis(supervisor: Supervisor) -> Store:
-    """Start it and wait until it answers. Raises StackError."""
+async def start_redis(supervisor: Supervisor, *, is_open: bool = False) -> Store:
+    """Start it and wait until it answers; an open one asks for no password. Raises StackError."""
     binary = redis_server()
     title = await asyncio.to_thread(redis_title, binary)
-    password = supervisor.new_secret()
+    password = "" if is_open else supervisor.new_secret()
     folder = supervisor.folder / "redis"
     folder.mkdir(mode=0o700)
-    url = f"redis://:{password}@{HOST}:{{port}}/0"
+    login = f":{password}@" if password else ""
+    url = f"redis://{login}{HOST}:{{port}}/0"
 
     async def start(ports: list[int]) -> Store:
         (port,) = ports
@@ -64,7 +66,7 @@ def _config(port: int, password: str) -> str:
     lines = [
         f"bind {HOST}",
         f"port {port}",
-        f"requirepass {password}",
+        *([f"requirepass {password}"] if password else []),
         'save ""',
         "appendonly no",
         "dir .",

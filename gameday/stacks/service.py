@@ -1,10 +1,9 @@
 """The system under test, as a child: started by what its system file says and nothing else.
 
 It sees a small environment of its own, runs in the folder of its system file, and is ready when
-`start.ready` answers 200.
+`start.ready` answers 200. What `start.setup` names is done before it, once.
 """
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
@@ -13,13 +12,14 @@ from gameday.core.errors import StackError
 from gameday.core.network.http import OK, HttpClient, HttpError
 from gameday.core.network.urls import at
 from gameday.injection.process.launch import Launch, Question
-from gameday.spec.system import Start, System
-from gameday.stacks.placeholders import readdress, render
+from gameday.spec.start import PORTS, Start
+from gameday.spec.system import System
+from gameday.stacks.placeholders import argv_of, readdress, render
 from gameday.stacks.ports import HOST, is_free, with_ports
+from gameday.stacks.setup import set_up
 from gameday.stacks.stack import Addresses
 from gameday.stacks.supervisor import SERVICE, Supervisor, plain_environment
 
-_PYTHONS = ("python", "python3")
 _PROBE_S = 2.0
 
 
@@ -46,12 +46,21 @@ class Order:
 
 async def start_service(supervisor: Supervisor, order: Order) -> Service:
     """Start it and wait until it is ready. Raises StackError."""
-    wanted = [name for name in ("port", "admin_port") if name in order.asked]
+    wanted: list[str] = [name for name in PORTS if name in order.asked]
     if "port" not in wanted:
         _must_be_free(order.system.base_url)
 
+    is_set_up = False
+
     async def start(numbers: list[int]) -> Service:
-        return await _attempt(supervisor, order, dict(zip(wanted, numbers, strict=True)))
+        nonlocal is_set_up
+        ports = dict(zip(wanted, numbers, strict=True))
+        values = {**order.values, **{name: str(port) for name, port in ports.items()}}
+        if not is_set_up:  # with other ports, which one more attempt has, it is done all the same
+            environment = _environment(order, values)
+            await set_up(supervisor, order.start.setup, values, environment)
+            is_set_up = True
+        return await _attempt(supervisor, order, ports)
 
     service = await with_ports(len(wanted), start)
     port = urlsplit(service.system.base_url).port
@@ -71,11 +80,10 @@ async def _attempt(supervisor: Supervisor, order: Order, ports: Mapping[str, int
     system = readdress(order.system, addresses)
     values = {**order.values, **{name: str(port) for name, port in ports.items()}}
     environment = {name: render(text, values) for name, text in order.start.env.items()}
-    argv = [render(text, values) for text in order.start.argv]
     task = Launch(
         name=SERVICE,
-        argv=[sys.executable, *argv[1:]] if argv[0] in _PYTHONS else argv,
-        environment={**plain_environment(), **environment},
+        argv=argv_of(order.start.argv, values),
+        environment=_environment(order, values),
         folder=supervisor.workdir.system_dir.resolve(),
     )
     url = at(system.base_url, order.start.ready)
@@ -84,6 +92,12 @@ async def _attempt(supervisor: Supervisor, order: Order, ports: Mapping[str, int
     split = urlsplit(url)
     part.is_healthy_when(Question.get(HOST, split.port or 80, split.path or "/"))
     return Service(environment, addresses, system)
+
+
+def _environment(order: Order, values: Mapping[str, str]) -> dict[str, str]:
+    """The environment of the service and of what sets it up."""
+    told = {name: render(text, values) for name, text in order.start.env.items()}
+    return {**plain_environment(), **told}
 
 
 async def _ready(client: HttpClient, url: str) -> bool:

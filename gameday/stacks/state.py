@@ -22,7 +22,7 @@ from gameday.core.locks import try_lock
 from gameday.core.stack_registry import EMBEDDED
 from gameday.injection import engine
 from gameday.injection.upstream import Published
-from gameday.spec.system import Start
+from gameday.spec.start import Start
 from gameday.spec.undos import ProcessUndo, ProjectUndo, StrangeUndo, Undo, from_json
 from gameday.spec.yaml import Model
 from gameday.stacks.stack import Addresses

@@ -10,12 +10,14 @@ import pytest
 from markdown_it import MarkdownIt
 from pydantic import TypeAdapter
 
-from docs.generator import commands, faults, figures, files, markdown, pages, schema, write
+from docs.generator import commands, faults, figures, files, pages, write
+from gameday.cli import key_markdown as markdown
+from gameday.cli import key_reference as schema
 from gameday.core.errors import ExitCode
 from gameday.core.settings.keys import KEYS
 from gameday.judge.checks import CHECKS
 from gameday.plan.rules.expressions import TRAFFIC_METRICS
-from gameday.spec.faults import AnyFault
+from gameday.spec.faults import AnyFault, catalogue
 from gameday.traffic import thresholds
 
 HEAD, STEP = files.playbook()
@@ -26,14 +28,14 @@ REFERENCES = {
     "day": files.day(),
     "playbook head": HEAD,
     "playbook step": STEP,
-    **{faults.name_of(each): faults.reference(each) for each in faults.CLASSES},
+    **{catalogue.name_of(each): faults.reference(each) for each in catalogue.CLASSES},
 }
 OF_OTHERS = {"short", "drill", "dependencies", "actions", "env", "hypotheses", "target", "id"}
 """Keys whose example would be a file of its own; a fault's shared ones are those of `Fault`."""
 
 
 def keys(name: str) -> Iterator[tuple[str, str, schema.Schema]]:
-    yield from REFERENCES[name].keys()
+    yield from REFERENCES[name].every_key()
 
 
 @pytest.mark.parametrize("name", REFERENCES)
@@ -61,9 +63,9 @@ def test_the_examples_of_a_schema_are_values_that_it_takes(name: str) -> None:
             jsonschema.Draft202012Validator(whole).validate(example), (place, key)
 
 
-@pytest.mark.parametrize("fault", faults.CLASSES, ids=faults.name_of)
+@pytest.mark.parametrize("fault", catalogue.CLASSES, ids=catalogue.name_of)
 def test_a_fault_has_its_section_with_a_line_that_loads(fault: type[Any]) -> None:
-    name = faults.name_of(fault)
+    name = catalogue.name_of(fault)
     section = faults.page().split(f"## `{name}`\n")[1].split("\n## ")[0]
     assert re.search(r"- \*\*Stacks:\*\* `\w+`", section)
     assert "- **Taken out by:** " in section
@@ -111,7 +113,7 @@ def test_an_experiment_s_nested_mappings_have_sections_of_their_own() -> None:
     text = files.experiment_page()
     for title in ("expect.alerts[]", "traffic.NAME (ramping-vus)", "traffic.NAME.retries"):
         assert f"## `{title}`\n" in text
-    assert set(get_args(get_args(AnyFault)[0])) == set(faults.CLASSES)
+    assert set(get_args(get_args(AnyFault)[0])) == set(catalogue.CLASSES)
     assert "| `fires_within` | duration | **required** |" in text
 
 

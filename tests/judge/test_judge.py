@@ -391,6 +391,28 @@ def test_a_run_that_breaks_nothing_names_the_systems_own_limit(
     assert "own limit: 10/s, where p95 was 900 ms, 200 ms are allowed; no lower" in told
 
 
+def test_a_system_that_never_gave_a_usable_answer_shows_no_limit(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    run = RunDir().without_faults()
+    run.answers = [
+        replace(one, outcome=Outcome.UNKNOWN, reason=Reason.UNMATCHED) for one in run.answers
+    ]
+    limit, told = said(run, capsys)
+    assert limit.reached
+    assert "nothing is known of the system's own limit" in told
+    assert "own limit: 10/s" not in told
+    run.answers = [
+        replace(one, outcome=Outcome.UNKNOWN, reason=Reason.UNMATCHED) if one.k % 10 else one
+        for one in run.answers
+    ]
+    run.answers = [
+        replace(one, outcome=Outcome.ISSUED) if one.k % 10 == 0 else one for one in run.answers
+    ]
+    _, told = said(run, capsys)
+    assert "own limit: 10/s, where 90% of the requests failed" in told
+
+
 def test_a_run_with_faults_says_nothing_of_the_systems_own_limit(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

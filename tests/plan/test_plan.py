@@ -439,6 +439,23 @@ async def test_an_audit_is_asked_before_its_campaign_exists(tmp_path: Path) -> N
     assert (there.status, lacking.status, gone.status) == ("ok", "fail", "fail")
 
 
+@pytest.mark.parametrize("status", [502, 504])
+async def test_a_gateway_with_nobody_behind_it_is_no_system(tmp_path: Path, status: int) -> None:
+    answers = {"/": (status, "bad gateway"), "/audit": (status, "bad gateway")}
+    system = inputs_of(tmp_path).system.system
+    async with serving(answers) as url:
+        system = system.model_copy(update={"base_url": url, "start": None})
+        (asked,) = await service_checks.audit(
+            system, Sender(url, {"coupon": "C"}, {}), exists=False
+        )
+        alone = system.model_copy(update={"audit": None})
+        (there,) = await service_checks.service(alone)
+    for found in (asked, there):
+        assert found.status == "fail"
+        assert found.found.startswith(f"{status} from {url}/")
+        assert "running" in found.cure
+
+
 async def test_an_alert_of_the_drill_that_holds_already_is_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

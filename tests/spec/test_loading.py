@@ -192,7 +192,7 @@ REFUSED = [
     (S, '"{user}"', "{user}", "10:12", "is a mapping here", 'put it in quotes: "{user}"'),
     (S, '"{{x"', '"{x"', "10:46", "has no end", "a bare brace is written {{"),
     (S, "/c/{coupon}/close", "/c/{user}/close", "14:9", "unknown placeholder '{user}'", "coupon, run, stock"),
-    (S, '"{port}"', '"{redis}"', "5:28", "unknown placeholder '{redis}'", "admin_port, port"),
+    (S, '"{port}"', '"{redis}"', "5:28", "'{redis}' would show a password", "hand it over in start.env"),
     (S, '"{postgres_direct}"', '"{postgre}"', "6:31", "unknown placeholder '{postgre}'", "did you mean 'postgres'?"),
     (S, "sum(in_flight) == 0", "sum(in_flight", "15:9", "'expr'", ""),
     (S, "[rules.yml]", "[rule.yml]", "22:9", "there is no file 'rule.yml'", ""),

@@ -120,6 +120,7 @@ def test_the_command_ends_with_code_2_and_says_where_what_and_the_cure() -> None
     assert done.stderr == (
         "error: exp.yaml:4:90: 'maxVUs': 5 is less than 'preAllocatedVUs' (10)\n"
         "  help: write 10 or more\n"
+        "  page: docs/files.md\n"
     )
 
 

@@ -3,7 +3,8 @@
 import pytest
 
 from gameday.core.errors import UsageError
-from gameday.spec.system import Start, System
+from gameday.spec.start import Start
+from gameday.spec.system import System
 from gameday.stacks.placeholders import asked_for, readdress, render, stores_of
 from gameday.stacks.stack import Addresses
 from tests.support.stack_parts import document_of

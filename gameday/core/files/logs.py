@@ -5,6 +5,7 @@ it line by line.
 """
 
 import os
+import re
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,16 @@ from gameday.core import files
 
 END_BYTES: Final = 64 * files.KIB  # the last lines of a log, whatever its size
 LONGEST_LINE: Final = 4 * files.MIB  # a longer line is read in pieces, so that memory has a bound
+_CAUSE_LINES: Final = 2_000
+_SHOWN: Final = 30  # with the frames folded: a screen
+_FRAMES: Final = 2  # of each end of a stack
+_LONGEST_SHOWN: Final = 300
+# Python and what it quotes, Java and the JVM's others, Node, Go, Rust, Ruby, .NET.
+_FRAME: Final = re.compile(r"^(?:\s+at |\s+File \"|\s{4,}\S|\tfrom |\t\S+:\d+|\t\.\.\. \d+ more)")
+_BEGINS: Final = re.compile(
+    r"^(?:Traceback |Exception in |Caused by|panic:|fatal error:|thread '.*' panicked)"
+    r"|\b\w*(?:Error|Exception)\b\s*[:\[(]|\bFATAL\b|\bERROR\b|\bUnhandled\b"
+)
 QUIET: Final = "(it said nothing)"
 
 
@@ -28,6 +39,40 @@ def last_lines(path: Path, count: int = 20, from_byte: int = 0) -> list[str]:
         return []
     except OSError as error:
         return [f"({path.name} cannot be read: {error.strerror})"]
+
+
+def cause(path: Path, from_byte: int = 0) -> list[str]:
+    """The lines that say why a program failed, out of the end of its log.
+
+    They begin where an error does (a traceback, an exception, a panic), however far from the end,
+    and go to the end. Of the frames of a stack the first and the last stand, so that what came of
+    what (`Caused by: …`) is all there. Lines and text are bounded.
+    """
+    lines = last_lines(path, _CAUSE_LINES, from_byte)
+    begins = [n for n, line in enumerate(lines) if _BEGINS.search(line)]
+    fewest = max(len(lines) - _SHOWN, 0)
+    first = next((n for n in begins if len(_folded(lines[n:])) <= _SHOWN), fewest)
+    return [_cut(line) for line in _folded(lines[min(first, fewest) :])[-_SHOWN:]]
+
+
+def _folded(lines: list[str]) -> list[str]:
+    """The lines without those frames in the middle of a stack that nobody reads."""
+    found: list[str] = []
+    frames: list[str] = []
+    for line in [*lines, ""]:
+        if _FRAME.match(line):
+            frames.append(line)
+            continue
+        left_out = len(frames) - 2 * _FRAMES
+        if left_out > 1:
+            frames[_FRAMES:-_FRAMES] = [f"    … {left_out} lines …"]
+        found += [*frames, line]
+        frames = []
+    return found[:-1]
+
+
+def _cut(line: str) -> str:
+    return line if len(line) <= _LONGEST_SHOWN else f"{line[:_LONGEST_SHOWN]} …"
 
 
 def last_words(path: Path) -> str:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 
+from gameday.spec import start
 from gameday.spec.inputs import FileWarning, Findings, LoadedSystem
 from gameday.spec.template import FORMATS, PLACEHOLDERS, format_problem
 from gameday.spec.yaml import Document, Node, one_of_them
@@ -13,8 +14,6 @@ Loc = tuple[str | int, ...]
 ISSUE = frozenset({"user", "iteration", "coupon", "stock", "key", "attempt", "run"})
 ONCE = frozenset({"coupon", "stock", "run"})
 """Campaign, close, audit and actions are sent once a run: there is no user to name."""
-PORTS = frozenset({"port", "admin_port"})
-START = PORTS | {"redis", "postgres", "redis_direct", "postgres_direct", "secret"}
 STORE_KEYS = frozenset({"coupon"})
 
 _ANY: Mapping[str, int | str] = {"coupon": "coupon", "run": "run", "stock": 1}
@@ -31,14 +30,15 @@ _PLACES: dict[Loc, frozenset[str]] = {
     ("close",): ONCE,
     ("audit",): ONCE,
     ("actions",): ONCE,
-    ("start", "argv"): PORTS,
-    ("start", "env"): frozenset(START),
+    ("start", "argv"): start.PUBLIC,
+    ("start", "setup"): start.PUBLIC,
+    ("start", "env"): start.PLACEHOLDERS,
     ("start", "ready"): frozenset(),
     ("stores", "redis", "remaining"): STORE_KEYS,
     ("stores", "redis", "holders"): STORE_KEYS,
 }
 """Where placeholders are filled in, and which. Any user may read a process's arguments, so
-`start.argv` takes ports only."""
+`start.argv` and `start.setup` take only what holds no password."""
 
 
 def of_system(loaded: LoadedSystem) -> Findings:
@@ -54,6 +54,7 @@ def of_system(loaded: LoadedSystem) -> Findings:
     yield from wrong
     if loaded.system.issues and not wrong:  # a {usr} would be told of twice
         yield from _somebody_asks(loaded)
+    yield from _open_store(loaded)
 
 
 def _somebody_asks(loaded: LoadedSystem) -> Findings:
@@ -77,6 +78,22 @@ def _somebody_asks(loaded: LoadedSystem) -> Findings:
         yield FileWarning(loaded.document.place(*at), text)
 
 
+def _open_store(loaded: LoadedSystem) -> Findings:
+    """A Redis that asks for no password is no evidence, and whoever has one knows it."""
+    begun = loaded.system.start
+    for name, text in () if begun is None else begun.env.items():
+        open_ones = [each for each in sorted(start.OPEN) if f"{{{each}}}" in text]
+        if not open_ones:
+            continue
+        what = f"'{{{open_ones[0]}}}' is a Redis without a password"
+        if loaded.system.authority == "redis":
+            problem = f"'authority': {what}: any local user can alter it"
+            cure = "hand the service {redis}, or {redis_host}, {redis_port} and {redis_password}"
+            yield loaded.document.error(("authority",), problem, help=cure)
+        place = loaded.document.place("start", "env", name)
+        yield FileWarning(place, f"{name!r}: {what}: any local user can alter what it holds")
+
+
 def _look(document: Document, loc: Loc, node: Node, known: frozenset[str]) -> Findings:
     yield from _unquoted(document, loc, node, known)
     if not isinstance(node.content, str):
@@ -93,6 +110,9 @@ def _look(document: Document, loc: Loc, node: Node, known: frozenset[str]) -> Fi
             if wrong := _format_problem(asked[0], asked[2], known):
                 problem = f"{key!r}: {match[0]!r}: {wrong}"
                 yield document.error(loc, problem, help=FORMATS)
+        elif known == start.PUBLIC and name in start.PLACEHOLDERS:
+            problem = f"{key!r}: '{{{name}}}' would show a password to every user of the machine"
+            yield document.error(loc, problem, help="hand it over in start.env")
         else:
             problem = f"{key!r}: unknown placeholder '{{{name}}}'"
             help = one_of_them(name, known) or "nothing is filled in here; a brace is written {{"

@@ -11,6 +11,7 @@ from gameday.report.inputs import Material, damage_span_s, failed_of
 from gameday.report.markdown import Markup, code, table
 from gameday.report.messages import Messages, Value
 from gameday.report.people import histories_of
+from gameday.traffic.metrics.system_limit import nothing_came
 
 _BOOKS: Final = (
     "scheduled",
@@ -175,6 +176,8 @@ def _own_limit(m: Material, say: Messages) -> list[Markup]:
     if limit is None:
         return []
     ref, carried = format.of_result("traffic.limit"), f"{limit.carried_per_s:,.0f}/s"
+    if limit.reached and nothing_came(limit.message, limit.carried_per_s):
+        return [say("impact.limit_untold", ref=ref)]
     if not limit.reached:
         p95 = format.milliseconds(limit.p95_ms)
         told = say("impact.limit_not_reached", carried=carried, p95=p95, ref=ref)

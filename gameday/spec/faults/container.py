@@ -76,8 +76,10 @@ class Partition(Fault):
     about: ClassVar[str] = "its container is cut off from another"
 
     fault: Literal["network.partition"]
-    target: Name = Field(description="The service of the compose file that leaves")
-    peer: Name = Field(description="The service that can reach it no more")
+    target: Name = Field(
+        description="The service of the compose file that leaves", examples=["redis"]
+    )
+    peer: Name = Field(description="The service that can reach it no more", examples=["toxiproxy"])
 
     @property
     def on(self) -> str:

@@ -47,7 +47,7 @@ class Lock(PostgresFault):
     about: ClassVar[str] = "a table is locked"
 
     fault: Literal["postgres.lock"]
-    table: Relation = Field(description="The table that nobody else can use")
+    table: Relation = Field(description="The table that nobody else can use", examples=["coupons"])
 
     def changes(self) -> list[Change]:
         return [LockTable(self.table)]
@@ -102,7 +102,10 @@ class DropIndex(PostgresFault):
     about: ClassVar[str] = "an index is missing"
 
     fault: Literal["postgres.drop_index"]
-    index: Relation = Field(description="The index, with its schema where that is not on the path")
+    index: Relation = Field(
+        description="The index, with its schema where that is not on the path",
+        examples=["issuances_coupon_code"],
+    )
     concurrently: bool = Field(
         default=False, description="Drop and make it without keeping writers out meanwhile"
     )
@@ -120,8 +123,10 @@ class Slow(PostgresFault):
     about: ClassVar[str] = "writes to a table are slow"
 
     fault: Literal["postgres.slow"]
-    table: Relation = Field(description="The table that is slow to write to")
-    delay: Duration = Field(description="How long each statement sleeps")
+    table: Relation = Field(
+        description="The table that is slow to write to", examples=["issuances"]
+    )
+    delay: Duration = Field(description="How long each statement sleeps", examples=["300ms"])
 
     @field_validator("delay")
     @classmethod

@@ -67,7 +67,7 @@ class Expire(KeysFault):
     about: ClassVar[str] = "keys run out (those that have cannot be given back)"
 
     fault: Literal["redis.expire"]
-    ttl: Duration = Field(description="How long they live on")
+    ttl: Duration = Field(description="How long they live on", examples=["1s"])
 
     @field_validator("ttl")
     @classmethod

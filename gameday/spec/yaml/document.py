@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from gameday.core import files
 from gameday.core.errors import FileError, Place
 from gameday.core.files import decode, shown_path
+from gameday.spec.pages import page_of
 from gameday.spec.yaml.messages import explain
 from gameday.spec.yaml.tree import LARGEST_BYTES, Node, grow, grow_documents
 
@@ -66,7 +67,7 @@ class Document:
 
     def error(self, loc: tuple[str | int, ...], problem: str, *, help: str = "") -> FileError:
         """A complaint about what stands at `loc`."""
-        return FileError(self.place(*loc), problem, help=help)
+        return FileError(self.place(*loc), problem, help=help, page=page_of(loc))
 
     def parse(self, model: type[M], context: Mapping[str, str] | None = None) -> M:
         """The model this file holds. Raises FileError, at the first thing that is wrong.

@@ -14,6 +14,7 @@ from pydantic_core import ErrorDetails
 
 from gameday.core.errors import FileError, Place, excerpt, one_of_them
 from gameday.spec.model import NAME_PATTERN
+from gameday.spec.pages import page_of
 from gameday.spec.yaml.tree import Node
 
 Loc = tuple[str | int, ...]
@@ -61,7 +62,13 @@ class _Complaint:
 
     def as_error(self) -> FileError:
         problem, cure = self._words()
-        return FileError(self._pointed_at(), excerpt(problem, _LONGEST), help=cure)
+        return FileError(
+            self._pointed_at(), excerpt(problem, _LONGEST), help=cure, page=self._page()
+        )
+
+    def _page(self) -> str:
+        """The page about the key, or about its file."""
+        return page_of(self.loc, self.model.__name__.lower())
 
     def _pointed_at(self) -> Place:
         """An unknown fault is shown at `fault:`, not at the mapping that holds it."""

@@ -25,6 +25,7 @@ from gameday.traffic.metrics.records import Starts
 UNANSWERED: Final = 0.05  # where the file has no bound: one in 20 is no longer an exception
 # Rates this near are the same: a hiccup at 1,000.2/s is none where 1,000/s was carried.
 ALIKE: Final = 0.95
+_ALL: Final = 0.995  # what is told as 100 %
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,17 @@ def system_limit(starts: Starts, bounds: Bounds) -> SystemLimit | None:
         not_carried_s=WINDOW_S * sum(bool(one.why) for one in whole),
         why=None if over is None else over.why,
     )
+
+
+def nothing_came(why: Message | None, carried_per_s: float) -> bool:
+    """True for a limit of a system that never gave a usable answer: it is not there.
+
+    A gateway without a service behind it answers 502 at every rate.
+    """
+    if carried_per_s or why is None or why.id != "limit.failed":
+        return False
+    share = why.values.get("share")
+    return isinstance(share, int | float) and share >= _ALL
 
 
 def _windows(starts: Starts, bounds: Bounds) -> list[_Window]:

@@ -14,10 +14,10 @@ from typing import Any, Final
 import yaml
 from pydantic import TypeAdapter
 
-from docs.generator.markdown import code, paragraphs, prose, table
+from gameday.cli.key_markdown import code, paragraphs, prose, table
 from gameday.core.units import format_duration
 
-Schema = Mapping[str, Any]
+Schema = Any
 
 HEADS: Final = ("key", "type", "default", "meaning")
 SHORT: Final = 120  # characters of an example: more is to be looked up in a file
@@ -32,7 +32,7 @@ class Reference:
 
     root: Schema
     own: Mapping[str, str] = field(default_factory=dict)
-    examples: dict[tuple[str, str], Any] = field(default_factory=dict)
+    examples: Any = field(default_factory=dict)  # values by mapping and key
     places: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -54,11 +54,40 @@ class Reference:
             yield from self._section(name, schema, place)
             waiting += self._inside(name, schema, place)
 
-    def keys(self) -> Iterator[tuple[str, str, Schema]]:
+    def every_key(self) -> Iterator[tuple[str, str, Schema]]:
         """Each key that has a row: the mapping's place, the key, its schema."""
         for name, place in self.places.items():
             for key, schema in self._named(name).get("properties", {}).items():
                 yield place, key, schema
+
+    def at(self, steps: Sequence[str]) -> list[tuple[str, Schema]]:
+        """The mapping that holds the key at a path, and the key's schema; all of them, of a union.
+
+        A step may be a name that a file gives: that of a scenario, or of an outcome.
+        """
+        names, held = [""], False
+        found: list[tuple[str, str, Schema]] = []
+        for step in steps:
+            here = [(name, self._named(name).get("properties", {})) for name in names]
+            next_ = [(name, step, keys[step]) for name, keys in here if step in keys]
+            if not next_ and not held:
+                return []
+            if not next_:
+                held = False
+                continue
+            found = next_
+            names = [ref for _, _, schema in found for ref in self._refs(schema)]
+            held = any(_holds(schema) == ".NAME" for _, _, schema in found)
+        return [(name, schema) for name, _, schema in found]
+
+    def inner_keys(self, schema: Schema) -> Iterator[str]:
+        """The keys of the mappings that a value may be, or may hold."""
+        for ref in self._refs(schema):
+            yield from self._named(ref).get("properties", {})
+
+    def default(self, schema: Schema) -> str:
+        """The default of a key that is not required."""
+        return self._default(schema, required=False)
 
     def meaning(self, name: str, key: str, schema: Schema) -> str:
         """The key's description; that of what it holds where it has none."""
@@ -118,7 +147,7 @@ class Reference:
 
     def _holder(self, schema: Schema) -> str:
         """The type of a list or a mapping by names; "" of anything else."""
-        kind, held = schema.get("type"), _held(schema)
+        kind, held = schema.get("type"), _value_schema(schema)
         if kind == "array":
             return f"list of {self.type_of(schema.get('items', {}))}"
         if kind == "object" and isinstance(held, Mapping) and held:
@@ -145,7 +174,7 @@ class Reference:
                 yield ref.rpartition("/")[2]
             for key in ("items", "anyOf", "oneOf"):
                 yield from self._refs(schema.get(key))
-            yield from self._refs(_held(schema))
+            yield from self._refs(_value_schema(schema))
         elif isinstance(schema, Sequence) and not isinstance(schema, str):
             for each in schema:
                 yield from self._refs(each)
@@ -204,12 +233,12 @@ class Reference:
         if isinstance(value, list):
             inside = (schema.get("items"), value)
         elif isinstance(value, Mapping):
-            inside = (_held(schema), value.values())
+            inside = (_value_schema(schema), value.values())
         for each in inside[1] if isinstance(inside[0], Mapping) else ():
             self._descend(inside[0], each)
 
 
-def _held(schema: Schema) -> Any:
+def _value_schema(schema: Schema) -> Any:
     """The schema of the values of a mapping by names; None where it is none."""
     by_pattern = schema.get("patternProperties")
     return next(iter(by_pattern.values())) if by_pattern else schema.get("additionalProperties")
@@ -232,7 +261,7 @@ def flow(value: Any) -> str:
     return text if len(text) <= SHORT else ""
 
 
-def _fits(schema: Schema, value: Mapping[str, Any]) -> bool:
+def _fits(schema: Schema, value: Any) -> bool:
     properties = schema.get("properties", {})
     for key, each in value.items():
         if key not in properties:
@@ -257,15 +286,15 @@ def _words(name: str) -> str:
 
 
 def _holds(schema: Schema) -> str:
-    """How a key holds its mapping: `[]` in a list, `.NAME` by names."""
+    """The mark of how a key holds its mapping: `[]` in a list, `.NAME` by names."""
     kinds = [schema, *schema.get("anyOf", ()), *schema.get("oneOf", ())]
     if any(each.get("type") == "array" for each in kinds):
         return "[]"
-    return ".NAME" if any(isinstance(_held(each), Mapping) for each in kinds) else ""
+    return ".NAME" if any(isinstance(_value_schema(each), Mapping) for each in kinds) else ""
 
 
 def says_its_values(schema: Schema) -> bool:
-    """Whether the type says every value that there is, as `true` and `false`."""
+    """True if the type says every value that there is, as `true` and `false`."""
     forms = [each for key in ("anyOf", "oneOf") for each in schema.get(key, ())]
     if forms:
         return all(says_its_values(each) or each.get("type") == "null" for each in forms)

@@ -1,0 +1,254 @@
+"""The command line of `gameday init` becomes a sketch: an address, a document, a compose file."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
+
+from gameday.core import files
+from gameday.core import json as strict_json
+from gameday.core.errors import FileError, UsageError
+from gameday.core.network.allow_list import Allowed
+from gameday.core.network.http import Ask, HttpClient, HttpError
+from gameday.core.network.urls import Base, path_problem
+from gameday.core.secrets.redaction import TELLING
+from gameday.plan.first_files.compose_file import read_project
+from gameday.plan.first_files.examples import Templates, has_placeholders, is_code
+from gameday.plan.first_files.openapi import (
+    LARGEST_BYTES,
+    ApiDocument,
+    base_of,
+    outcomes_of,
+    read_api,
+    request_of,
+)
+from gameday.plan.first_files.sketch import BodySketch, RequestSketch, Sketch, name_of, safe
+from gameday.spec.model import NAME_PATTERN
+from gameday.spec.request import Request
+from gameday.spec.yaml import compose
+
+DOCUMENT_S: Final = 15.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InitRequest:
+    """The words of a command line about a system; each part may be missing but not all."""
+
+    folder: Path
+    url: str | None = None
+    method: str | None = None
+    body: str | None = None
+    form: str | None = None
+    headers: tuple[str, ...] = ()
+    audit: str | None = None
+    campaign: str | None = None
+    stock: int | None = None
+    openapi: str | None = None
+    operation: str | None = None
+    compose: Path | None = None
+    service: str | None = None
+    name: str | None = None
+
+    @property
+    def document_url(self) -> str:
+        """The address of the OpenAPI document, "" where it is a file or none."""
+        source = self.openapi or ""
+        return source if source.startswith(("http://", "https://")) else ""
+
+    @property
+    def source(self) -> str:
+        """The options that the files come from."""
+        given = {"--url": self.url, "--openapi": self.openapi, "--compose": self.compose}
+        return "from " + " and ".join(name for name, value in given.items() if value)
+
+    def secrets(self) -> dict[str, str]:
+        """The values of secret headers, by the variables that stand for them in the file."""
+        given = (_header(text) for text in self.headers)
+        return {_variable(name): value for name, value in given if _is_secret(name, value)}
+
+
+async def read_document(asked: InitRequest, allowed: Allowed) -> ApiDocument | None:
+    """The OpenAPI document, None where none is named. Raises UsageError."""
+    if asked.openapi is None:
+        return None
+    url = asked.document_url
+    if not url:
+        return read_api(files.read(Path(asked.openapi), LARGEST_BYTES, "--openapi"), asked.openapi)
+    base = Base.parse(url, query=True)
+    await allowed.resolve(base.host, base.port or 80, "--openapi")
+    try:
+        async with HttpClient(DOCUMENT_S, verify=True, most_bytes=LARGEST_BYTES) as client:
+            answer = await client.ask(Ask("GET", base.url))
+    except HttpError as error:
+        raise UsageError(f"--openapi: {url}: {error.message}", help="is it running?") from error
+    if not 200 <= answer.status < 300:
+        raise UsageError(
+            f"--openapi: {url} answers {answer.status}",
+            help="the document is often at /openapi.json, /v3/api-docs or /api-json",
+        )
+    return read_api(answer.body, url)
+
+
+def gather(asked: InitRequest, api: ApiDocument | None) -> Sketch:
+    """The sketch of what was said, nothing asked yet.
+
+    Raises UsageError; UnclearError and UnclearServiceError where somebody has to choose.
+    """
+    templates = Templates()
+    project = None if asked.compose is None else read_project(asked.compose, asked.service)
+    ours = None if project is None else project.base_url
+    outcomes = []
+    if api is not None:
+        operation = api.pick(asked.operation)
+        base_url = base_of(api, asked.url or ours, asked.document_url)
+        request = request_of(api, operation, templates)
+        outcomes = outcomes_of(api, operation, audited=asked.audit is not None)
+    elif asked.url is not None:
+        base_url, request = _of_url(asked, templates)
+    else:
+        base_url, request = ours or "", RequestSketch(method="get", path="/", guessed=["GET /"])
+    request = _with_options(asked, request, templates)
+    audit = None if asked.audit is None else _audit_path(asked.audit, templates)
+    title = "" if api is None else api.title
+    default = name_of(asked.folder.resolve().name)
+    return Sketch(
+        name=_name(asked.name) or name_of(title, default),
+        source=asked.source,
+        base_url=Base.parse(base_url).url,
+        request=request,
+        coupon=templates.coupon,
+        outcomes=outcomes,
+        audit=audit,
+        stock=asked.stock,
+        campaign=None if asked.campaign is None else _campaign(asked.campaign),
+        project=project,
+        notes=_notes(asked, request, templates, () if project is None else project.notes),
+    )
+
+
+def _name(given: str | None) -> str:
+    if given is not None and not re.fullmatch(NAME_PATTERN, given):
+        cure = "small letters, digits and dashes, 64 at most, no dash first"
+        raise UsageError(f"--name: {safe(given)!r} is not a name", help=cure)
+    return given or ""
+
+
+def _of_url(asked: InitRequest, templates: Templates) -> tuple[str, RequestSketch]:
+    """The base and the request of `--url`."""
+    _note_shared(asked, templates)
+    try:
+        base = Base.parse(asked.url or "", query=True)
+    except UsageError as error:
+        raise UsageError(f"--url: {error.message}", help=error.help) from None
+    pairs = parse_qsl(base.query, keep_blank_values=True)
+    query = {name: str(templates.of(name, value)) for name, value in pairs}
+    request = RequestSketch(
+        method=(asked.method or ("post" if asked.body or asked.form else "get")),
+        path=templates.path(base.prefix or "/"),
+        query=query,
+    )
+    return f"{base.scheme}://{base.authority}", request
+
+
+def _note_shared(asked: InitRequest, templates: Templates) -> None:
+    """A code that stands in the path of the request and of the audit is the campaign."""
+    paths = [urlsplit(text or "").path.split("/") for text in (asked.url, asked.audit)]
+    shared = [each for each in paths[0] if each in paths[1] and is_code(each)]
+    if len(shared) == 1:
+        templates.coupon = shared[0]
+
+
+def _with_options(
+    asked: InitRequest, request: RequestSketch, templates: Templates
+) -> RequestSketch:
+    """The request with the method, the body and the headers that were given."""
+    if asked.body is not None and asked.form is not None:
+        raise UsageError("--json and --form: a request has one body", help="leave one of them out")
+    body = request.body
+    if asked.body is not None:
+        body = BodySketch(form="json", value=templates.of("", _json(asked.body)))
+    elif asked.form is not None:
+        pairs = parse_qsl(asked.form, keep_blank_values=True)
+        value = {name: str(templates.of(name, given)) for name, given in pairs}
+        body = BodySketch(form="form", value=value)
+    headers = dict(request.headers)
+    secret: dict[str, str] = {}
+    for name, text in map(_header, asked.headers):
+        if _is_secret(name, text):
+            secret[name] = _variable(name)
+        else:
+            headers[name] = str(templates.of(name, text))
+    given_body = asked.body is not None or asked.form is not None
+    return RequestSketch(
+        method=asked.method or request.method,
+        path=request.path,
+        query=request.query,
+        headers=headers,
+        secret_headers=secret,
+        body=body,
+        guessed=() if given_body else request.guessed,
+    )
+
+
+def _json(text: str) -> Any:
+    try:
+        return strict_json.parse(text.encode("utf-8", "surrogatepass"))
+    except strict_json.JsonError as error:
+        problem = f"--json: {safe(text)!r} is {error.message}"
+        cure = 'quote it for the shell: --json \'{"userId": "7"}\''
+        raise UsageError(problem, help=cure) from None
+
+
+def _header(text: str) -> tuple[str, str]:
+    name, colon, value = text.partition(":")
+    if not colon or not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}", name.strip()):
+        raise UsageError(f"--header: {safe(name)!r} is no header", help="write 'Name: value'")
+    return name.strip(), value.strip()
+
+
+def _is_secret(name: str, value: str) -> bool:
+    """True for what must not stand in a file; a placeholder is no secret."""
+    return TELLING.search(name) is not None and not has_placeholders(value)
+
+
+def _variable(header: str) -> str:
+    return re.sub(r"[^A-Z0-9]+", "_", header.upper()).strip("_") or "HEADER"
+
+
+def _campaign(given: str) -> Any:
+    """The request that makes a campaign, as the key `campaign` has it. Raises UsageError."""
+    try:
+        document = compose(given, "--campaign")
+        document.parse(Request)
+    except FileError as error:
+        cure = 'as \'{post: /sales, json: {code: "{coupon}", stock: "{stock}"}}\''
+        raise UsageError(
+            error.message, help=f"{error.help}; {cure}" if error.help else cure
+        ) from None
+    found: Any = document.plain()
+    return found
+
+
+def _audit_path(given: str, templates: Templates) -> str:
+    """The path of the audit; the campaign in it becomes a placeholder. Raises UsageError."""
+    if wrong := path_problem(given):
+        raise UsageError(f"--audit: {safe(given)!r} {wrong}", help="write a path, as /audit/SALE")
+    path, mark, query = given.partition("?")
+    return templates.path(path) + mark + query
+
+
+def _notes(
+    asked: InitRequest, request: RequestSketch, templates: Templates, others: Sequence[str]
+) -> tuple[str, ...]:
+    """Notes that a person has to know before the first run."""
+    found = list(others)
+    for header, variable in request.secret_headers.items():
+        found.append(
+            f"{header} is a secret: the file says {{env: {variable}}}, so export {variable}"
+        )
+    texts: Any = {"body": request.body, "query": request.query, "path": request.path}
+    if not templates.users and "{user" not in repr(texts) and asked.url is not None:
+        found.append("no value of the request names a user, so all requests are alike: {user}")
+    return tuple(dict.fromkeys(found))

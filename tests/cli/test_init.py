@@ -1,0 +1,314 @@
+"""`gameday init`, as a stranger types it: against real small servers, honest and hostile ones."""
+
+import json
+import os
+import select
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.support.foreign_runs import shop
+
+ROOT = Path(__file__).parents[2]
+pytestmark = pytest.mark.timeout(120)
+
+
+def init(folder: Path, *arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    """The command in a process of its own, without a terminal."""
+    return gameday(folder, "init", *arguments, **env)
+
+
+def gameday(folder: Path, *arguments: str, **env: str) -> "subprocess.CompletedProcess[str]":
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "XDG_STATE_HOME": str(folder / "st")} | env
+    command = [sys.executable, "-m", "gameday", *arguments]
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        timeout=100,
+        check=False,
+    )
+
+
+@contextmanager
+def raw_server(reply: bytes, *, endless: bool = False) -> Iterator[str]:
+    """A server that says the same bytes to everybody, over and over where it is endless."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            while True:
+                try:
+                    connection, _ = listening.accept()
+                except OSError:
+                    return
+                with connection, suppress(OSError):
+                    connection.recv(65536)
+                    connection.sendall(reply)
+                    while endless:
+                        connection.sendall(b"x" * 65536)
+
+        threading.Thread(target=serve, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+        finally:
+            listening.shutdown(socket.SHUT_RDWR)
+
+
+def answer(body: bytes, status: str = "200 OK", kind: str = "application/json") -> bytes:
+    head = f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\nContent-Length: {len(body)}\r\n\r\n"
+    return head.encode() + body
+
+
+def test_an_example_is_enough_and_the_files_are_valid(tmp_path: Path) -> None:
+    with shop(tmp_path, stock=50) as url:
+        body = '{"member": "u00042"}'
+        done = init(tmp_path, "mine", "--url", f"{url}/claim", "--json", body, "--audit", "/audit")
+        assert done.returncode == 0, done.stderr
+        system = yaml.safe_load((tmp_path / "mine/system.yaml").read_text())
+        issue = system["requests"]["issue"]
+        assert issue["json"] == {"member": "u{user:05d}"}
+        assert issue["outcomes"]["issued"] == {"status": 201, "json": {"result": "ok"}}
+        assert issue["capture"] == {"issue_id": "voucher"}
+        assert system["audit"] == {"get": "/audit"}
+        assert "audit has no row" not in done.stdout
+        for name in ("first.yaml", "system.yaml"):
+            path = f"mine/{name}"
+            checked = gameday(tmp_path, "validate", path, "--system", "mine/system.yaml")
+            assert checked.returncode == 0, checked.stderr
+        last = done.stdout.rstrip().splitlines()[-1]
+        assert last == (
+            "next: gameday plan mine/first.yaml --stack external --system mine/system.yaml"
+        )
+
+
+def test_it_sends_its_request_once(tmp_path: Path) -> None:
+    with shop(tmp_path, stock=50) as url:
+        init(tmp_path, "mine", "--url", f"{url}/claim", "--json", '{"member": 7}')
+        other = init(
+            tmp_path, "o", "--url", f"{url}/claim", "--json", '{"member": 7}', "--no-request"
+        )
+        assert other.returncode == 0, other.stderr
+        again = init(tmp_path, "p", "--url", f"{url}/audit", "--audit", "/audit")
+        assert "has 1 rows now" in again.stdout
+
+
+@pytest.mark.slow
+def test_the_first_run_judges_a_foreign_shop(tmp_path: Path) -> None:
+    with shop(tmp_path, stock=500) as url:
+        body = '{"member": "00000000-0000-4000-8000-000000000001"}'
+        done = init(tmp_path, "--run", "--url", f"{url}/claim", "--json", body)
+        assert done.returncode in (0, 3), done.stdout + done.stderr
+        assert "nothing about issuance" in done.stdout + (tmp_path / "system.yaml").read_text()
+        [run] = (tmp_path / "runs").iterdir()
+        result = json.loads((run / "result.json").read_bytes())
+        outcomes = {each["name"]: each["verdict"] for each in result["checks"]}
+        assert outcomes["thresholds"] == "valid", result
+        assert done.stdout.rstrip().splitlines()[-1].startswith("next: ")
+
+
+def test_no_file_is_overwritten_and_nothing_sent_before_that_is_known(tmp_path: Path) -> None:
+    (tmp_path / "first.yaml").symlink_to(tmp_path / "nowhere")
+    done = init(tmp_path, "--url", "http://127.0.0.1:9/x")
+    assert done.returncode == 2
+    assert "first.yaml is there already" in done.stderr
+    assert not (tmp_path / "system.yaml").exists()
+    assert not (tmp_path / "nowhere").exists()
+
+
+def test_without_a_terminal_it_asks_for_options(tmp_path: Path) -> None:
+    done = init(tmp_path)
+    assert done.returncode == 2
+    assert "gameday init --url" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def typed(folder: Path, answers: list[str]) -> str:
+    """The screen of `gameday init mine` in a terminal, each question answered in its turn."""
+    ours, theirs = os.openpty()
+    command = [sys.executable, "-m", "gameday", "init", "mine"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TERM": "dumb"}
+    with subprocess.Popen(
+        command, stdin=theirs, stdout=theirs, stderr=theirs, cwd=folder, env=environment
+    ) as child:
+        os.close(theirs)
+        screen, answered = "", 0
+        with suppress(OSError):  # its end is an error of the terminal
+            while select.select([ours], [], [], 60)[0]:
+                screen += os.read(ours, 4096).decode(errors="replace")
+                if answered < len(answers) and screen.endswith(": ") and "\n" not in screen[-2:]:
+                    os.write(ours, f"{answers[answered]}\n".encode())
+                    answered += 1
+        child.wait(60)
+    os.close(ours)
+    return screen
+
+
+def test_in_a_terminal_it_asks_and_a_no_sends_nothing(tmp_path: Path) -> None:
+    answers = ["http://127.0.0.1:9/claim", "", "member=u7&code=SALE", "/audit", "n"]
+    screen = typed(tmp_path, answers)
+    assert "nothing was sent" in screen, screen
+    system = yaml.safe_load((tmp_path / "mine/system.yaml").read_text())
+    assert system["requests"]["issue"]["form"] == {"member": "u{user}", "code": "{coupon}"}
+    assert system["audit"] == {"get": "/audit"}
+
+
+def test_an_address_that_is_not_this_machine_is_not_asked(tmp_path: Path) -> None:
+    done = init(tmp_path, "--url", "http://192.0.2.1/x")
+    assert done.returncode == 2
+    assert "--allow-target 192.0.2.1" in done.stderr
+    other = init(tmp_path, "--openapi", "http://192.0.2.1/openapi.json")
+    assert "--allow-target 192.0.2.1" in other.stderr
+
+
+def test_a_secret_header_is_sent_and_never_written(tmp_path: Path) -> None:
+    seen: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                seen.append(connection.recv(65536))
+                connection.sendall(answer(b'{"id": "Bearer s3cret-token"}'))
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/claim"
+        done = init(tmp_path, "--url", url, "--header", "Authorization: Bearer s3cret-token")
+        thread.join(10)
+    assert done.returncode == 0, done.stderr
+    assert b"authorization: bearer s3cret-token" in seen[0].lower()
+    written = (tmp_path / "system.yaml").read_text()
+    assert "headers: {Authorization: {env: AUTHORIZATION}}" in written
+    assert "s3cret" not in written + done.stdout + done.stderr
+    assert "export AUTHORIZATION" in done.stdout
+
+
+HOSTILE = {
+    "a page": answer(b"<!doctype html><title>\x1b[2J</title>", kind="text/html"),
+    "no http": b"SSH-2.0-OpenSSH_9.9\r\n",
+    "nothing": b"",
+    "cut off": b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc",
+    "huge announced": b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n",
+    "a redirect": b"HTTP/1.1 302 Found\r\nLocation: http://192.0.2.1/\r\nContent-Length: 0\r\n\r\n",
+    "a refusal": answer(b'{"error": "\x1b]0;owned\x07 \xe2\x80\xae"}', "400 Bad Request"),
+    "a gateway": answer(b"", "502 Bad Gateway"),
+}
+
+
+@pytest.mark.parametrize("reply", HOSTILE.values(), ids=HOSTILE)
+def test_an_answer_that_teaches_nothing_leaves_no_file_and_no_control_character(
+    tmp_path: Path, reply: bytes
+) -> None:
+    with raw_server(reply) as url:
+        done = init(tmp_path, "--url", f"{url}/claim", "--json", '{"user": 1}')
+    assert done.returncode == 2, done.stdout
+    assert done.stderr.startswith("error: ")
+    assert "help: " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert all(each.isprintable() or each == "\n" for each in done.stdout + done.stderr)
+    assert list(tmp_path.glob("*.yaml")) == []
+
+
+def test_an_answer_that_never_ends_is_cut(tmp_path: Path) -> None:
+    with raw_server(b"HTTP/1.1 200 OK\r\n\r\n", endless=True) as url:
+        done = init(tmp_path, "--url", f"{url}/claim")
+    assert done.returncode == 2
+    assert "more than" in done.stderr
+    assert list(tmp_path.glob("*.yaml")) == []
+
+
+EVIL = json.dumps(
+    {
+        "success": True,
+        "id": "x\n    outcomes: {issued: {status: 500}}\u2028audit: {get: /evil}\x85#",
+        'k: {a}\n"': {"id": "y"},
+        "data": {"code": "a'b\": {c}"},
+        "remaining": 10**300,
+    }
+)
+
+
+def test_an_answer_that_would_be_yaml_stays_a_comment(tmp_path: Path) -> None:
+    with raw_server(answer(EVIL.encode())) as url:
+        done = init(
+            tmp_path, "--url", f"{url}/claim", "--json", '{"user": 1, "x\\n y": "\\u2028{"}'
+        )
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "system.yaml").read_text()
+    system = yaml.safe_load(text)
+    assert "audit" not in system
+    assert set(system["requests"]["issue"]["outcomes"]) == {"accepted", "refused"}
+    assert system["requests"]["issue"]["json"] == {"user": "{user}", "x\n y": "\u2028{{"}
+    assert all(each.isprintable() or each == "\n" for each in text + done.stdout)
+
+
+def test_an_openapi_document_is_read_from_its_address(tmp_path: Path) -> None:
+    paths = {
+        "/claim": {
+            "post": {
+                "operationId": "claimVoucher",
+                "requestBody": {"content": {"application/json": {"example": {"member": "m1"}}}},
+            }
+        }
+    }
+    document = json.dumps({"openapi": "3.1.0", "info": {"title": "Voucher Shop"}, "paths": paths})
+    with shop(tmp_path, stock=50) as url, raw_server(answer(document.encode())) as other:
+        made = init(tmp_path, "a", "--openapi", f"{other}/openapi.json", "--url", url)
+        assert made.returncode == 0, made.stderr
+    system = yaml.safe_load((tmp_path / "a/system.yaml").read_text())
+    assert system["name"] == "voucher-shop"
+    assert system["requests"]["issue"]["json"] == {"member": "m{user}"}
+
+
+def test_a_compose_file_gives_the_next_command_whole(tmp_path: Path) -> None:
+    (tmp_path / "compose.yml").write_text(
+        "services:\n"
+        "  web: {build: ., ports: ['127.0.0.1:9:5000'], depends_on: [redis]}\n"
+        "  redis: {image: 'redis:7', ports: ['6399:6379'],"
+        " environment: {REDIS_PASSWORD: abcd1234}}\n"
+    )
+    done = init(tmp_path, "--compose", "compose.yml")
+    assert done.returncode == 0, done.stderr
+    last = done.stdout.rstrip().splitlines()[-1]
+    assert last.startswith("next: gameday plan first.yaml --stack compose --system system.yaml")
+    assert last.endswith("--compose-file compose.yml --service-map redis=redis,service=web")
+    assert "redis.REDIS_PASSWORD is a secret" in done.stdout
+    text = (tmp_path / "system.yaml").read_text()
+    assert "abcd1234" not in text + done.stdout
+    assert "#   redis: {url: {env: AUDIT_REDIS}}" in text
+    assert "nothing answers at http://127.0.0.1:9 yet" in done.stdout
+    experiment = yaml.safe_load((tmp_path / "first.yaml").read_text())
+    assert experiment["method"][0]["target"] == "redis"
+    checked = gameday(tmp_path, "validate", "first.yaml", "--system", "system.yaml")
+    assert checked.returncode == 0, checked.stderr
+
+
+def test_a_store_is_named_where_its_variable_is_there(tmp_path: Path) -> None:
+    (tmp_path / "compose.yml").write_text(
+        "services: {web: {build: ., ports: ['9:1'], depends_on: [db]},"
+        " db: {image: postgres, ports: ['5433:5432']}}"
+    )
+    done = init(tmp_path, "--compose", "compose.yml", AUDIT_POSTGRES="postgresql://x")
+    assert done.returncode == 0, done.stderr
+    system = yaml.safe_load((tmp_path / "system.yaml").read_text())
+    assert system["stores"] == {"postgres": {"dsn": {"env": "AUDIT_POSTGRES"}}}
+
+
+def test_an_audit_of_another_shape_is_proposed_where_the_loader_takes_it(tmp_path: Path) -> None:
+    rows = '{"items": [{"memberId": "m1"}], "capacity": 5}'
+    body = '{"memberId": "{user:s}"}'
+    with raw_server(answer(rows.encode())) as url:
+        done = init(tmp_path, "--url", f"{url}/claim", "--json", body, "--audit", "/audit")
+    assert done.returncode == 2
+    assert "another form: items, capacity" in done.stderr  # m1 is nobody who just asked
+    assert list(tmp_path.glob("*.yaml")) == []
