@@ -199,6 +199,7 @@ MAY_CONNECT = {
         "calendar/state.py",  # a file: SQLite
         "injection/engine.py",
         "injection/drivers/postgres_session.py",
+        "plan/stores/mysql.py",  # over a socket that event_loop has opened
         "stacks/postgres.py",
         "traffic/worker/client.py",
     ],

@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 from rich.table import Table
 
+from gameday.cli.commands import ask_about_commands
 from gameday.cli.completion import complete_day
 from gameday.cli.drawing import joined, styled
 from gameday.cli.drawing import table as new_table
@@ -113,6 +114,7 @@ def plan(ctx: click.Context, /, experiment: str, **options: Any) -> None:
 def plan_of(inputs: Inputs, asked: PlanOptions) -> Plan:
     """The plan of one run. Raises UsageError, FileError."""
     inputs, project = on_stack(filled_inputs(inputs), asked)
+    ask_about_commands(inputs.system)
     stack = new_stack(asked.stack, reuse=asked.reuse, project=project)
     question = RunConditions(
         stack=asked.stack,

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from gameday.cli.commands import ask_about_commands
 from gameday.cli.completion import complete_experiment
 from gameday.cli.console import console_options, open_console
 from gameday.cli.options import WhereOptions, no_responder, on_stack, responder_delay, where
@@ -139,6 +140,7 @@ def conduct_run(
     if drill is None:  # the experiment of a drill is disguised, and filled in before that
         inputs = filled_inputs(inputs)
     inputs, project = on_stack(inputs, asked)
+    ask_about_commands(inputs.system)
     stack = new_stack(asked.stack, reuse=asked.reuse, project=project)
     about = (asked.reuse, kept_per_s, asked.force, asked.webhook_listen, project)
     _look_first(

@@ -10,7 +10,7 @@ counts, as in nearly every other reader.
 import json
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -94,6 +94,20 @@ def _must_be_finite(value: Any) -> None:
             raise JsonError("not JSON: a number larger than 1.8e308")
         elif isinstance(each, int) and each.bit_length() > _MOST_BITS:
             raise JsonError(f"not JSON: a number of more than {MOST_DIGITS} digits")
+
+
+def at_path(value: Any, steps: Sequence[str], missing: Any = None) -> Any:
+    """The value at the steps of a path, `missing` for none; a number steps into a list."""
+    for step in steps:
+        if isinstance(value, dict) and step in value:
+            value = value[step]
+        elif isinstance(value, list) and step.isascii() and step.isdecimal() and len(step) < 10:
+            if int(step) >= len(value):
+                return missing
+            value = value[int(step)]
+        else:
+            return missing
+    return value
 
 
 _MOST_BITS: Final = (10**MOST_DIGITS).bit_length()

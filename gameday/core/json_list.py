@@ -2,14 +2,15 @@
 
     {"stock": 5000000, "rows": [{"userId": 1, "issueId": "a"}, …], "views": {…}}
 
-The elements of the list are handed on in pieces of about a megabyte and forgotten; the rest of the
-object is kept, up to a limit. The list must hold objects. A piece ends where an element does: the
-last `}` before a comma is tried first, for in a list of flat objects it nearly always is one, and
-what parses as whole elements is whole elements. Only else is every bracket counted.
+The list may also lie deeper, or be the whole text. Its elements are handed on in pieces of about a
+megabyte and forgotten; the rest of the object is kept, up to a limit. The list must hold objects. A
+piece ends where an element does: the last `}` before a comma is tried first, for in a list of flat
+objects it nearly always is one, and what parses as whole elements is whole elements. Only else is
+every bracket counted.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final, NamedTuple
 
 from gameday.core.json import DEEPEST, JsonError, must_be_few, parse
@@ -23,6 +24,8 @@ MOST_BESIDE: Final = 64 * PIECE  # kept in memory whole, so it needs a bound
 # Possessive: a way back is kept for each letter of a string otherwise, 32 bytes and more of each.
 _TOKEN: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{}"]', re.DOTALL)
 _OPENS: Final = re.compile(rb"[ \t\r\n]*:[ \t\r\n]*\[")
+_OPENS_OBJECT: Final = re.compile(rb"[ \t\r\n]*:[ \t\r\n]*\{")
+_BEGINS: Final = re.compile(rb"(?:\xef\xbb\xbf)?[ \t\r\n]*(\[|[^ \t\r\n])")
 _GOES_ON: Final = re.compile(rb"[ \t\r\n]*,")
 _UNSURE: Final = re.compile(rb"[ \t\r\n]*:?[ \t\r\n]*\Z")
 _BLANK: Final = b" \t\r\n"
@@ -39,12 +42,15 @@ class _Cut(NamedTuple):
 class LongList:
     """Takes the bytes of an object; `took` is given the elements of its list `key`, in order.
 
-    What `took` raises ends the reading. An object that has the list twice is refused.
+    `key` may be a path of keys; of one without any the text is the list. What `took` raises ends
+    the reading. An object that has the list twice is refused.
     """
 
-    def __init__(self, key: str, took: Callable[[list[Any]], None]) -> None:
-        self._key = key
-        self._name = b'"%s"' % key.encode()
+    def __init__(self, key: str | Sequence[str], took: Callable[[list[Any]], None]) -> None:
+        self._path = (key,) if isinstance(key, str) else tuple(key)
+        self._key = ".".join(self._path)
+        self._names = [b'"%s"' % each.encode() for each in self._path]
+        self._matched = 0  # steps of the path that what is looked at lies below
         self._took = took
         self._waiting = bytearray()
         self._enough = PIECE
@@ -64,12 +70,18 @@ class LongList:
         if self._state == "in":
             raise JsonError(f"not JSON: `{self._key}` does not end")
         value = parse(self._beside + self._waiting)
-        listed = value.get(self._key) if isinstance(value, dict) else None
+        listed = self._listed(value)
         if self._state == "after" and listed != []:
             raise JsonError(f"`{self._key}` is there twice")
         if isinstance(listed, list) and listed:  # its key was written in an odd way
-            self._took(listed)
-            value[self._key] = []
+            self._took(listed.copy())
+            listed.clear()
+        return value
+
+    def _listed(self, value: Any) -> Any:
+        """What stands where the list should be, None for nothing."""
+        for step in self._path:
+            value = value.get(step) if isinstance(value, dict) else None
         return value
 
     def _go_on(self) -> None:
@@ -89,20 +101,40 @@ class LongList:
     def _look_for_list(self) -> None:
         """Count brackets up to the list; what was counted need not be looked at again."""
         raw = self._waiting
+        if not self._names:
+            begins = _BEGINS.match(raw)
+            if begins and begins[1] == b"[":
+                self._begin(begins.end())
+            return
         for token in _TOKEN.finditer(raw, self._scanned):
             text = token.group()
             if text == b'"':  # a string that has not come whole
                 return
-            if text == self._name and self._depth == 1:
-                if opens := _OPENS.match(raw, token.end()):
-                    self._beside += raw[: opens.end()] + b"]"
-                    self._waiting = raw[opens.end() :]  # a match keeps `raw` as it is
-                    self._state = "in"
-                    return
-                if _UNSURE.match(raw, token.end()):  # what follows has not come
-                    return
+            is_step = text == self._names[self._matched] and self._depth == self._matched + 1
+            if is_step and self._is_found(token.end()):
+                return
             self._depth = _deeper(self._depth, text)
+            if text == b"}" and self._depth == self._matched > 0:
+                self._matched -= 1
             self._scanned = token.end()
+
+    def _is_found(self, end: int) -> bool:
+        """True if the list begins behind a step of the path, or what follows has not come."""
+        is_last = self._matched + 1 == len(self._names)
+        if opens := (_OPENS if is_last else _OPENS_OBJECT).match(self._waiting, end):
+            if is_last:
+                self._begin(opens.end())
+                return True
+            self._matched += 1
+            return False
+        return _UNSURE.match(self._waiting, end) is not None
+
+    def _begin(self, end: int) -> None:
+        """The list begins here: what came before is put aside."""
+        raw = self._waiting
+        self._beside += raw[:end] + b"]"
+        self._waiting = raw[end:]  # a match keeps `raw` as it is
+        self._state = "in"
 
     def _hand_on(self) -> bool:
         """Take whole elements off what waits; False when there are none in it."""

@@ -146,7 +146,8 @@ class StackReady(Event):
 class Phase(Event):
     """A part of the run begins, or something went wrong in it.
 
-    `t0_ns` is when the traffic begins, `before_ms` the latency of `service` before the faults.
+    `t0_ns` is when the traffic begins, `before_ms` the latency of `service` before the faults;
+    `act` is what is done before the run, `campaign` the code that a system made up.
     """
 
     phase: Checked[Word]
@@ -159,6 +160,8 @@ class Phase(Event):
     problem: OptionalText = None
     cure: OptionalText = None
     left: OptionalTexts = None
+    act: OptionalText = None
+    campaign: OptionalWord = None
 
     def nulls(self) -> Collection[str]:
         return () if self.service is None else ("before_ms",)

@@ -18,7 +18,15 @@ from gameday.core.messages import Message
 from gameday.core.network.allow_list import Allowed
 from gameday.core.network.listen import Listen
 from gameday.core.stack_registry import STACKS, StackEntry
-from gameday.plan import generator, log_checks, machine, own_project_checks, traffic_size
+from gameday.plan import (
+    acts,
+    commands,
+    generator,
+    log_checks,
+    machine,
+    own_project_checks,
+    traffic_size,
+)
 from gameday.plan.alert_lint import slow_rules
 from gameday.plan.finding import Finding, from_error
 from gameday.plan.validate import validate
@@ -72,6 +80,8 @@ def before(inputs: Inputs, question: RunConditions) -> list[Finding]:
     """Everything at once. Raises FileError for the first thing that is wrong with a file."""
     return [
         *_files(inputs),
+        *commands.findings(inputs.system),
+        *acts.findings(inputs.system.system),
         *_possible(inputs, question),
         *_struck(inputs, question),
         *_scales(inputs, question),

@@ -15,9 +15,12 @@ from gameday.injection.drivers.proxy import MARKER
 from gameday.injection.drivers.request import Sender, secrets_of
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError
 from gameday.plan import prometheus_checks, proxy_checks, service_checks
+from gameday.plan.audit_pages import PAGES_S
 from gameday.plan.finding import Finding, from_error
 from gameday.plan.leftovers import on_standing
 from gameday.plan.offline_checks import RunConditions
+from gameday.plan.stores import STORE_S
+from gameday.spec.audit import AuditCommand, AuditRequest, AuditStore, Paging
 from gameday.spec.inputs import Inputs
 from gameday.spec.server import Server
 from gameday.spec.system import System
@@ -27,6 +30,7 @@ from gameday.telemetry import catalogue
 from gameday.telemetry.sources.choice import prometheus_of
 
 PATIENCE_S = 7.0  # longer than each look's own limit (5 s), so that its own words are told
+SLACK_S = 2.0  # beyond a command's own time, in which it is ended
 PLAN = "plan"
 
 
@@ -61,7 +65,10 @@ async def standing(inputs: Inputs, stack: Stack, question: RunConditions, clock:
         ),
         "marker": _marked(system),
     }
-    found = await asyncio.gather(*(_in_time(name, look) for name, look in looks.items()))
+    within_s = {"audit": max(PATIENCE_S, _audit_s(system))}
+    found = await asyncio.gather(
+        *(_in_time(name, look, within_s.get(name, PATIENCE_S)) for name, look in looks.items())
+    )
     return Standing(system, [finding for each in found for finding in each])
 
 
@@ -89,13 +96,28 @@ async def _prometheus(
     return (await looked).findings
 
 
-async def _in_time(name: str, look: Coroutine[Any, Any, list[Finding]]) -> list[Finding]:
+def _audit_s(system: System) -> float:
+    """Time for an audit that takes longer than an answer: a command, pages, a store."""
+    match system.audit:
+        case AuditStore():
+            return STORE_S
+        case AuditCommand(timeout=timeout):
+            return timeout.total_seconds() + SLACK_S
+        case AuditRequest(paging=Paging()):
+            return PAGES_S
+        case _:
+            return 0.0
+
+
+async def _in_time(
+    name: str, look: Coroutine[Any, Any, list[Finding]], within_s: float
+) -> list[Finding]:
     """A look that is not over in time is a failure itself; the others go on."""
     try:
-        async with asyncio.timeout(PATIENCE_S):
+        async with asyncio.timeout(within_s):
             return await look
     except TimeoutError:
-        text = f"no answer within {PATIENCE_S:g} s"
+        text = f"no answer within {within_s:g} s"
         return [Finding(name, "fail", text, "is it overloaded, or has it stopped?")]
 
 
@@ -137,4 +159,6 @@ async def _campaign(inputs: Inputs, running: Running) -> list[Finding]:
     sender = Sender(system.base_url, values, running.environment, tls=system.tls, hide=hide)
     if made:
         return await service_checks.audit(system, sender, exists=False)
-    return (await service_checks.campaign(system, sender, coupon, wanted.stock)).findings
+    is_reset = bool(system.before_run)
+    found = await service_checks.campaign(system, sender, coupon, wanted.stock, is_reset=is_reset)
+    return found.findings

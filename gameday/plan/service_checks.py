@@ -10,14 +10,17 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gameday.core.clock import Clock, wall_time_ns
-from gameday.core.errors import GamedayError
+from gameday.core.errors import GamedayError, UsageError
 from gameday.core.messages import Message
 from gameday.core.network.http import OK, HttpClient, HttpError
 from gameday.core.network.urls import at
 from gameday.injection.drivers.request import Sender
 from gameday.plan.audit_answer import ask
+from gameday.plan.audit_pages import first_page, first_values
 from gameday.plan.finding import Finding
 from gameday.plan.rules.expressions import TRAFFIC_METRICS
+from gameday.plan.stores import StoreReadError
+from gameday.spec.audit import AuditRequest, AuditStore
 from gameday.spec.experiment import Experiment
 from gameday.spec.playbook import Playbook
 from gameday.spec.request import Statuses
@@ -38,6 +41,7 @@ LOOKS = 3  # rate() needs two samples, and one may be lost
 LOOK_EVERY_S = 1.0  # the collector's period
 _SHOWN = 3  # so many names make a line
 _Wanted = Mapping[Expression, frozenset[str]]  # the metrics behind each expression
+_ANY = Statuses(status=list(range(100, 600)))
 _GATEWAY = (502, 504)  # of a gateway, about what is behind it; a 503 may be the service's own
 _AUDIT_CURE = "is `audit` of the system file right? without it nothing can be judged"
 
@@ -70,21 +74,31 @@ async def service(system: System) -> list[Finding]:
 
 
 async def audit(system: System, sender: Sender, *, exists: bool) -> list[Finding]:
-    """The audit must answer. Before the campaign `exists`, any status will do."""
-    any_status = Statuses(status=list(range(100, 600)))
+    """The audit must answer in its form, and tell of nobody.
+
+    Before the campaign `exists`, any status of an answer will do; one that is as expected is read.
+    """
     assert system.audit is not None, "asked of a system that issues nothing"
-    request = system.audit.model_copy(update={"expect": any_status})
     try:
-        if exists:
-            await ask(system, sender)
-            return [Finding("audit", "ok", Message("finding.answers", what=request.path))]
-        answer = await sender.send(request)
+        if not exists and isinstance(system.audit, AuditRequest):
+            request = first_page(system.audit).model_copy(update={"expect": _ANY})
+            there = sender.at(system.audit.url or system.base_url)
+            answer = await there.with_values(first_values(system.audit)).send(request)
+            if answer.status in _GATEWAY:
+                url = at(system.audit.url or system.base_url, request.path)
+                return [_nobody_behind("audit", answer.status, url)]
+            if not system.audit.is_mapped or not system.audit.expects(answer.status):
+                path = system.audit.path
+                text = Message("finding.no_campaign_yet", path=path, status=answer.status)
+                return [Finding("audit", "ok", text)]
+        found = await ask(system, sender)
     except GamedayError as error:
-        return [_unreadable(error)]
-    if answer.status in _GATEWAY:
-        return [_nobody_behind("audit", answer.status, at(system.base_url, request.path))]
-    text = Message("finding.no_campaign_yet", path=request.path, status=answer.status)
-    return [Finding("audit", "ok", text)]
+        # Nobody knows what a system says of a campaign that is not there yet.
+        known = isinstance(error, StoreReadError | UsageError) and system.captures is None
+        return [_unreadable(error, sender, sure=exists or known)]
+    if found.rows:
+        return [_of_others(len(found.rows), str(sender.values.get("coupon")))]
+    return [Finding("audit", "ok", Message("finding.answers", what=_place_of_audit(system)))]
 
 
 def _nobody_behind(name: str, status: int, url: str) -> Finding:
@@ -93,11 +107,33 @@ def _nobody_behind(name: str, status: int, url: str) -> Finding:
     return Finding(name, "fail", text, "is the service itself running?")
 
 
-def _unreadable(error: GamedayError) -> Finding:
+def _of_others(count: int, coupon: str) -> Finding:
+    """A failure: rows that nobody of this run has asked for would be judged as its own."""
+    text = f"it tells of {count} issues of campaign {coupon}, which nobody has asked for yet"
+    cure = "does it look at {coupon}? else it tells of other campaigns, too"
+    return Finding("audit", "fail", text, cure, usage=True)
+
+
+def _place_of_audit(system: System) -> str:
+    """Place of the audit, in a word."""
+    match system.audit:
+        case AuditRequest() as request:
+            return request.path
+        case AuditStore(store=store):
+            return f"stores.{store}"
+        case _:
+            return "audit.command"
+
+
+def _unreadable(error: GamedayError, sender: Sender, *, sure: bool = True) -> Finding:
+    """A failure; a warning where it may be well once there is a campaign."""
     cause = error.__cause__
     silent = isinstance(cause, HttpError) and cause.kind in ("refused", "unreachable")
-    cure = "is it running, and is `base_url` right?" if silent else _AUDIT_CURE
-    return Finding("audit", "fail", f"cannot be read before the traffic: {error}", cure)
+    cure = "is it running, and is `base_url` right?" if silent else error.help or _AUDIT_CURE
+    sure = sure or isinstance(cause, HttpError)
+    when = "before the traffic" if sure else "before there is a campaign"
+    text = f"cannot be read {when}: {sender.hide(str(error))}"
+    return Finding("audit", "fail" if sure else "warn", text, cure)
 
 
 def _client(urls: Sequence[str], tls: Tls) -> HttpClient:
@@ -105,18 +141,29 @@ def _client(urls: Sequence[str], tls: Tls) -> HttpClient:
 
 
 async def campaign(
-    system: System, sender: Sender, coupon: str, stock: int | None
+    system: System, sender: Sender, coupon: str, stock: int | None, *, is_reset: bool = False
 ) -> "CampaignFound":
-    """Of a system that creates none: unused, and with the stock that the experiment says."""
+    """Of a system that creates none: unused, and with the stock that the experiment says.
+
+    `is_reset`: what is done before a run is still to come, and will make it so.
+    """
     try:
         answer = await ask(system, sender)
     except GamedayError as error:
-        return CampaignFound(stock, [_unreadable(error)])
+        return CampaignFound(stock, [_unreadable(error, sender)])
     rows, there = answer.rows, answer.stock
+    if is_reset:
+        told = Message("finding.to_be_reset", coupon=coupon, rows=len(rows))
+        return CampaignFound(there, [Finding("campaign", "ok", told)])
     if rows:
         text = f"campaign {coupon} is used: it has {len(rows)} issues already"
-        cure = "name a fresh campaign, or give the system file a `campaign` request"
+        cure = "name a fresh campaign, or give the system file a `campaign` or `before_run`"
         return CampaignFound(stock, [Finding("campaign", "fail", text, cure, usage=True)])
+    if there is None and stock is None:
+        cure = "campaign: {stock: 100} in the experiment, or `stock` where the audit has it"
+        text = "neither the experiment nor the audit says how many there are"
+        return CampaignFound(stock, [Finding("campaign", "fail", text, cure, usage=True)])
+    there = stock if there is None else there
     if stock is not None and stock != there:
         text = f"the experiment says stock {stock}, the system says {there}"
         cure = "leave `campaign.stock` out to take the system's"

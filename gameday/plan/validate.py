@@ -13,6 +13,7 @@ from typing import TypeGuard
 from gameday.core.errors import FileError
 from gameday.plan.rules import (
     answers,
+    audit,
     day,
     deadlines,
     drill,
@@ -135,6 +136,7 @@ def _of_system(loaded: LoadedSystem) -> Findings:
     yield from secrets.of_system(loaded)
     yield from placeholders.of_system(loaded)
     yield from answers.of_system(loaded)
+    yield from audit.of_system(loaded)
     yield from setup.of_system(loaded)
     yield from names.of_system(loaded)
 

@@ -25,7 +25,7 @@ class AuditReading:
     campaign: str
     stock: int | None
     rows: Rows = field(default_factory=Rows)
-    rows_from: Literal["postgres", "audit"] = "audit"
+    rows_from: Literal["postgres", "mysql", "redis", "audit"] = "audit"
     cut: Literal["consistent", "moving", "unknown"] = "unknown"
     answer: AuditAnswer | None = None
     answer_rows_equal: bool | None = None
@@ -82,7 +82,7 @@ class _Users:
 
 
 def _names(system: System) -> str:
-    return " ".join(["postgres redis", *system.proxies, *system.dependencies])
+    return " ".join(["postgres mysql redis audit", *system.proxies, *system.dependencies])
 
 
 def _in_pieces(audit: AuditReading) -> Iterator[str]:

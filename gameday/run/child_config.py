@@ -69,7 +69,8 @@ def _targets(run: Run) -> list[ScrapeTarget]:
 
 def _traffic_config(run: Run) -> Config:
     reach = run.options.allowed.reach()
-    records = Records(history_dir=run.history_dir, run=run.id, coupon=run.coupon, stock=run.stock)
+    coupon = run.sender.values.get("coupon", run.coupon)  # a number where the system has numbers
+    records = Records(history_dir=run.history_dir, run=run.id, coupon=coupon, stock=run.stock)
     return worker_config(run.experiment, run.system, run.environment, reach, records)
 
 

@@ -175,7 +175,7 @@ class Records:
 
     history_dir: Path
     run: str
-    coupon: str
+    coupon: int | str
     stock: int | None
 
 

@@ -467,7 +467,15 @@ async def _through(run: Run, inputs: Inputs) -> None:
         if run.abort.event.is_set():
             return
         await unless_aborted(run.abort, _prepared(run, inputs), grace_s=PREFLIGHT_GRACE_S)
-        write_effective(run.dir, inputs, run.system, run.options, stock=run.stock, drill=run.drill)
+        write_effective(
+            run.dir,
+            inputs,
+            run.system,
+            run.options,
+            stock=run.stock,
+            coupon=run.coupon,
+            drill=run.drill,
+        )
         if not run.abort.event.is_set():
             await unless_aborted(run.abort, start_children(run))
         if not run.abort.event.is_set():
@@ -483,8 +491,10 @@ async def _through(run: Run, inputs: Inputs) -> None:
 
 async def _prepared(run: Run, inputs: Inputs) -> None:
     """All that is looked at and made before the first request, in bounded time."""
+    acts_s = sum(each.timeout.total_seconds() for each in run.system.before_run)
+    within_s = PREFLIGHT_S + acts_s
     try:
-        await in_time(preflight.prepare(run, inputs), PREFLIGHT_S)
+        await in_time(preflight.prepare(run, inputs), within_s)
     except TimeoutError as error:
-        problem = f"what is looked at before a run was not over within {PREFLIGHT_S:g} s"
+        problem = f"what is looked at before a run was not over within {within_s:g} s"
         raise StackError(problem, help="gameday plan tells what is looked at") from error

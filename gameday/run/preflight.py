@@ -7,16 +7,23 @@ is journaled, and told on the command line. The looking itself is `gameday.plan`
 import asyncio
 from collections.abc import Iterable
 
-from gameday.core.errors import GamedayError, StackError, UsageError
+from gameday.core.errors import GamedayError, StackError, UnknownError, UsageError
+from gameday.core.json import at_path
+from gameday.core.network.http import Answer
 from gameday.core.stack_registry import is_owned
 from gameday.evidence.events import Phase
 from gameday.plan import prometheus_checks, proxy_checks, service_checks
 from gameday.plan.finding import Finding, as_error, failures
 from gameday.plan.leftovers import on_standing
+from gameday.run.before_run import before_run
 from gameday.run.context import Run
 from gameday.spec.inputs import Inputs
+from gameday.spec.request import path_of
 from gameday.telemetry.catalogue import expressions
 from gameday.telemetry.sources.choice import prometheus_of
+
+LONGEST_CODE = 200  # characters of a campaign's code
+_SHOWN = 200  # characters of an answer
 
 
 async def prepare(run: Run, inputs: Inputs) -> None:
@@ -43,6 +50,8 @@ async def prepare(run: Run, inputs: Inputs) -> None:
     _tell_spots(run)
     _end_if_unfit(run, [*well, *looked.findings, *stopped_on_purpose, *left, *measured])
     found: list[Finding] = []
+    if run.system.before_run:
+        await before_run(run.system, run.admin, run.journal.write)
     if run.system.campaign is not None:
         await _create_campaign(run)
         if run.system.issues:
@@ -95,12 +104,28 @@ def _end_if_unfit(run: Run, findings: Iterable[Finding]) -> None:
 
 
 async def _create_campaign(run: Run) -> None:
-    if run.system.campaign is None or run.stock is None:
+    request = run.system.creates
+    if request is None or run.stock is None:
         raise UsageError(
             f"experiment {run.experiment.name}: `campaign.stock` is needed to create a campaign"
         )
     try:
-        await run.sender.send(run.system.campaign)
+        answer = await run.sender.send(request)
+        if run.system.captures is not None:
+            _take_code(run, run.system.captures, answer)
     except GamedayError as error:
         raise StackError(f"the campaign could not be created: {error.message}") from error
     run.campaign_made = True
+
+
+def _take_code(run: Run, path: str, answer: Answer) -> None:
+    """From here on `{coupon}` is what the system calls its campaign. Raises UnknownError."""
+    found = at_path(answer.json(), path_of(path))
+    is_number = type(found) is int and abs(found) < 2**63
+    is_text = isinstance(found, str) and found.isprintable() and 0 < len(found) <= LONGEST_CODE
+    if not isinstance(found, int | str) or not (is_number or is_text):
+        said = run.sender.hide(answer.text)[:_SHOWN]  # hidden before it is cut
+        raise UnknownError(f"no code of a campaign at `coupon: {path}` of its answer: {said}")
+    run.coupon = str(found)
+    run.sender.learn("coupon", found)
+    run.journal.write(Phase(phase="preflight", campaign=run.coupon))

@@ -95,9 +95,12 @@ def write_effective(
     options: Options,
     *,
     stock: int | None,
+    coupon: str | None = None,
     drill: DrillHooks | None = None,
 ) -> None:
     """`inputs/effective.json`, with the addresses and the stock as far as they are known.
+
+    `coupon` is the code of the campaign where the system made it up.
 
     That of a drill has the names of the file, and is sealed with the other inputs.
     """
@@ -106,7 +109,7 @@ def write_effective(
         run=folder.name,
         stack=options.stack,
         seed=experiment.seed or 0,
-        coupon=coupon_of(inputs.experiment.experiment, system, folder.name),
+        coupon=coupon or coupon_of(inputs.experiment.experiment, system, folder.name),
         stock=stock,
         short=inputs.experiment.short,
         experiment=experiment,

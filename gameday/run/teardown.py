@@ -15,9 +15,11 @@ from gameday.core.errors import GamedayError, UnknownError
 from gameday.core.processes.background import run_in_thread
 from gameday.core.processes.deadlines import first_set, in_time
 from gameday.evidence.events import AuditRead, Phase
+from gameday.plan.audit_pages import PAGES_S
+from gameday.plan.stores import STORE_S
 from gameday.run import audit
 from gameday.run.context import Run, to_the_end, unless_aborted
-from gameday.spec.request import Request
+from gameday.spec.audit import Audit, AuditRequest, AuditStore
 from gameday.stacks.supervisor import SERVICE
 from gameday.telemetry.catalogue import key
 from gameday.traffic.user_ids import UserIds
@@ -106,9 +108,16 @@ def _drain_limit_s(run: Run) -> float:
     return SLACK_S + (drain.within if drain is not None else run.system.settle).total_seconds()
 
 
-def _audit_limit_s(request: Request) -> float:
-    """The system's answer, and then the stores, which are read up to three times."""
-    return request.timeout.total_seconds() + STORES_S
+def _audit_limit_s(audit: Audit) -> float:
+    """The system's answer, and then the stores, which are read up to three times.
+
+    What comes in parts is read until two readings agree.
+    """
+    if isinstance(audit, AuditStore):
+        return 2 * STORE_S + STORES_S
+    whole_s = audit.timeout.total_seconds()
+    paged = isinstance(audit, AuditRequest) and audit.paging is not None
+    return (2 * max(PAGES_S, whole_s) if paged else whole_s) + STORES_S
 
 
 async def _stop_traffic(run: Run, *, aborted: bool) -> None:
@@ -170,5 +179,5 @@ async def _audit(run: Run) -> None:
     writing = asyncio.to_thread(found.write, run.dir / "audit.json")
     await to_the_end(in_time(writing, WRITE_S))
     run.journal.write(AuditRead(rows=len(found.rows), cut=found.cut, problem=found.problem))
-    if found.answer is None:
+    if found.answer is None and found.problem:
         raise UnknownError(found.problem)

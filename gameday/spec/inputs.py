@@ -8,10 +8,12 @@ import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
 from gameday.core import files, settings
 from gameday.core.errors import FileError, Place, UsageError
 from gameday.core.files import is_file
+from gameday.spec.audit import CommandRun
 from gameday.spec.drill import Drill
 from gameday.spec.experiment import Experiment
 from gameday.spec.faults import AnyFault
@@ -26,6 +28,8 @@ from gameday.spec.shipped import (
 )
 from gameday.spec.system import System
 from gameday.spec.yaml import Document, decode, load, one_of_them, read_bytes, shown_path
+
+T = TypeVar("T")
 
 _COMPOSE = "compose.yml"
 _NOT_IN_OVERLAY = ("name", "short", "drill")
@@ -277,6 +281,7 @@ def load_system(path: Path) -> LoadedSystem:
     """The system file at `path`. Raises FileError."""
     document = load(path)
     system = _with_authorities(document.parse(System), path, document)
+    system = _with_folders(system, path, document)
     return LoadedSystem(system, path, document.raw, document)
 
 
@@ -294,6 +299,23 @@ def _with_authorities(system: System, path: Path, document: Document) -> System:
         problem = f"'ca': {system.tls.ca!r} cannot be read: {error.strerror}"
         raise document.error(("tls", "ca"), problem, help="name a PEM file") from error
     return system.model_copy(update={"tls": system.tls.model_copy(update={"ca": str(found)})})
+
+
+def _with_folders(system: System, path: Path, document: Document) -> System:
+    """Commands are run in a folder that counts from the file that names them."""
+
+    def placed(run: T, *loc: str | int) -> T:
+        if not isinstance(run, CommandRun):
+            return run
+        folder = (path.parent / (run.folder or ".")).resolve()
+        if not folder.is_dir():
+            problem = f"'folder': there is no folder {run.folder!r}"
+            raise document.error((*loc, "folder"), problem)
+        return run.model_copy(update={"folder": str(folder)})
+
+    acts = [placed(act, "before_run", index) for index, act in enumerate(system.before_run)]
+    update = {"audit": placed(system.audit, "audit"), "before_run": acts}
+    return system.model_copy(update=update)
 
 
 def load_playbook(path: Path) -> LoadedPlaybook:

@@ -104,7 +104,9 @@ class Request(Model):
     get: str | None = Field(
         default=None, description="The path of a GET", examples=["/api/v1/coupons/{coupon}"]
     )
-    post: str | None = Field(default=None, description="The path of a POST")
+    post: str | None = Field(
+        default=None, description="The path of a POST", examples=["/api/v1/coupons"]
+    )
     put: str | None = Field(
         default=None, description="The path of a PUT", examples=["/api/v1/coupons/{coupon}"]
     )
@@ -118,7 +120,12 @@ class Request(Model):
     query: Mapping[str, QueryValue] = Field(
         default_factory=dict, description="The query string", examples=[{"code": "{coupon}"}]
     )
-    json_: Any = Field(default=None, alias="json", description="The body, with placeholders")
+    json_: Any = Field(
+        default=None,
+        alias="json",
+        description="The body, with placeholders",
+        examples=[{"code": "{coupon}"}],
+    )
     form: Mapping[str, QueryValue] | None = Field(
         default=None,
         description="The body as a form, with placeholders; instead of `json`",

@@ -9,9 +9,11 @@ from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 
 from gameday.core.units import Duration
+from gameday.spec.audit import Audit
+from gameday.spec.campaign import MOST_ACTS, Act, Campaign, CreatedCampaign
 from gameday.spec.experiment import IssuanceCheck
 from gameday.spec.request import IssueRequest, Request, Secret
 from gameday.spec.server import Server, ServerOrAddress, server
@@ -134,6 +136,93 @@ class PostgresStore(Model):
     rows: str | None = Field(
         default=None, description="A SELECT of user and issue id; the coupon is $1; for the audit"
     )
+    stock: str | None = Field(
+        default=None,
+        description="A SELECT of how many there are in all, where this store is the audit",
+        examples=["SELECT size FROM sales WHERE code = $1"],
+    )
+    remaining: str | None = Field(
+        default=None,
+        description="A SELECT of how many are left; it must agree with the rows",
+        examples=["SELECT size - sold FROM sales WHERE code = $1"],
+    )
+
+
+class MysqlStore(Model):
+    """Address and queries of a MySQL or MariaDB; `{coupon}` becomes a literal, quotes included."""
+
+    url: Secret = Field(
+        description="mysql://USER:PASSWORD@HOST:PORT/DATABASE, with the right to read",
+        examples=[{"env": "AUDIT_MYSQL"}],
+    )
+    rows: str | None = Field(
+        default=None,
+        description="A SELECT of user and issue id; NULL where there is none",
+        examples=["SELECT member, code FROM claims WHERE sale = {coupon}"],
+    )
+    stock: str | None = Field(
+        default=None,
+        description="A SELECT of how many there are in all",
+        examples=["SELECT size FROM sales WHERE code = {coupon}"],
+    )
+    remaining: str | None = Field(
+        default=None,
+        description="A SELECT of how many are left; it must agree with the rows",
+        examples=["SELECT size - sold FROM sales WHERE code = {coupon}"],
+    )
+
+
+class RedisHolders(Model):
+    """Where Redis keeps the holders: one of `set`, `zset`, `hash` or `keys`."""
+
+    set: str | None = Field(
+        default=None, description="The key of a set of users", examples=["sale:{coupon}:members"]
+    )
+    zset: str | None = Field(
+        default=None, description="The key of a sorted set of users", examples=["queue:{coupon}"]
+    )
+    hash: str | None = Field(
+        default=None, description="The key of a hash, a field a user", examples=["sale:{coupon}"]
+    )
+    keys: str | None = Field(
+        default=None,
+        description="One key a user, found by SCAN; `{user}` is where the user stands in it",
+        examples=["claim:{coupon}:{user}"],
+    )
+    user: Literal["field", "value"] = Field(
+        default="field", description="What of a hash is the user"
+    )
+    id: Literal["field", "value"] | None = Field(
+        default=None, description="What of a hash, or of a key a user, is the issue's id"
+    )
+
+    @model_validator(mode="after")
+    def _one_way(self) -> "RedisHolders":
+        named = [k for k in ("set", "zset", "hash", "keys") if getattr(self, k) is not None]
+        if len(named) != 1:
+            raise ValueError("write exactly one of set, zset, hash, keys")
+        if self.user == "value" and self.hash is None:
+            raise ValueError("only a hash has users as values")
+        if self.id is not None and (self.hash is None and self.keys is None):
+            raise ValueError(f"a {named[0]} has no ids")
+        if self.id is not None and self.keys is not None and self.id == "field":
+            raise ValueError("a key a user has its id as value")
+        if self.id is not None and self.hash is not None and self.id == self.user:
+            raise ValueError(f"the user is the {self.user} already")
+        if self.keys is not None and self.keys.count("{user}") != 1:
+            raise ValueError("`keys` holds {user} once, where the user stands in a key")
+        return self
+
+    @property
+    def key(self) -> str:
+        """The key, or the pattern of the keys, with its placeholders."""
+        return self.set or self.zset or self.hash or self.keys or ""
+
+
+Holders = Annotated[
+    Annotated[str, Tag("key")] | Annotated[RedisHolders, Tag("where")],
+    Discriminator(lambda value: "key" if isinstance(value, str) else "where"),
+]
 
 
 class RedisStore(Model):
@@ -146,15 +235,28 @@ class RedisStore(Model):
         description="Its address, past the proxy", examples=[{"env": "AUDIT_REDIS"}]
     )
     remaining: str | None = Field(default=None, description="The key of the number left")
-    holders: str | None = Field(
-        default=None, description="The key of the set of users who hold one"
+    holders: Holders | None = Field(
+        default=None,
+        description="The key of the set of users who hold one; or of another form, which says it",
+        examples=[{"hash": "claims:{coupon}"}],
     )
+    stock: str | None = Field(
+        default=None,
+        description="The key of how many there are in all, where this store is the audit",
+        examples=["sale:{coupon}:size"],
+    )
+
+    @property
+    def where(self) -> RedisHolders | None:
+        """Where the holders are; a key alone is that of a set."""
+        return RedisHolders(set=self.holders) if isinstance(self.holders, str) else self.holders
 
 
 class Stores(Model):
     """The stores gameday may look into itself, past the proxies."""
 
     postgres: PostgresStore | None = None
+    mysql: MysqlStore | None = None
     redis: RedisStore | None = None
 
 
@@ -193,7 +295,17 @@ class System(Model):
     start: Start | None = None
     requests: Requests
     semantics: Semantics = Semantics()
-    campaign: Request | None = Field(default=None, description="Creates a campaign")
+    campaign: Campaign | None = Field(
+        default=None,
+        description="Creates a campaign: a request, or `create` and what is taken of its answer",
+        examples=[{"create": {"post": "/sales"}, "capture": {"coupon": "id"}}],
+    )
+    before_run: list[Act] = Field(
+        default_factory=list,
+        max_length=MOST_ACTS,
+        description="Done before each run, so that it finds the system as new; plan prints them",
+        examples=[[{"post": "/reset"}, {"command": ["./reset.sh"]}]],
+    )
     close: Request | None = Field(default=None, description="No issue can happen after its answer")
     drain: Drain | None = None
     settle: Duration = Field(
@@ -201,9 +313,10 @@ class System(Model):
         description="Without `drain`: the wait after close",
         examples=["5s"],
     )
-    audit: Request | None = Field(
+    audit: Audit | None = Field(
         default=None,
         description="Answers with the durable issues; without it nothing about issuance is checked",
+        examples=[{"store": "postgres"}],
     )
     stores: Stores = Stores()
     authority: Literal["postgres", "redis"] | None = Field(
@@ -256,6 +369,18 @@ class System(Model):
     autoscaler: Autoscaler | None = Field(
         default=None, description="How replicas follow the load, where an experiment asks for it"
     )
+
+    @property
+    def creates(self) -> Request | None:
+        """The request that creates a campaign."""
+        made = self.campaign
+        return made.create if isinstance(made, CreatedCampaign) else made
+
+    @property
+    def captures(self) -> str | None:
+        """Path of the campaign's code in the answer to that; None where gameday chooses it."""
+        made = self.campaign
+        return made.capture.get("coupon") if isinstance(made, CreatedCampaign) else None
 
     @property
     def ready_path(self) -> str:

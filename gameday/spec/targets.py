@@ -12,6 +12,8 @@ from gameday.core import files
 from gameday.core.errors import UsageError
 from gameday.core.network.allow_list import Allowed, NoAddressError, host_of
 from gameday.core.network.urls import Base, store_ends
+from gameday.spec.audit import AuditRequest
+from gameday.spec.campaign import SqlAct
 from gameday.spec.request import FromEnv, FromFile, Secret
 from gameday.spec.system import ADDRESSES, System
 from gameday.spec.yaml import Document
@@ -32,6 +34,8 @@ def _addresses(system: System) -> Iterator[tuple[str, str]]:
     for key in ADDRESSES:
         for each in system.servers(key):
             yield key, _base(key, each.url).host
+    if isinstance(system.audit, AuditRequest) and system.audit.url is not None:
+        yield "audit.url", _base("audit.url", system.audit.url).host
 
 
 def _base(key: str, url: str) -> Base:
@@ -45,8 +49,12 @@ def _stores(system: System, environment: Mapping[str, str]) -> Iterator[tuple[st
     stores = system.stores
     secrets = {
         "stores.postgres.dsn": stores.postgres.dsn if stores.postgres else None,
+        "stores.mysql.url": stores.mysql.url if stores.mysql else None,
         "stores.redis.url": stores.redis.url if stores.redis else None,
     }
+    for index, act in enumerate(system.before_run):
+        if isinstance(act, SqlAct):
+            secrets[f"before_run.{index}.url"] = act.url
     for key, reference in secrets.items():
         url = None if reference is None else _value(reference, environment)
         if url is None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
 from gameday.core.errors import UsageError
+from gameday.spec.audit import AuditRequest
 from gameday.spec.start import MAIN, OPEN, PLACEHOLDERS, PUBLIC, STORES, SqlFile, Start
 from gameday.spec.system import System
 from gameday.stacks.stack import Addresses
@@ -125,7 +126,10 @@ def readdress(system: System, addresses: Addresses) -> System:
         "prometheus": addresses.prometheus or (system.prometheus if stays else None),
         "alertmanager": addresses.alertmanager or (system.alertmanager if stays else None),
     }
-    return system.model_copy(update=update)
+    audit = system.audit
+    if isinstance(audit, AuditRequest) and audit.url is not None:
+        audit = audit.model_copy(update={"url": moved(audit.url)})
+    return system.model_copy(update={**update, "audit": audit})
 
 
 def _origin(url: str) -> str:

@@ -59,8 +59,8 @@ async def drive(running: Running, rate: float, folder: Path) -> tuple[history.Hi
     stock = int(rate * (WARM_S + WINDOWS_MAX * WINDOW_S) * 2)
     values: dict[str, int | str] = {"coupon": coupon, "stock": stock, "run": "bench"}
     sender = Sender(running.system.base_url, values, running.environment)
-    assert running.system.campaign is not None
-    await sender.send(running.system.campaign)
+    assert running.system.creates is not None
+    await sender.send(running.system.creates)
     traffic = Traffic(folder / "traffic.log", clock)
     await traffic.child.launch()
     await traffic.child.start(config(running, rate, coupon, stock, folder), traffic.hear)

@@ -118,3 +118,50 @@ def test_rows_of_several_objects_may_come_all_at_once() -> None:
     rows = [{"userId": n, "issueId": "a", "of": {"in": []}} for n in range(105_000)]
     found, _ = read(json.dumps({"rows": rows}).encode(), 1 << 26)
     assert found == rows
+
+
+@pytest.mark.parametrize("path", [(), ("rows",), ("data", "rows"), ("rows", "rows", "rows")])
+def test_a_list_may_lie_deeper_or_be_all_there_is(
+    monkeypatch: pytest.MonkeyPatch, path: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(json_list, "PIECE", 16)
+    for seed in range(600):
+        draw = Random(seed)
+        rows = [mapping(draw) for _ in range(draw.randrange(8))]
+        whole: Any = rows
+        beside: Any = []
+        for step in reversed(path):
+            before, behind = mapping(draw), mapping(draw)
+            others = {key: each for key, each in behind.items() if key != step}
+            whole = {**before, step: whole, **others}
+            beside = {**before, step: beside, **others}
+        indent = draw.choice([None, 1])
+        raw = json.dumps(whole, indent=indent, ensure_ascii=indent is None).encode()
+        found: list[Any] = []
+        reading, size = LongList(path, found.extend), draw.randrange(1, 40)
+        for at in range(0, len(raw), size):
+            reading.feed(raw[at : at + size])
+        assert (reading.end(), found) == (beside, rows), seed
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"data": {"rows": [{}]}, "data": {}}',
+        b'{"data": {"rows": [{}]}, "data": {"rows": [{}]}}',
+        b'{"data": {"rows": [{}]',
+    ],
+)
+def test_a_deeper_list_that_is_there_twice_or_cut_is_refused(raw: bytes) -> None:
+    reading = LongList(("data", "rows"), lambda _: None)
+    with pytest.raises(JsonError):
+        reading.feed(raw)
+        reading.end()
+
+
+def test_a_list_of_the_same_name_elsewhere_is_not_the_one() -> None:
+    whole = {"x": {"data": {"rows": [1]}}, "rows": [2], "data": [{"rows": [3]}, {"data": {}}]}
+    found: list[Any] = []
+    reading = LongList(("data", "rows"), found.extend)
+    reading.feed(json.dumps(whole).encode())
+    assert (reading.end(), found) == (whole, [])

@@ -23,6 +23,8 @@ from gameday.evidence.journal import Journal
 from gameday.evidence.rows import Rows
 from gameday.injection.drivers.request import Sender
 from gameday.plan.audit_answer import AuditAnswer
+from gameday.plan.stores.postgres import with_short_texts
+from gameday.plan.stores.redis import holders_of
 from gameday.run import audit
 from gameday.run.audit_file import AuditReading, mask
 from gameday.run.teardown import _audit
@@ -418,12 +420,12 @@ async def test_an_id_of_a_megabyte_is_cut_by_the_server_and_refused(stores: Stor
     rows = [(user, f"id-{user}") for user in range(60)]
     await filled(stores, *rows, (60, "x" * 1_000_000), holders=[])
     connection = await asyncpg.connect(stores.postgres())
-    query = await audit.with_short_texts(connection, SYSTEM["stores"]["postgres"]["rows"])
+    query = await with_short_texts(connection, SYSTEM["stores"]["postgres"]["rows"])
     longest = max(len(id_) for _, id_ in await connection.fetch(query, "C"))
     for kept in ("SELECT 1, 2 WHERE $1 <> ''", "SELECT 1, gen_random_uuid() WHERE $1 <> ''"):
-        assert await audit.with_short_texts(connection, kept) == kept
+        assert await with_short_texts(connection, kept) == kept
     wide = "SELECT repeat('9', 1_000_000), 1 WHERE $1 <> ''".replace("_", "")
-    cut = await audit.with_short_texts(connection, wide)
+    cut = await with_short_texts(connection, wide)
     assert len(await connection.fetchval(cut, "C")) == 1_001
     await connection.close()
     assert longest == 1_001
@@ -454,7 +456,7 @@ async def test_any_query_of_rows_is_read_as_it_is_written(stores: Stores, rows: 
 async def test_many_holders_are_read_in_pieces_and_each_counts_once(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(audit, "PIECE", 10)
+    monkeypatch.setattr("gameday.plan.stores.redis.PIECE", 10)
     await filled(stores, (1, "a"), holders=list(range(3_000)))
     body = {**ANSWER, "views": {"redis": {"current": True}}}
     found = await read(stores, body)
@@ -470,7 +472,7 @@ async def test_a_set_that_moves_while_it_is_read_is_no_consistent_cut(
     stores: Stores, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await filled(stores, (1, "a"), holders=list(range(3_000)))
-    scan = audit.holders_of
+    scan = holders_of
 
     async def joined(client: redis.asyncio.Redis, key: str) -> list[int | str]:
         users = await scan(client, key)

@@ -43,10 +43,10 @@ class Finished:
 
 
 @contextmanager
-def shop(folder: Path, **setting: Any) -> Iterator[str]:
-    """The shop at work; its address."""
+def shop(folder: Path, program: Path = SHOP, **setting: Any) -> Iterator[str]:
+    """The shop at work, or another such program; its address."""
     file = folder / "port"
-    process = subprocess.Popen([sys.executable, str(SHOP), str(file), json.dumps(setting)])
+    process = subprocess.Popen([sys.executable, str(program), str(file), json.dumps(setting)])
     try:
         deadline = time.monotonic() + 30
         while not file.exists():
@@ -67,7 +67,11 @@ def run(folder: Path, url: str, issue: Mapping[str, Any], **changes: Any) -> Fin
     experiment = {
         "name": "claims",
         "seed": 7,
-        "campaign": {"coupon": "SALE", "users": changes.pop("users", 5_000)},
+        "campaign": {
+            "coupon": "SALE",
+            "users": changes.pop("users", 5_000),
+            **({"stock": changes.pop("stock")} if "stock" in changes else {}),
+        },
         "traffic": {"drop": changes.pop("traffic", rate)},
         "expect": changes.pop("expect", {}),
         **changes.pop("more", {}),
@@ -95,4 +99,5 @@ def run(folder: Path, url: str, issue: Mapping[str, Any], **changes: Any) -> Fin
         check=False,
     )
     dirs = list((folder / "runs").glob("*")) if (folder / "runs").exists() else []
-    return Finished(done.returncode, done.stdout + done.stderr, dirs[0] if dirs else folder)
+    newest = max(dirs, key=lambda each: each.stat().st_mtime_ns, default=folder)
+    return Finished(done.returncode, done.stdout + done.stderr, newest)

@@ -144,6 +144,31 @@ def run(main: Coroutine[Any, Any, T], allowed: Allowed | None = None, *, fast: b
         raise refused from group
 
 
+async def open_socket(host: str, port: int, within_s: float) -> socket.socket:
+    """A socket for a client that waits for it by itself; it blocks, and is the caller's to close.
+
+    Raises RefusedError for a host that is not allowed, OSError or TimeoutError for no connection.
+    """
+    loop = asyncio.get_running_loop()
+    problem: OSError = OSError(f"{host} has no address")
+    for end in await allowed_here().resolve(host, port):
+        opened = socket.socket(end.family, socket.SOCK_STREAM)
+        opened.settimeout(0)
+        try:
+            async with asyncio.timeout(within_s):
+                await loop.sock_connect(opened, end.at)
+        except OSError as error:  # and TimeoutError is one
+            problem = error
+            opened.close()
+        except BaseException:
+            opened.close()
+            raise
+        else:
+            opened.settimeout(None)
+            return opened
+    raise problem
+
+
 def allow_here(allowed: Allowed) -> None:
     """Let the loop that runs now connect there too: what a process hears after its start."""
     loop = asyncio.get_running_loop()

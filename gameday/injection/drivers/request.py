@@ -137,6 +137,25 @@ class Sender:
         """The same to another base URL."""
         return Sender(base_url, self.values, self.environment, tls=self.tls, hide=self._hide)
 
+    def learn(self, name: str, value: int | str) -> None:
+        """Fill a placeholder so from now on; senders that were given the same values do, too."""
+        if isinstance(self.values, dict):
+            self.values[name] = value
+
+    def with_values(self, values: Values) -> "Sender":
+        """The same with more placeholders to fill."""
+        every = {**self.values, **values}
+        return Sender(self._base_url, every, self.environment, tls=self.tls, hide=self._hide)
+
+    @property
+    def base_url(self) -> str:
+        """Where it sends to."""
+        return self._base_url
+
+    def hide(self, text: str) -> str:
+        """A text without the secrets that it knows."""
+        return self._hide(text)
+
     def _raw(self, request: Request) -> bytes | None:
         """The body of a form or a text."""
         if request.form is not None:

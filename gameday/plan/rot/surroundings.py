@@ -200,9 +200,9 @@ def _named(system: System, rules: Sequence[RuleFile]) -> dict[str, Labels]:
 def _requests(system: System) -> Iterator[tuple[str, Request]]:
     """Every request that the system is known to take, and what it is for."""
     yield "issue", system.requests.issue
-    for name in ("campaign", "close", "audit"):
-        request = getattr(system, name)
-        if request is not None:
+    asked = {"campaign": system.creates, "close": system.close, "audit": system.audit}
+    for name, request in asked.items():
+        if isinstance(request, Request):
             yield name, request
     yield from system.actions.items()
 

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 from gameday.core.errors import FileError
+from gameday.plan.rules.audit import tells_stock
+from gameday.spec.audit import AuditStore
 from gameday.spec.experiment import ISSUANCE
 from gameday.spec.faults import Spike
 from gameday.spec.faults.network import NetworkFault
@@ -98,6 +100,10 @@ def _issuance(inputs: Inputs) -> Findings:
     if system.issues and system.campaign is not None and campaign.stock is None:
         problem = "'campaign': 'stock' is missing: the system creates a campaign for each run"
         yield document.error(("campaign",), problem)
+    elif system.issues and campaign.stock is None and not tells_stock(system):
+        problem = "'campaign': 'stock' is missing: the audit does not tell how many there are"
+        help = "campaign: {stock: 100}, or say in the system file where the audit has its `stock`"
+        yield document.error(("campaign",), problem, help=help)
     named = experiment.expect.checks
     for index, name in enumerate(() if system.issues or named == "all" else named):
         if name in ISSUANCE:
@@ -198,6 +204,12 @@ def _issues_all_the_same(loaded: LoadedSystem) -> Findings:
 def _stores_are_whole(loaded: LoadedSystem) -> Findings:
     """The audit reads every store that is named, and needs to know where in it."""
     stores = loaded.system.stores
+    alone = loaded.system.audit.store if isinstance(loaded.system.audit, AuditStore) else None
+    if alone is not None:
+        return  # only that one is needed, and `rules.audit` looks at it
+    if stores.mysql is not None and stores.mysql.rows is None and stores.postgres is None:
+        problem = "'rows' is missing in 'mysql': the audit reads it there"
+        yield loaded.document.error(("stores", "mysql"), problem)
     if stores.postgres is not None and stores.postgres.rows is None:
         problem = "'rows' is missing in 'postgres': the audit reads it there"
         yield loaded.document.error(("stores", "postgres"), problem)

@@ -15,6 +15,7 @@ ISSUE = frozenset({"user", "iteration", "coupon", "stock", "key", "attempt", "ru
 ONCE = frozenset({"coupon", "stock", "run"})
 """Campaign, close, audit and actions are sent once a run: there is no user to name."""
 STORE_KEYS = frozenset({"coupon"})
+PAGES = ONCE | {"page", "offset", "next"}
 
 _ANY: Mapping[str, int | str] = {"coupon": "coupon", "run": "run", "stock": 1}
 _NO_USER = (
@@ -28,7 +29,10 @@ _PLACES: dict[Loc, frozenset[str]] = {
     ("requests",): ISSUE,
     ("campaign",): ONCE,
     ("close",): ONCE,
-    ("audit",): ONCE,
+    ("before_run",): ONCE,
+    ("audit",): PAGES,
+    ("audit", "command"): ONCE,
+    ("audit", "env"): ONCE,
     ("actions",): ONCE,
     ("start", "argv"): start.PUBLIC,
     ("start", "setup"): start.PUBLIC,
@@ -36,6 +40,11 @@ _PLACES: dict[Loc, frozenset[str]] = {
     ("start", "ready"): frozenset(),
     ("stores", "redis", "remaining"): STORE_KEYS,
     ("stores", "redis", "holders"): STORE_KEYS,
+    ("stores", "redis", "holders", "keys"): STORE_KEYS | {"user"},
+    ("stores", "redis", "stock"): STORE_KEYS,
+    ("stores", "mysql", "rows"): STORE_KEYS,
+    ("stores", "mysql", "stock"): STORE_KEYS,
+    ("stores", "mysql", "remaining"): STORE_KEYS,
 }
 """Where placeholders are filled in, and which. Any user may read a process's arguments, so
 `start.argv` and `start.setup` take only what holds no password."""
@@ -45,16 +54,19 @@ def of_system(loaded: LoadedSystem) -> Findings:
     """Every placeholder is one that will be filled in."""
     document = loaded.document
     wrong = [
-        found
-        for loc, _, node in document.root.walk()
-        for prefix, known in _PLACES.items()
-        if loc[: len(prefix)] == prefix
-        for found in _look(document, loc, node, known)
+        found for loc, _, node in document.root.walk() for found in _within(document, loc, node)
     ]
     yield from wrong
     if loaded.system.issues and not wrong:  # a {usr} would be told of twice
         yield from _somebody_asks(loaded)
     yield from _open_store(loaded)
+
+
+def _within(document: Document, loc: Loc, node: Node) -> Findings:
+    """Placeholders of a place that has some; the innermost place says which."""
+    within = [prefix for prefix in _PLACES if loc[: len(prefix)] == prefix]
+    if within:
+        yield from _look(document, loc, node, _PLACES[max(within, key=len)])
 
 
 def _somebody_asks(loaded: LoadedSystem) -> Findings:
@@ -121,7 +133,7 @@ def _look(document: Document, loc: Loc, node: Node, known: frozenset[str]) -> Fi
 
 def _format_problem(name: str, format_: str, known: frozenset[str]) -> str:
     """Fault of a format, "" for none; what `start` fills in has no formats."""
-    if name not in PLACEHOLDERS or known == STORE_KEYS:
+    if name not in PLACEHOLDERS or known <= STORE_KEYS | {"user"}:
         return "it has no formats here"
     return format_problem(name, format_)
 

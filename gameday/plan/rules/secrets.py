@@ -23,7 +23,7 @@ from gameday.telemetry.failures import steady_state
 
 Loc = tuple[str | int, ...]
 _REQUESTS = ("campaign", "close", "audit")
-_GROUPS = ("requests", "actions")
+_GROUPS = ("requests", "actions", "before_run")
 _NO_SECRET = re.compile(r"|\d+|true|false|.*\{[a-z_]+\}.*", re.IGNORECASE | re.DOTALL)
 _OURS = {
     "a word of gameday's own": "gameday toxic proxy traffic request process folder redis postgres "
@@ -59,7 +59,7 @@ def _no_secrets(loaded: LoadedSystem) -> Findings:
             problem = f"{key!r}: an address with credentials in it"
             help = "take the secret from {env: NAME} or {file: PATH}"
             yield document.error(loc, problem, help=help)
-        elif len(loc) > 1 and loc[-2] == "headers" and TELLING.search(key):
+        elif (loc[-2:-1] == ("headers",) or _is_for_command(loc)) and TELLING.search(key):
             problem = f"{key!r}: a secret written out"
             yield document.error(loc, problem, help="write {env: NAME} or {file: PATH}")
         elif _is_written_out(loc, key, node.content):
@@ -67,6 +67,11 @@ def _no_secrets(loaded: LoadedSystem) -> Findings:
             yield document.error(loc, problem, help="write {secret}: one is made up at each start")
         elif loc[0] in ADDRESSES and key in ("url", loc[0]):
             yield from _address(document, loc, node.content)
+
+
+def _is_for_command(loc: Loc) -> bool:
+    """True for a text in the environment of a command."""
+    return loc[:2] == ("audit", "env") or (loc[:1] == ("before_run",) and loc[2:3] == ("env",))
 
 
 def _is_written_out(loc: tuple[str | int, ...], key: str, text: str) -> bool:
@@ -164,6 +169,8 @@ def _is_path(loc: Loc) -> bool:
     if loc == ("start", "ready"):
         return True
     *where, method = loc
+    if where == ["campaign", "create"]:
+        return method in METHODS
     depth = 1 if where[:1] and where[0] in _REQUESTS else 2
     known = bool(where) and where[0] in (*_REQUESTS, *_GROUPS)
     return known and len(where) == depth and method in METHODS

@@ -49,7 +49,7 @@ class Config(BaseModel):
     history_dir: Path
     seed: int
     run: Plain
-    coupon: str
+    coupon: int | str
     stock: int | None = None
     users: int = Field(ge=1, le=2**53)
     base_url: str

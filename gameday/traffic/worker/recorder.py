@@ -68,7 +68,7 @@ class Recorder:
             seed=config.seed,
             run=config.run,
             users=config.users,
-            coupon=config.coupon,
+            coupon=str(config.coupon),
             spec=self.scenario,
             t0_ns=t0_ns,
             pid=os.getpid(),

@@ -87,7 +87,7 @@ class RequestBytes:
 
 def _mark(source: str, config: Config) -> str:
     """A text that nobody can have written into the request: a digest of all that is in it."""
-    told = "\0".join([source, config.base_url, config.run, config.coupon, str(config.stock)])
+    told = "\0".join([source, config.base_url, config.run, str(config.coupon), str(config.stock)])
     return f"slot{blake2b(told.encode('utf-8', 'backslashreplace'), digest_size=16).hexdigest()}"
 
 

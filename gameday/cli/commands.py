@@ -1,0 +1,27 @@
+"""The question about commands that a system file from elsewhere would have run."""
+
+import sys
+from typing import TYPE_CHECKING
+
+from gameday.cli.terminal import confirm, echo
+from gameday.cli.words import say
+
+if TYPE_CHECKING:
+    from gameday.spec.inputs import LoadedSystem
+
+
+def ask_about_commands(loaded: "LoadedSystem") -> None:
+    """Ask once, where somebody can answer; `offline_checks` refuses what was not agreed to.
+
+    Raises click.Abort after a no.
+    """
+    from gameday.plan.commands import agree, unagreed
+
+    asked = unagreed(loaded)
+    if not asked or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return
+    echo(say("commands_from", path=loaded.path), err=True)
+    for each in asked:
+        echo(f"  {each}", err=True)
+    confirm(say("commands_ask"))
+    agree(loaded)

@@ -1,0 +1,144 @@
+"""Commands that a system file names: what they are, and whether this user has agreed to them.
+
+A system file may have a command run: to read the audit, to prepare a run. `gameday plan` prints
+all of them. Whoever works in a project has its files, and its commands, before their eyes; a system
+file from anywhere else is asked about once: before anything of it is run, for exactly these words.
+What was agreed to is kept in the state folder, as SHA-256 of the file's path and its commands, so
+another command, or the same in another file, is another question.
+"""
+
+import hashlib
+import json
+import shlex
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from gameday.core import files
+from gameday.core.errors import GamedayError, excerpt
+from gameday.core.files.private import state_dir
+from gameday.core.messages import Message
+from gameday.plan.finding import Finding
+from gameday.spec.audit import AuditCommand, CommandRun
+from gameday.spec.campaign import CommandAct
+from gameday.spec.inputs import LoadedSystem
+from gameday.spec.system import System
+
+_FILE: Final = "commands.json"
+_SHOWN: Final = 300  # characters of a command
+_MOST: Final = 1_000  # answers that are kept; the oldest go first
+_MARKS: Final = (".git", ".hg", ".jj", "pyproject.toml", "package.json", "go.mod", "Makefile")
+"""Names that the top folder of a project has one of."""
+CURE: Final = "run `gameday plan` in a terminal once and answer, or copy the file into your project"
+
+
+@dataclass(frozen=True, slots=True)
+class NamedCommand:
+    """A command, and the key of the system file that names it.
+
+    `environment` is what it gets beside gameday's own, which may change what a program does.
+    """
+
+    key: str
+    argv: tuple[str, ...]
+    environment: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        return f"{self.key}: {shlex.join([*self.environment, *self.argv])}"
+
+
+def commands_of(system: System) -> list[NamedCommand]:
+    """Every command that a run with this system file may run, beside the service itself."""
+    return list(_commands(system))
+
+
+def _commands(system: System) -> Iterator[NamedCommand]:
+    if isinstance(system.audit, AuditCommand):
+        yield _named("audit.command", system.audit)
+    for number, act in enumerate(system.before_run):
+        if isinstance(act, CommandAct):
+            yield _named(f"before_run.{number}.command", act)
+
+
+def _named(key: str, run: CommandRun) -> NamedCommand:
+    """A command with its environment: values as they are written, secrets as references."""
+    given = (
+        (name, v if isinstance(v, str) else v.model_dump_json()) for name, v in run.env.items()
+    )
+    return NamedCommand(key, tuple(run.command), tuple(f"{name}={v}" for name, v in given))
+
+
+def unagreed(loaded: LoadedSystem) -> list[NamedCommand]:
+    """The commands of a file from outside the current project that nobody has agreed to."""
+    found = commands_of(loaded.system)
+    if not found or is_inside_project(loaded.path) or _digest(loaded, found) in _agreed():
+        return []
+    return found
+
+
+def agree(loaded: LoadedSystem) -> None:
+    """Remember that the user has agreed. Raises StackError, UsageError or OSError."""
+    digest = _digest(loaded, commands_of(loaded.system))
+    kept = [each for each in _agreed() if each != digest]
+    raw = json.dumps({"schema": 1, "agreed": [*kept[1 - _MOST :], digest]}).encode()
+    files.replace(state_dir() / _FILE, [raw])
+
+
+def findings(loaded: LoadedSystem) -> Iterator[Finding]:
+    """All commands, for whoever reads the plan; a failure where they are to be asked about.
+
+    Those that are done before a run are told with what else is.
+    """
+    for each in commands_of(loaded.system):
+        if each.key.startswith("before_run."):
+            continue
+        line = shlex.join(each.argv)
+        yield Finding(each.key, "ok", Message("finding.command", command=excerpt(line, _SHOWN)))
+    if asked := unagreed(loaded):
+        more = "" if len(asked) == 1 else f" and {len(asked) - 1} more"
+        text = f"{loaded.path} is from outside this project, and has commands run: {asked[0]}{more}"
+        yield Finding("commands", "fail", text, CURE, usage=True)
+
+
+def is_inside_project(path: Path) -> bool:
+    """True for a file of the project that the current folder is of; links count as where they lead.
+
+    Without a mark of a project that is the current folder alone.
+    """
+    try:
+        here, real = Path.cwd().resolve(), path.resolve()
+    except (OSError, RuntimeError):  # the current folder is gone, or a link leads to itself
+        return False
+    return real.is_relative_to(_top(here))
+
+
+def _top(here: Path) -> Path:
+    """The nearest folder that has a mark; never one that holds the projects of all."""
+    with suppress(OSError, RuntimeError):
+        home = Path.home().resolve()
+        for folder in (here, *here.parents):
+            if folder in (home, *home.parents):
+                break
+            if any((folder / mark).exists() for mark in _MARKS):
+                return folder
+    return here
+
+
+def _digest(loaded: LoadedSystem, found: Sequence[NamedCommand]) -> str:
+    told = [
+        str(loaded.path.resolve()),
+        *([each.key, each.argv, each.environment] for each in found),
+    ]
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
+def _agreed() -> list[str]:
+    """What was agreed to; nothing where the file cannot be read: then it is asked again."""
+    try:
+        raw = files.read_bytes(state_dir() / _FILE, files.SETTING_BYTES)
+        agreed = json.loads(raw)["agreed"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, GamedayError):
+        return []
+    return [each for each in agreed if isinstance(each, str)] if isinstance(agreed, list) else []

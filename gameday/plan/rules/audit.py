@@ -1,0 +1,171 @@
+"""Rules about the audit and what is done before a run: that all of it can be read, and done."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from gameday.core.errors import UsageError
+from gameday.core.network.urls import Base
+from gameday.core.processes.command import CommandLine
+from gameday.spec.audit import AuditCommand, AuditRequest, AuditStore, CommandRun, Shaped
+from gameday.spec.campaign import CommandAct, CreatedCampaign, SqlAct
+from gameday.spec.inputs import FileWarning, Findings, LoadedSystem
+from gameday.spec.request import ROOT, path_of
+from gameday.spec.sql import only_reads, quotes_placeholder
+from gameday.spec.system import System
+
+Loc = tuple[str | int, ...]
+_PATH = f"write names with dots between them, or {ROOT} for the whole"
+_PAGE = 'write query: {page: "{page}"}, or paging: {next: PATH}'
+_QUOTES = "leave the quotes out: gameday writes them"
+
+
+def of_system(loaded: LoadedSystem) -> Findings:
+    """Everything about the audit, the campaign, and what is done before a run."""
+    yield from _audit(loaded)
+    yield from _queries(loaded)
+    for loc, run in _commands(loaded.system):
+        yield from _program(loaded, loc, run)
+    for index, act in enumerate(loaded.system.before_run):
+        if isinstance(act, SqlAct):
+            yield from _statements(loaded, index, act)
+    if isinstance(loaded.system.campaign, CreatedCampaign):
+        for key, path in loaded.system.campaign.capture.items():
+            yield from _path(loaded, ("campaign", "capture", key), key, path)
+
+
+def _audit(loaded: LoadedSystem) -> Findings:
+    audit = loaded.system.audit
+    if isinstance(audit, AuditStore):
+        yield from _store(loaded, audit)
+    if isinstance(audit, AuditRequest | AuditCommand):
+        yield from _paths(loaded, audit)
+    if isinstance(audit, AuditRequest):
+        yield from _address(loaded, audit)
+        yield from _pages(loaded, audit)
+
+
+def tells_stock(system: System) -> bool:
+    """True if the audit says how many there are in all."""
+    audit = system.audit
+    if isinstance(audit, AuditStore):
+        return getattr(getattr(system.stores, audit.store), "stock", None) is not None
+    if isinstance(audit, Shaped) and audit.is_mapped:
+        return audit.stock is not None
+    return not (isinstance(audit, AuditCommand) and audit.format == "csv")
+
+
+def _store(loaded: LoadedSystem, audit: AuditStore) -> Findings:
+    """The store is there, says where its rows are, and can tell what is asked of it."""
+    store = getattr(loaded.system.stores, audit.store)
+    if store is None:
+        problem = f"'store': there is no {audit.store!r} under `stores`"
+        yield loaded.document.error(
+            ("audit", "store"), problem, help="add its address and its rows"
+        )
+        return
+    key = "holders" if audit.store == "redis" else "rows"
+    if getattr(store, key) is None:
+        problem = f"{key!r} is missing in {audit.store!r}: the audit reads it there"
+        yield loaded.document.error(("stores", audit.store), problem)
+        return
+    where = getattr(store, "where", None)
+    several = loaded.system.semantics.per_user != "one"
+    if where is not None and several and not (where.hash and where.user == "value"):
+        problem = "'holders': it holds each user once, and `per_user` lets them have several"
+        help = "name a hash whose values are the users, or another audit"
+        yield loaded.document.error(("stores", "redis", "holders"), problem, help=help)
+
+
+def _paths(loaded: LoadedSystem, shape: Shaped) -> Findings:
+    columns = isinstance(shape, AuditCommand) and shape.format == "csv"
+    for key in () if columns else Shaped.model_fields:
+        if (path := getattr(shape, key)) is not None:
+            yield from _path(loaded, ("audit", key), key, path)
+    if isinstance(shape, AuditRequest) and shape.paging is not None and shape.paging.next:
+        yield from _path(loaded, ("audit", "paging", "next"), "next", shape.paging.next)
+
+
+def _path(loaded: LoadedSystem, loc: Loc, key: str, path: str) -> Findings:
+    try:
+        path_of(path)
+    except ValueError as error:
+        yield loaded.document.error(loc, f"{key!r}: {error}", help=_PATH)
+
+
+def _address(loaded: LoadedSystem, audit: AuditRequest) -> Findings:
+    if audit.url is None:
+        return
+    try:
+        Base.parse(audit.url)
+    except UsageError as error:
+        yield loaded.document.error(("audit", "url"), f"'url': {error.message}", help=error.help)
+
+
+def _pages(loaded: LoadedSystem, audit: AuditRequest) -> Findings:
+    """Pages are asked for somehow, and what stands for them is filled in."""
+    written = audit.model_dump_json()
+    asked = [name for name in ("page", "offset", "next") if f"{{{name}}}" in written]
+    if audit.paging is None:
+        if asked:
+            problem = f"'audit': {{{asked[0]}}} stands for pages, and there is no `paging`"
+            yield loaded.document.error(("audit",), problem, help="add paging: {from: 1}")
+        return
+    place = ("audit", "paging")
+    if audit.paging.next is None and not {"page", "offset"} & set(asked):
+        problem = "'paging': nothing in the request says which page it asks for"
+        yield loaded.document.error(place, problem, help=_PAGE)
+    if "next" in asked and audit.paging.next is None:
+        problem = "'paging': {next} is filled from an answer, and `next` does not say where"
+        yield loaded.document.error(place, problem, help="paging: {next: PATH}")
+
+
+def _queries(loaded: LoadedSystem) -> Findings:
+    """Queries of a MySQL only read, and quote nothing that is quoted already."""
+    store = loaded.system.stores.mysql
+    for key in ("rows", "stock", "remaining") if store is not None else ():
+        query, loc = getattr(store, key), ("stores", "mysql", key)
+        if query is None:
+            continue
+        if not only_reads(query):
+            problem = f"{key!r}: it does not begin as a query that reads"
+            yield loaded.document.error(loc, problem, help="write SELECT …")
+        elif quotes_placeholder(query):
+            yield loaded.document.error(loc, f"{key!r}: a placeholder in quotes", help=_QUOTES)
+    if store is not None and loaded.system.stores.postgres is not None and store.rows is not None:
+        both = "'mysql': `stores` has a postgres too, and the rows are read there"
+        if not isinstance(loaded.system.audit, AuditStore):
+            yield FileWarning(loaded.document.place("stores", "mysql"), both)
+
+
+def _commands(system: System) -> Iterator[tuple[Loc, CommandRun]]:
+    if isinstance(system.audit, AuditCommand):
+        yield ("audit", "command"), system.audit
+    for index, act in enumerate(system.before_run):
+        if isinstance(act, CommandAct):
+            yield ("before_run", index, "command"), act
+
+
+def _program(loaded: LoadedSystem, loc: Loc, run: CommandRun) -> Findings:
+    """The program is there, as far as that can be known here."""
+    name = run.command[0]
+    if "{" in name:
+        yield loaded.document.error(
+            loc, f"'command': the program is {name!r}", help="write its name"
+        )
+        return
+    line = CommandLine(argv=run.command, folder=Path(run.folder or "."))
+    if line.program is None:
+        problem = f"'command': there is no program {name!r}"
+        help = "a path with a / counts from the folder of the system file"
+        yield loaded.document.error(loc, problem, help=help)
+
+
+def _statements(loaded: LoadedSystem, index: int, act: SqlAct) -> Findings:
+    if act.url is None and getattr(loaded.system.stores, act.store) is None:
+        problem = f"'store': there is no {act.store!r} under `stores`"
+        help = "add it, or say `url: {env: NAME}`"
+        yield loaded.document.error(("before_run", index, "store"), problem, help=help)
+    if any(map(quotes_placeholder, act.statements)):
+        yield loaded.document.error(
+            ("before_run", index, "sql"), "'sql': a placeholder in quotes", help=_QUOTES
+        )
