@@ -37,6 +37,16 @@ class Pattern:
         """The instructions of its program: steps that a character takes, at most."""
         return int(self._compiled.programsize)
 
+    @property
+    def has_group(self) -> bool:
+        """True if it captures something."""
+        return int(self._compiled.groups) > 0
+
+    def first_group(self, text: str) -> str | None:
+        """The first group where it is found in `text`, None where it is not."""
+        found = self._compiled.search(plain(text))
+        return None if found is None else found.group(1)
+
     def check(self) -> None:
         """Raise ValueError with what it is that RE2 does not take."""
         import re2

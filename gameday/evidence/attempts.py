@@ -14,9 +14,12 @@ import numpy as np
 import numpy.typing as npt
 
 from gameday.evidence.rows import User
+from gameday.evidence.step_evidence import Overlay, overlay
 from gameday.evidence.users import Users
+from gameday.spec.system import Requests
 from gameday.traffic import metrics
 from gameday.traffic.history import History, Outcome, Reason
+from gameday.traffic.step_log import StepLog
 
 Mask = npt.NDArray[np.bool_]
 Times = npt.NDArray[np.int64]
@@ -71,6 +74,7 @@ class Attempts:
 
     records: metrics.Starts
     names: Users = field(default_factory=Users)
+    beside: Overlay | None = None
 
     def __len__(self) -> int:
         return len(self.records)
@@ -81,24 +85,48 @@ class Attempts:
 
     @property
     def sent(self) -> Times:
-        """When each was sent, or meant to be where it never was."""
-        return self.records.derived(
-            "sent or meant to be",
-            lambda all_: np.where(all_["sent_ns"] > 0, all_["sent_ns"], all_["intended_ns"]),
-        )
+        """When each was sent, or meant to be where it never was.
+
+        From the first step on that may have reserved something: then it may have taken effect.
+        """
+        return self.records.derived("sent or meant to be", self._sent)
+
+    def _sent(self, all_: metrics.Starts) -> Times:
+        found = np.where(all_["sent_ns"] > 0, all_["sent_ns"], all_["intended_ns"])
+        if self.beside is not None:
+            rows = self.beside.reserved
+            found[rows] = np.minimum(found[rows], self.beside.reserved_ns)
+        return found
 
     @property
     def ended(self) -> Times:
-        """When each was answered; for one that never was, the end of time."""
-        return self.records.derived(
-            "ended or never", lambda all_: np.where(all_["ended_ns"] > 0, all_["ended_ns"], FOREVER)
-        )
+        """When each was answered, or its decision was told; where neither was, the end of time."""
+        return self.records.derived("ended or never", self._ended)
+
+    def _ended(self, all_: metrics.Starts) -> Times:
+        found = np.where(all_["ended_ns"] > 0, all_["ended_ns"], FOREVER)
+        if self.beside is not None:
+            found[self.beside.decided] = self.beside.ended_ns
+        return found
+
+    @property
+    def outcomes(self) -> npt.NDArray[np.uint8]:
+        """The outcome of each: that of its answer, or what became of it once it was accepted."""
+        if self.beside is None:
+            return self.records["outcome"]
+        return self.records.derived("decided outcome", self._outcomes)
+
+    def _outcomes(self, all_: metrics.Starts) -> npt.NDArray[np.uint8]:
+        found = all_["outcome"].copy()
+        if self.beside is not None:
+            found[self.beside.decided] = self.beside.outcomes
+        return found
 
     def are(self, *outcomes: Outcome) -> Mask:
         """Which of them ended in one of `outcomes`."""
         mask: Mask = np.zeros(len(self), dtype=bool)
         for outcome in outcomes:
-            mask |= self.records["outcome"] == outcome
+            mask |= self.outcomes == outcome
         return mask
 
     def of(self, users: Times, rows: Mask) -> Mask:
@@ -110,7 +138,13 @@ class Attempts:
 
     def ids(self, indices: Indices) -> npt.NDArray[np.bytes_]:
         """The issue ids of some rows."""
-        return self.records.pick("issue_id", indices)
+        found = self.records.pick("issue_id", indices)
+        beside = self.beside
+        if beside is not None and len(beside.decided):
+            at = np.minimum(np.searchsorted(beside.decided, indices), len(beside.decided) - 1)
+            known = beside.decided[at] == indices
+            found[known] = beside.issue_ids[at[known]]
+        return found
 
     @property
     def may_have_worked(self) -> Mask:
@@ -130,7 +164,8 @@ class Attempts:
 
     def _describe(self, index: int, t0_ns: int) -> AttemptLine:
         record = self.records.record(index)
-        ended_ns = int(record["ended_ns"])
+        ended_ns = int(self.ended[index])
+        [issue_id] = self.ids(np.array([index], dtype=np.intp)).tolist()
         user = int(record["user"])
         number = self.names.in_history(user)
         line = AttemptLine if number is None else partial(IndexedLine, index=number)
@@ -138,13 +173,22 @@ class Attempts:
             scenario=self.records.names[self.records.scenario[index]],
             k=int(record["k"]),
             user=self.names.id_of(user),
-            outcome=Outcome(record["outcome"]).text,
+            outcome=Outcome(int(self.outcomes[index])).text,
             sent_at=round((int(self.sent[index]) - t0_ns) / 1e9, 3),
-            ended_at=round((ended_ns - t0_ns) / 1e9, 3) if ended_ns else None,
-            issue_id=bytes(record["issue_id"]).decode(errors="replace"),
+            ended_at=round((ended_ns - t0_ns) / 1e9, 3) if ended_ns < FOREVER else None,
+            issue_id=issue_id.decode(errors="replace"),
         )
 
 
-def table(histories: Sequence[History], names: Users | None = None) -> Attempts:
-    """All histories of a run as one table, with a row for every dispatched start."""
-    return Attempts(metrics.Starts(histories), names or Users())
+def table(
+    histories: Sequence[History],
+    names: Users | None = None,
+    logs: Sequence[StepLog] = (),
+    requests: Requests | None = None,
+) -> Attempts:
+    """All histories of a run as one table, with a row for every dispatched start.
+
+    `logs` tell of the steps beside the issues, `requests` which of them may reserve something.
+    """
+    starts = metrics.Starts(histories)
+    return Attempts(starts, names or Users(), overlay(starts, logs, requests))

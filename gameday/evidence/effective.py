@@ -44,6 +44,19 @@ class PlannedPlaybook(_Record):
         return cls(head=playbook.head, steps=steps)
 
 
+class PlannedUsers(_Record):
+    """The file of users that was used, of which nothing else is kept.
+
+    `id` is the column that the audit told users by: it has their rows instead. Without one it is
+    by the template of the request.
+    """
+
+    sha256: str
+    rows: int = Field(ge=1)
+    columns: Sequence[str]
+    id: str | None = None
+
+
 class Effective(_Record):
     """The experiment as it was run; `traffic_end_s` counts from t = 0.
 
@@ -69,6 +82,7 @@ class Effective(_Record):
     responder: str = ""
     responder_delay_s: float = Field(default=1.0, ge=0, le=_LARGEST_SETTING)
     planned: Mapping[str, int]
+    users: PlannedUsers | None = None
     failed: Sequence[FailedOutcome] = FAILED
     settings: Mapping[str, Json] = Field(default_factory=dict)
 
@@ -96,7 +110,10 @@ class Effective(_Record):
 
     def as_json(self) -> object:
         """The content of the file. The system has the stack's addresses, secrets are references."""
-        return {"schema": 1, **self.model_dump(mode="json")}
+        told = self.model_dump(mode="json")
+        if self.users is None:
+            del told["users"]
+        return {"schema": 1, **told}
 
 
 def _positive(number: Any) -> float:

@@ -25,6 +25,7 @@ from gameday.telemetry.samples import Evaluation
 from gameday.traffic.history import History
 from gameday.traffic.metrics import About, GeneratorStatus, Rule, generator, request_tags
 from gameday.traffic.metrics.k6_metrics import Window
+from gameday.traffic.step_log import StepLog
 from gameday.traffic.vitals import Vitals
 
 FOREVER = 2**62
@@ -57,6 +58,7 @@ class Evidence:
     problems: Mapping[Part, str]
     folder: Path | None = None
     logs: LogEvidence | None = None
+    step_logs: tuple[StepLog, ...] = ()
     derived: dict[type, Sequence[object]] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )

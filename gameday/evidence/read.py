@@ -24,12 +24,14 @@ from gameday.evidence.log_file import log_evidence_of
 from gameday.evidence.model import Evidence, Part
 from gameday.evidence.number_users import reading_of, readings
 from gameday.evidence.outages import anchors
+from gameday.evidence.step_evidence import read_logs
 from gameday.evidence.timeline import NO_END, Timeline, timeline
 from gameday.evidence.users import Users
 from gameday.evidence.wrong_answers import CampaignPromise, first_wrong_ns
 from gameday.telemetry import samples
 from gameday.traffic import history, vitals
 from gameday.traffic.rules import MOST_STARTS
+from gameday.traffic.step_log import StepLog
 from gameday.traffic.user_ids import NUMBERS, UserIds, is_as_ever, names_somebody
 
 T = TypeVar("T")
@@ -60,7 +62,8 @@ def read(run_dir: Path, evaluated: Sequence[samples.Evaluation] | None = None) -
         problems["reaper"] = reaped.damage
     line = _timeline(journaled.records, with_own_names(reaped.records, names), problems)
     histories = _histories(run_dir / "history", problems, names)
-    attempts, audit = _asked_and_stored(run_dir, effective, histories, problems)
+    steps = _steps(run_dir / "history", problems, names)
+    attempts, audit = _asked_and_stored(run_dir, effective, (histories, steps), problems)
     whole = None if "history" in problems else attempts
     evaluations = _evaluations(run_dir / "samples.jsonl", problems, evaluated)
     line = _cut_by_a_kill(line, histories, evaluations)
@@ -78,6 +81,7 @@ def read(run_dir: Path, evaluated: Sequence[samples.Evaluation] | None = None) -
         anchors=anchors(effective, line, evaluations, _wrong_coupon(effective, whole, audit)),
         histories=histories,
         attempts=attempts,
+        step_logs=tuple(steps),
         evaluations=evaluations,
         audit=audit,
         vitals=signs,
@@ -189,13 +193,14 @@ def _must_be_of_one_run(one: history.History) -> None:
 def _asked_and_stored(
     run_dir: Path,
     effective: Effective | None,
-    histories: tuple[history.History, ...],
+    asked: tuple[tuple[history.History, ...], Sequence[StepLog]],
     problems: Problems,
 ) -> tuple[Attempts, Audit | None]:
     """The attempts, and the audit in the end, with users by the same index."""
+    histories, steps = asked
     choices = _readings(effective, histories)
     users = Users(choices[0])
-    attempts = _table(histories, problems, users)
+    attempts = _table(histories, problems, users, steps, effective)
     if effective is not None and not effective.system.issues:  # there is nothing to be read
         return attempts, None
 
@@ -218,10 +223,13 @@ def _readings(
     """Ids as the issue request made them; by index where nobody knows the request any more."""
     if effective is None:
         return [NUMBERS]
-    system, request = effective.system, effective.system.requests.issue
-    if system.semantics.is_of_before and is_as_ever(request):
+    system, request = effective.system, effective.system.requests.naming
+    has_steps = effective.users is not None or bool(system.requests.before)
+    if not has_steps and system.semantics.is_of_before and is_as_ever(request):
         return [NUMBERS]  # a run of a version that knew no other users
     asked = [each.header.users for each in histories] or [effective.experiment.campaign.users]
+    if effective.users is not None and effective.users.id is not None:
+        return [UserIds(users=max(asked))]  # the audit has the rows that users stand in
     values: dict[str, int | str] = {"coupon": effective.coupon, "run": effective.run}
     if effective.stock is not None:
         values["stock"] = effective.stock
@@ -230,9 +238,27 @@ def _readings(
     return readings(ids, as_ever=as_ever and names_somebody(request))
 
 
-def _table(histories: tuple[history.History, ...], problems: Problems, users: Users) -> Attempts:
+def _steps(folder: Path, problems: Problems, names: Mapping[str, str]) -> Sequence[StepLog]:
+    """The step logs; without one the times of its starts are not known."""
     try:
-        return table(histories, users)
+        return read_logs(folder, names)
+    except OSError as error:
+        problems.setdefault("history", f"a step log cannot be read: {error.strerror}")
+    except DAMAGED as error:
+        problems.setdefault("history", f"a step log cannot be read: {_first_line(error)}")
+    return ()
+
+
+def _table(
+    histories: tuple[history.History, ...],
+    problems: Problems,
+    users: Users,
+    steps: Sequence[StepLog],
+    effective: Effective | None,
+) -> Attempts:
+    requests = None if effective is None else effective.system.requests
+    try:
+        return table(histories, users, steps, requests)
     except DAMAGED as error:
         problems.setdefault("history", f"cannot be completed: {_first_line(error)}")
         return table(())

@@ -18,7 +18,7 @@ from gameday.evidence.events import RunEnded
 from gameday.evidence.journal import Record, first
 from gameday.evidence.model import Part
 from gameday.telemetry import samples
-from gameday.traffic import history, vitals
+from gameday.traffic import history, step_log, vitals
 
 _PIECE: Final = 1 << 20
 _DIGESTS: Final[dict[tuple[int, ...], str]] = {}
@@ -42,7 +42,7 @@ LARGEST_BYTES: Mapping[Part, int] = {
     "audit": 4 * files.GIB,
     "logs": log_file.LARGEST_BYTES,
 }
-"""How large a file of evidence can be meant to be; one that is larger is not read at all."""
+"""The largest that a file of evidence can be meant to be; a larger one is not read at all."""
 
 
 def sums(run_dir: Path) -> dict[str, str]:
@@ -78,7 +78,8 @@ def _files(run_dir: Path) -> Iterator[tuple[Part, Path]]:
     for name, part in _PARTS.items():
         path = run_dir / name
         if path.is_dir():
-            yield from ((part, each) for each in sorted(path.glob("*.bin")))
+            found = [*path.glob("*.bin"), *path.glob(f"*{step_log.SUFFIX}")]
+            yield from ((part, each) for each in sorted(found))
         elif path.is_file():
             yield part, path
 

@@ -16,7 +16,6 @@ from dataclasses import dataclass, fields, is_dataclass
 from itertools import chain
 from typing import Any, Literal, TypeVar
 
-import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from gameday.core.errors import UnknownError
@@ -25,6 +24,7 @@ from gameday.core.messages import Message
 from gameday.evidence.events import Observation
 from gameday.evidence.model import Evidence
 from gameday.evidence.timeline import FaultWindow, StepRun
+from gameday.judge.beside import Beside, asked_again, beside
 from gameday.judge.checks import alerts as alert_check
 from gameday.judge.checks import logs as log_check
 from gameday.judge.checks import routing
@@ -176,6 +176,7 @@ class TrafficLine:
     failed: int | None = None
     interrupted: int | None = None
     asked_again: int = 0
+    beside: Beside | None = None
     closed: Sequence[str] = ()
     limit: LimitLine | None = None
     metrics: Mapping[str, Mapping[str, float | None]]
@@ -254,6 +255,8 @@ class Result:
         for line in content["alerts"]:
             if line["cause"] is None or schema == 1:
                 del line["cause"]
+        if content["traffic"] and content["traffic"]["beside"] is None:  # as results ever were
+            del content["traffic"]["beside"]
         if schema == 1:
             content["schema"] = 1
             traffic = [(content["traffic"] or {}).get(name) for name in ("generator", "limit")]
@@ -399,7 +402,8 @@ def _traffic(evidence: Evidence) -> TrafficLine:
         completed=told.completed,
         failed=told.failed,
         interrupted=told.interrupted,
-        asked_again=_asked_again(starts),
+        asked_again=asked_again(starts),
+        beside=beside(evidence.step_logs, starts),
         closed=list(told.closed),
         limit=_own_limit(evidence, starts),
         metrics={name: dict(told.metrics[name]) for name in sorted(told.metrics)},
@@ -431,11 +435,6 @@ def _own_limit(evidence: Evidence, starts: metrics.Starts) -> LimitLine | None:
         why=str(limit.why or ""),
         message=limit.why,
     )
-
-
-def _asked_again(starts: metrics.Starts) -> int:
-    """The number of retries after a timeout: all attempts but the first one of each start."""
-    return int(np.maximum(starts["attempts"], 1).sum(dtype=np.int64)) - len(starts)
 
 
 def playbook(evidence: Evidence) -> list[StepLine]:

@@ -25,6 +25,7 @@ from gameday.spec.inputs import Inputs
 from gameday.spec.server import Server
 from gameday.spec.system import System
 from gameday.spec.targets import refuse_foreign
+from gameday.spec.users_hidden import hiding
 from gameday.stacks.stack import Running, Stack, StackWorkdir, new_work_dir
 from gameday.telemetry import catalogue
 from gameday.telemetry.sources.choice import prometheus_of
@@ -155,7 +156,8 @@ async def _campaign(inputs: Inputs, running: Running) -> list[Finding]:
     values: dict[str, int | str] = {"coupon": coupon, "run": PLAN}
     if wanted.stock is not None:
         values["stock"] = wanted.stock
-    hide = Hidden([*running.secrets, *secrets_of(system, running.environment)])
+    known = Hidden([*running.secrets, *secrets_of(system, running.environment)])
+    hide = hiding(known, inputs.system.system.users, inputs.system.users)
     sender = Sender(system.base_url, values, running.environment, tls=system.tls, hide=hide)
     if made:
         return await service_checks.audit(system, sender, exists=False)

@@ -23,6 +23,7 @@ from gameday.plan.rules import (
     placeholders,
     secrets,
     setup,
+    steps,
 )
 from gameday.spec.day_files import LoadedDay
 from gameday.spec.faults import Fault
@@ -138,6 +139,7 @@ def _of_system(loaded: LoadedSystem) -> Findings:
     yield from answers.of_system(loaded)
     yield from audit.of_system(loaded)
     yield from setup.of_system(loaded)
+    yield from steps.of_system(loaded)
     yield from names.of_system(loaded)
 
 

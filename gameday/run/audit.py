@@ -24,16 +24,19 @@ import redis.asyncio
 
 from gameday.core.clock import Clock
 from gameday.core.errors import GamedayError, UsageError
+from gameday.core.secrets.redaction import nothing
 from gameday.evidence.rows import RowError, Rows, StoreView, User, user_of, whole_number
 from gameday.injection.drivers.request import Sender, secrets_of
 from gameday.plan.audit_answer import ask, comes_in_parts, read_store
 from gameday.plan.stores import StoreReadError
 from gameday.plan.stores.redis import MOST_HOLDERS, HolderSet, holders_of, scan, session
 from gameday.plan.stores.values import text_of
-from gameday.run.audit_file import AuditReading, mask
+from gameday.run.audit_file import AuditReading, by_row, mask
 from gameday.spec.audit import AuditStore
 from gameday.spec.system import RedisStore, System
 from gameday.spec.template import fill_text
+from gameday.spec.users_hidden import Hide
+from gameday.traffic.listed_ids import ListedIds
 from gameday.traffic.user_ids import NUMBERS, UserIds
 
 TRIES = 3  # a system that still moves after its drain and two more readings does not come to rest
@@ -59,12 +62,14 @@ async def read(
     stock: int | None,
     clock: Clock,
     *,
-    ids: UserIds = NUMBERS,
+    ids: UserIds | ListedIds = NUMBERS,
     secrets: Collection[str] = (),
+    hide: Hide = nothing,
 ) -> AuditReading:
     """Ask the system, then look for ourselves. Never raises for what a system does: it is told.
 
-    `ids` tell which spellings are one user; `secrets` are those that stand in no system file.
+    `ids` tell which spellings are one user; `secrets` are those that stand in no system file, and
+    `hide` takes out of a text what a file of users holds.
     """
     audit = AuditReading(campaign, stock, read_at_ns=clock.now_ns())
     problems = []
@@ -80,12 +85,17 @@ async def read(
             problems.append(f"stores: {kind}{error}")
             audit.cut = "unknown"
     known = [*secrets_of(system, sender.environment), *secrets]
-    mask(audit, known, system, "; ".join(problems), ids)
+    kept = by_row(audit, ids, hide) if isinstance(ids, ListedIds) else ids
+    mask(audit, known, system, hide("; ".join(problems)), kept)
     return audit
 
 
 async def _answer(
-    audit: AuditReading, system: System, stock: int | None, sender: Sender, ids: UserIds
+    audit: AuditReading,
+    system: System,
+    stock: int | None,
+    sender: Sender,
+    ids: UserIds | ListedIds,
 ) -> None:
     """What the audit itself tells; one that is read in parts is read until two readings agree."""
     answer = await ask(system, sender)
@@ -133,7 +143,7 @@ def _view_store(system: System) -> RedisStore | None:
 
 
 async def _look(
-    audit: AuditReading, system: System, campaign: str, sender: Sender, ids: UserIds
+    audit: AuditReading, system: System, campaign: str, sender: Sender, ids: UserIds | ListedIds
 ) -> None:
     """Read the stores directly until two readings of the rows around Redis' agree."""
     name = _rows_store(system)
@@ -179,7 +189,7 @@ def _keep_rows(
     system: System,
     name: Literal["postgres", "mysql"],
     rows: Rows,
-    ids: UserIds,
+    ids: UserIds | ListedIds,
 ) -> None:
     """The authority's rows count; the answer must tell the same ones."""
     if audit.answer is not None:

@@ -1,7 +1,7 @@
 """The file `audit.json`: what is kept of an audit, secrets masked, and written a row a line."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from json.encoder import encode_basestring_ascii
 from pathlib import Path
@@ -9,9 +9,11 @@ from typing import Any, Literal
 
 from gameday.core.json_objects import Json
 from gameday.core.secrets.redaction import Hidden, distinct, hidden_in
-from gameday.evidence.rows import Rows, User, column_of, user_of, users_of
+from gameday.evidence.rows import Column, Rows, User, column_of, user_of, users_of
 from gameday.plan.audit_answer import AuditAnswer
 from gameday.spec.system import System
+from gameday.spec.users_hidden import Hide
+from gameday.traffic.listed_ids import ListedIds, foreign_text
 from gameday.traffic.user_ids import FOREIGN, NUMBERS, UserIds
 
 KEYS = ("code", "stock", "views")  # what the format of an audit answer names
@@ -63,6 +65,47 @@ def mask(
         told = audit.answer.rows
         rows = audit.rows if told is before else told.with_foreign(ids.read, hide)
         audit.answer = replace(audit.answer, rows=rows, beside=beside)
+
+
+def by_row(audit: AuditReading, ids: ListedIds, hide: Hide) -> UserIds:
+    """Name the users of an audit by the rows of the file that they stand in; ids of such users.
+
+    Who stands in none keeps his text, in which nothing of the file is shown.
+    """
+
+    def rename(told: Column) -> list[User]:
+        found = ids.read(told).tolist()
+        return [
+            foreign_text(hide(_user_text(text))) if index == FOREIGN else index
+            for index, text in zip(found, told.tolist(), strict=True)
+        ]
+
+    audit.rows = audit.rows.told_otherwise(rename)
+    if audit.answer is not None:
+        rows = audit.answer.rows.told_otherwise(rename)
+        beside = dict(audit.answer.beside)
+        if "views" in beside:
+            beside["views"] = _views_by_row(beside["views"], rename)
+        audit.answer = replace(audit.answer, rows=rows, beside=beside)
+    audit.views = _views_by_row(audit.views, rename)
+    return UserIds(users=ids.users)
+
+
+def _user_text(user: int | bytes) -> str:
+    return user.decode() if isinstance(user, bytes) else str(user)
+
+
+def _views_by_row(views: Any, rename: Callable[[Column], list[User]]) -> Any:
+    """Views with their holders renamed."""
+    if not isinstance(views, dict):
+        return views
+    found = {}
+    for name, view in views.items():
+        if isinstance(view, dict) and isinstance(view.get("holders"), list):
+            found[name] = {**view, "holders": rename(column_of(users_of(view["holders"])))}
+        else:
+            found[name] = view
+    return found
 
 
 @dataclass(frozen=True, slots=True)

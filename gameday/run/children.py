@@ -23,13 +23,14 @@ from gameday.core.files.logs import how_it_ended, last_lines, last_words
 from gameday.core.network.allow_list import Reach
 from gameday.core.processes import READY
 from gameday.core.processes.deadlines import first_set
-from gameday.injection.drivers.request import resolved
+from gameday.injection.drivers.request import resolved, resolved_issue
 from gameday.spec.changes import ExtraTraffic
 from gameday.spec.experiment import Experiment
 from gameday.spec.system import System
+from gameday.spec.users import UsersFile
 from gameday.traffic.forecast import scenarios_of
 from gameday.traffic.worker import messages
-from gameday.traffic.worker.config import Config
+from gameday.traffic.worker.config import Config, PinnedUsers
 
 READY_S = 20.0  # it loads numpy: under a second, many on an overloaded machine
 EXIT_S = 1.0  # between the end of its pipe and that of the process
@@ -187,6 +188,8 @@ def worker_config(
     records: Records,
 ) -> Config:
     """The configuration of one worker alone; secrets of its headers are filled in."""
+    users = system.users
+    before = system.requests.before.items()
     return Config(
         worker=0,
         workers=1,
@@ -197,12 +200,19 @@ def worker_config(
         stock=records.stock,
         users=experiment.campaign.users,
         base_url=system.base_url,
-        request=resolved(system.requests.issue, environment),
+        request=resolved_issue(system.requests.issue, environment),
+        before={name: resolved(step, environment) for name, step in before},
+        cookies=system.requests.cookies,
+        users_file=None if users is None else _users_file(users),
         tls=system.tls,
         replay=system.semantics.replay,
         scenarios=scenarios_of(experiment),
         reach=reach,
     )
+
+
+def _users_file(users: UsersFile) -> PinnedUsers:
+    return PinnedUsers(path=Path(users.file), sha256=users.sha256, public=users.public)
 
 
 class Workers:

@@ -28,6 +28,7 @@ from gameday.spec.experiment import Experiment
 from gameday.spec.playbook import Playbook
 from gameday.spec.server import Server
 from gameday.spec.system import System
+from gameday.spec.users import UserTable
 
 Ended = Literal[
     "completed",
@@ -153,6 +154,7 @@ class Run(Begun):
     options: Options
     experiment: Experiment
     system: System
+    users: UserTable | None
     playbook: Playbook | None
     rules: list[Path]
     coupon: str

@@ -53,6 +53,7 @@ from gameday.spec.request import FromEnv
 from gameday.spec.server import Server
 from gameday.spec.targets import refuse_foreign
 from gameday.spec.undos import Undo
+from gameday.spec.users_hidden import Hide, hiding
 from gameday.stacks.persistent import PersistentStack
 from gameday.stacks.stack import Running, Stack, StackWorkdir, new_work_dir
 from gameday.traffic.capacity.calibration import workers_for
@@ -306,7 +307,7 @@ async def _on_stack(inputs: Inputs, stack: Stack, options: Options, start: _Star
     start.secrets |= {*running.secrets, *secrets_of(running.system, running.environment)}
     if options.responder.kind == "command":
         start.secrets |= {*telling(os.environ)}
-    start.journal.hide = Hidden(start.secrets)
+    start.journal.hide = _hiding(start.secrets, inputs)
     refuse_foreign(running.system, options.allowed, running.environment)
     run = _make_run(inputs, running, options, start, stack)
     start.control.run = run
@@ -359,7 +360,11 @@ def _conceal(start: _Start, secrets: Collection[str], inputs: Inputs) -> None:
     """What a stack knows to be secret before it starts, beside what is known without it."""
     start.secrets.update(secrets)
     before = secrets_of(inputs.system.system, os.environ)
-    start.journal.hide = Hidden([*before, *start.secrets])
+    start.journal.hide = _hiding([*before, *start.secrets], inputs)
+
+
+def _hiding(secrets: Collection[str], inputs: Inputs) -> Hide:
+    return hiding(Hidden(secrets), inputs.system.system.users, inputs.system.users)
 
 
 def _progress(journal: Journal, well: Sequence[str], waiting: Sequence[str]) -> None:
@@ -417,6 +422,7 @@ def _make_run(
         options=options,
         experiment=experiment,
         system=system,
+        users=inputs.system.users,
         playbook=book,
         rules=list(inputs.rules),
         coupon=coupon,

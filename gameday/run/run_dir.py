@@ -15,14 +15,15 @@ from gameday.core import settings
 from gameday.core.clock import utc_now
 from gameday.core.files.private import make_folder
 from gameday.evidence import sealed_inputs
-from gameday.evidence.effective import Effective, PlannedPlaybook
+from gameday.evidence.effective import Effective, PlannedPlaybook, PlannedUsers
 from gameday.evidence.sealed_inputs import OFFERED
 from gameday.run.context import Options
 from gameday.run.drill import DrillHooks
 from gameday.spec.experiment import Experiment
-from gameday.spec.inputs import Inputs
+from gameday.spec.inputs import Inputs, LoadedSystem
 from gameday.spec.playbook import Playbook
 from gameday.spec.system import System
+from gameday.spec.users import id_column
 from gameday.spec.yaml import read_bytes
 from gameday.telemetry.failures import failed_outcomes
 from gameday.traffic.forecast import planned_starts, scenarios_of, traffic_end_s
@@ -88,6 +89,17 @@ def _raws(inputs: Inputs) -> dict[str, bytes]:
     return raws
 
 
+def _users(loaded: LoadedSystem) -> PlannedUsers | None:
+    """Sum, columns and number of the users that a file holds."""
+    named, table = loaded.system.users, loaded.users
+    if named is None or table is None:
+        return None
+    column = id_column(named, loaded.system.requests.issue, table.columns)
+    return PlannedUsers(
+        sha256=table.sha256, rows=table.rows, columns=list(table.columns), id=column
+    )
+
+
 def write_effective(
     folder: Path,
     inputs: Inputs,
@@ -120,6 +132,7 @@ def write_effective(
         responder=options.responder.kind,
         responder_delay_s=options.responder_delay_s,
         planned=planned_starts(scenarios_of(experiment)),
+        users=_users(inputs.system),
         failed=failed_outcomes(experiment),
         settings=settings.current().as_json(),
     )

@@ -8,20 +8,24 @@ come out at the same moment; what is not reached in its time is unknown, never a
 import asyncio
 from collections.abc import Coroutine
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 from gameday.core.clock import NS
 from gameday.core.errors import GamedayError, UnknownError
 from gameday.core.processes.background import run_in_thread
 from gameday.core.processes.deadlines import first_set, in_time
+from gameday.core.secrets.redaction import nothing
 from gameday.evidence.events import AuditRead, Phase
 from gameday.plan.audit_pages import PAGES_S
 from gameday.plan.stores import STORE_S
 from gameday.run import audit
 from gameday.run.context import Run, to_the_end, unless_aborted
 from gameday.spec.audit import Audit, AuditRequest, AuditStore
+from gameday.spec.users import id_column
 from gameday.stacks.supervisor import SERVICE
 from gameday.telemetry.catalogue import key
+from gameday.traffic.listed_ids import ListedIds, around
 from gameday.traffic.user_ids import UserIds
 
 OPEN_GRACE_S = 2.0  # on an abort; what is not answered by then is unknown, and somebody waits
@@ -167,15 +171,24 @@ async def _drain(run: Run) -> None:
     run.journal.write(Phase(phase="drain", problem=f"not drained within {within_s:g} s"))
 
 
+def _ids(run: Run) -> UserIds | ListedIds:
+    """How the audit calls the users: as a column of their file does, or by the request's form."""
+    issue, named = run.system.requests.issue, run.system.users
+    if named is not None and run.users is not None:
+        column = id_column(named, issue, run.users.columns)
+        if column is not None:
+            return ListedIds(run.users.columns[column], around(issue, column))
+    users = run.experiment.campaign.users
+    return UserIds.of(
+        run.system.requests.naming, run.sender.values, users, run.experiment.seed or 0
+    )
+
+
 async def _audit(run: Run) -> None:
     """Beside the loop, as everything that takes longer the more was issued."""
-    users = run.experiment.campaign.users
-    ids = UserIds.of(run.system.requests.issue, run.sender.values, users, run.experiment.seed or 0)
-    found = await run_in_thread(
-        lambda: audit.read(
-            run.system, run.sender, run.coupon, run.stock, run.clock, ids=ids, secrets=run.secrets
-        )
-    )
+    reading = partial(audit.read, run.system, run.sender, run.coupon, run.stock, run.clock)
+    hide = nothing if run.users is None else run.journal.hide
+    found = await run_in_thread(lambda: reading(ids=_ids(run), secrets=run.secrets, hide=hide))
     writing = asyncio.to_thread(found.write, run.dir / "audit.json")
     await to_the_end(in_time(writing, WRITE_S))
     run.journal.write(AuditRead(rows=len(found.rows), cut=found.cut, problem=found.problem))

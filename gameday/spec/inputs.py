@@ -6,7 +6,7 @@ What validation says of them is a `Finding`: an error with its place, or a warni
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -27,6 +27,7 @@ from gameday.spec.shipped import (
     shipped,
 )
 from gameday.spec.system import System
+from gameday.spec.users import UserTable, read_users
 from gameday.spec.yaml import Document, decode, load, one_of_them, read_bytes, shown_path
 
 T = TypeVar("T")
@@ -112,12 +113,13 @@ class LoadedExperiment:
 
 @dataclass(frozen=True, slots=True)
 class LoadedSystem:
-    """A system file."""
+    """A system file, and the users that it names a file of."""
 
     system: System
     path: Path
     raw: bytes
     document: Document
+    users: UserTable | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +284,34 @@ def load_system(path: Path) -> LoadedSystem:
     document = load(path)
     system = _with_authorities(document.parse(System), path, document)
     system = _with_folders(system, path, document)
-    return LoadedSystem(system, path, document.raw, document)
+    system, users = _with_users(system, path, document)
+    return LoadedSystem(system, path, document.raw, document, users)
+
+
+def _with_users(system: System, path: Path, document: Document) -> tuple[System, UserTable | None]:
+    """The users in the file that the system names; its path counts from the system file."""
+    users = system.users
+    if users is None:
+        return system, None
+    found = (path.parent / users.file).resolve()
+    try:
+        table = read_users(found)
+    except FileError:
+        raise
+    except UsageError as error:
+        problem = f"'file': {error.message}"
+        raise document.error(("users", "file"), problem, help=error.help) from error
+    for key, named in (("id", [users.id] if users.id else []), ("public", users.public)):
+        for at, name in enumerate(named):
+            if name not in table.columns:
+                where = ("users", key) if key == "id" else ("users", key, at)
+                problem = f"{key!r}: the users file has no column {name!r}"
+                raise document.error(where, problem, help=one_of_them(name, table.columns))
+    if users.sha256 not in (None, table.sha256):
+        problem = f"'sha256': the users file has {table.sha256}"
+        raise document.error(("users", "sha256"), problem, help="it is another file than was meant")
+    named_users = users.model_copy(update={"file": str(found), "sha256": table.sha256})
+    return system.model_copy(update={"users": named_users}), table
 
 
 def _with_authorities(system: System, path: Path, document: Document) -> System:
@@ -356,7 +385,27 @@ def gather(loaded: LoadedExperiment, system: LoadedSystem) -> Inputs:
 
     Raises FileError where a file that is named is not there.
     """
+    loaded = _with_its_users(loaded, system)
     return Inputs(loaded, system, _playbook(loaded), tuple(_rules(loaded, system)))
+
+
+def _with_its_users(loaded: LoadedExperiment, system: LoadedSystem) -> LoadedExperiment:
+    """The experiment with as many users as the system's file has, where it does not say.
+
+    Raises FileError where it asks for more.
+    """
+    campaign = loaded.experiment.campaign
+    if system.users is None:
+        return loaded
+    rows = system.users.rows
+    if "users" not in campaign.model_fields_set:
+        campaign = campaign.model_copy(update={"users": rows})
+        experiment = loaded.experiment.model_copy(update={"campaign": campaign})
+        return replace(loaded, experiment=experiment)
+    if campaign.users > rows:
+        problem = f"'users': {campaign.users} are more than the {rows} in the system's users file"
+        raise loaded.document.error(("campaign", "users"), problem, help=f"at most {rows}")
+    return loaded
 
 
 def _playbook(loaded: LoadedExperiment) -> LoadedPlaybook | None:

@@ -8,7 +8,14 @@ from datetime import timedelta
 from functools import cache
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    model_validator,
+)
 
 from gameday.core.json_objects import Json
 from gameday.core.patterns import Pattern, compile_pattern
@@ -116,7 +123,11 @@ class Request(Model):
     delete: str | None = Field(
         default=None, description="The path of a DELETE", examples=["/api/v1/coupons/{coupon}"]
     )
-    headers: Mapping[str, HeaderValue] = Field(default_factory=dict, description="Header lines")
+    headers: Mapping[str, HeaderValue] = Field(
+        default_factory=dict,
+        description="Header lines",
+        examples=[{"X-Admin-Token": {"env": "ADMIN_TOKEN"}}],
+    )
     query: Mapping[str, QueryValue] = Field(
         default_factory=dict, description="The query string", examples=[{"code": "{coupon}"}]
     )
@@ -223,6 +234,47 @@ def path_of(text: str) -> tuple[str, ...]:
     return steps
 
 
+class CaptureFrom(Model):
+    """A value of an answer that is not at a path of its JSON."""
+
+    header: str | None = Field(
+        default=None, description="The value of a header line", examples=["Location"]
+    )
+    matches: str | None = Field(
+        default=None,
+        description="A regular expression of RE2: its first group, found in the text",
+        examples=['name="csrf" value="([^"]+)"'],
+    )
+
+    @model_validator(mode="after")
+    def _one_place(self) -> "CaptureFrom":
+        if (self.header is None) == (self.matches is None):
+            raise ValueError("write header or matches")
+        if self.matches is not None and not group_pattern(self.matches).has_group:
+            raise ValueError(f"{self.matches!r} has no group: put what is meant in ( )")
+        return self
+
+
+@cache
+def group_pattern(text: str) -> Pattern:
+    """The pattern with its groups, once for all answers. Raises ValueError."""
+    return compile_pattern(text, captures=True)
+
+
+Capture = Annotated[
+    Annotated[str, Tag("path")] | Annotated[CaptureFrom, Tag("place")],
+    Discriminator(
+        lambda value: "path" if isinstance(value, str) else "place",
+        custom_error_type="capture",
+        custom_error_message="write a dotted path, {header: NAME} or {matches: PATTERN}",
+    ),
+]
+CaptureName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_]{0,63}$")]
+MOST_STEPS = 20
+MOST_WEIGHT = 100  # requests of one kind for each issue
+MOST_CAPTURED = 20  # of one answer
+
+
 class Match(Model):
     """An answer: its status, and what is in its JSON, its text, its headers. All of it must be."""
 
@@ -245,12 +297,93 @@ class Match(Model):
 OutcomeName = Literal["issued", "duplicate", "sold_out", "refused", "accepted"]
 
 
+Decided = Literal["issued", "duplicate", "sold_out", "refused"]
+ISSUE_CAPTURES = ("issue_id", "remaining")
+"""Values of an issue's answer that mean something to the checks."""
+
+
+class BeforeStep(Request):
+    """A request before the issue: a login, a token, a reservation. Its time is not the issue's."""
+
+    capture: Mapping[CaptureName, Capture] = Field(
+        default_factory=dict,
+        max_length=MOST_CAPTURED,
+        description="Values of the answer, placeholders of the requests that follow",
+        examples=[{"token": "data.accessToken", "order": {"header": "Location"}}],
+    )
+    per: Literal["attempt", "user"] = Field(
+        default="attempt",
+        description="user: once for each user, as a login; attempt: before each issue",
+        examples=["user"],
+    )
+    weight: float | None = Field(
+        default=None,
+        gt=0,
+        le=MOST_WEIGHT,
+        allow_inf_nan=False,
+        description="So many for each issue, as pages that people look at: 0.5 is before every"
+        " other one. Its failure ends nothing; default: one, and the issue needs it",
+        examples=[4],
+    )
+
+    @model_validator(mode="after")
+    def _mixed_in(self) -> "BeforeStep":
+        if self.weight is not None and (self.capture or self.per == "user"):
+            raise ValueError("a request with a `weight` captures nothing, and is `per: attempt`")
+        return self
+
+
+class Poll(Request):
+    """The request that asks what became of an issue that was `accepted`, until it is decided."""
+
+    every: Duration = Field(
+        default=timedelta(milliseconds=500),
+        description="From an answer to the next question",
+        examples=["1s"],
+    )
+    within: Duration = Field(
+        default=timedelta(seconds=10),
+        description="Counted from the issue's answer; after it the audit settles what is open",
+        examples=["30s"],
+    )
+    until: Mapping[Decided, Match] = Field(
+        min_length=1, description="Answers that decide, first match wins; all others: not yet"
+    )
+    capture: Mapping[Literal["issue_id", "remaining"], str] = Field(
+        default_factory=dict,
+        description="Dotted paths into the answer that decides",
+        examples=[{"issue_id": "data.id"}],
+    )
+
+
 class IssueRequest(Request):
     """The request the traffic is made of, and how its answers read; first match wins."""
 
-    capture: Mapping[Literal["issue_id", "remaining"], str] = Field(
-        default_factory=dict, description="Dotted paths into the JSON answer"
+    capture: Mapping[CaptureName, Capture] = Field(
+        default_factory=dict,
+        max_length=MOST_CAPTURED,
+        description="Dotted paths into the JSON answer: issue_id, remaining, and what `poll` needs",
     )
     outcomes: Mapping[OutcomeName, Match] = Field(
         min_length=1, description="First match wins; what matches nothing may have happened"
     )
+    poll: Poll | None = Field(
+        default=None,
+        description="How an `accepted` issue is asked for its decision",
+        examples=[
+            {"get": "/tickets/{ticket}", "until": {"issued": {"status": 200, "json": {"state": 1}}}}
+        ],
+    )
+
+    @property
+    def tells(self) -> frozenset[str]:
+        """The outcomes that an answer can tell: its own, or one to the question after it."""
+        return frozenset(self.outcomes) | (self.poll.until.keys() if self.poll else frozenset())
+
+    @model_validator(mode="after")
+    def _paths(self) -> "IssueRequest":
+        for name in ISSUE_CAPTURES:
+            if not isinstance(self.capture.get(name, ""), str):
+                problem = f"{name} is a dotted path into the JSON answer"
+                raise ValueError(problem)  # noqa: TRY004 - pydantic takes no other
+        return self

@@ -15,10 +15,12 @@ from gameday.core.units import Duration
 from gameday.spec.audit import Audit
 from gameday.spec.campaign import MOST_ACTS, Act, Campaign, CreatedCampaign
 from gameday.spec.experiment import IssuanceCheck
-from gameday.spec.request import IssueRequest, Request, Secret
+from gameday.spec.request import MOST_STEPS, BeforeStep, IssueRequest, Request, Secret
 from gameday.spec.server import Server, ServerOrAddress, server
 from gameday.spec.start import Start
+from gameday.spec.template import placeholders_in
 from gameday.spec.tls import Tls
+from gameday.spec.users import UsersFile
 from gameday.spec.yaml import Model, Name
 
 MOST_PARTS = 200
@@ -40,6 +42,33 @@ class Requests(Model):
         description="The request that the traffic is made of",
         examples=[{"post": "/issue", "outcomes": {"accepted": {"status": 200}}}],
     )
+    before: Mapping[Name, BeforeStep] = Field(
+        default_factory=dict,
+        max_length=MOST_STEPS,
+        description="Requests that come before the issue, in this order",
+        examples=[{"login": {"post": "/login", "capture": {"token": "token"}, "per": "user"}}],
+    )
+    cookies: bool = Field(
+        default=False, description="Keep a cookie jar for each user", examples=[True]
+    )
+
+    @property
+    def naming(self) -> Request:
+        """The request whose template makes the ids of users: the issue, or a step before it."""
+        every = (self.issue, *self.before.values())
+        return next((each for each in every if "user" in placeholders_in(each)), self.issue)
+
+    @property
+    def longest_asked_s(self) -> float:
+        """The longest that the steps before an issue and the issue itself take together."""
+        every = (*self.before.values(), self.issue)
+        return sum(each.timeout.total_seconds() for each in every)
+
+    @property
+    def longest_poll_s(self) -> float:
+        """The longest that an accepted issue is asked after."""
+        poll = self.issue.poll
+        return 0.0 if poll is None else (poll.within + poll.timeout).total_seconds()
 
 
 def _word_or_number(value: object) -> str | None:
@@ -294,6 +323,11 @@ class System(Model):
     )
     start: Start | None = None
     requests: Requests
+    users: UsersFile | None = Field(
+        default=None,
+        description="The users as a file has them: a row a user, its columns placeholders",
+        examples=[{"file": "users.csv", "public": ["id"]}],
+    )
     semantics: Semantics = Semantics()
     campaign: Campaign | None = Field(
         default=None,

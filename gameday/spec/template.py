@@ -10,11 +10,12 @@ before it up to five digits, `{user:uuid}` is a UUID made from the seed of the r
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
 from gameday.core.errors import UsageError
+from gameday.spec.request import Request
 
 PLACEHOLDERS = ("user", "iteration", "coupon", "stock", "key", "attempt", "run")
 NUMBERS = ("user", "iteration", "stock")
@@ -24,7 +25,12 @@ WIDEST = 40
 _PADDED = re.compile(r"0([1-9][0-9]?)d")
 _ALONE = re.compile(r"\{([a-z]+)(?::d)?\}")
 
+WHOLE_PATH = re.compile(r"\{([A-Za-z][A-Za-z0-9_-]*)\}")
+"""A path that is one placeholder: what an answer told, or a column."""
+
 Values = Mapping[str, int | str]
+_NOT_SENT = {"outcomes", "capture", "poll", "until", "expect", "timeout", "per", "every", "within"}
+"""Keys of a request that say how its answer is read."""
 
 
 def format_problem(name: str, format_: str) -> str:
@@ -54,6 +60,31 @@ def padded(value: object, format_: str) -> str:
 def percent(value: object) -> str:
     """Text for a path or a query."""
     return quote(str(value), safe="")
+
+
+def tokens_in(request: Request) -> list[str]:
+    """What stands between the braces of a request, formats and all, each once and in order."""
+    told = request.model_dump(mode="json", by_alias=True, exclude=_NOT_SENT)
+    found = (match[1] for text in _texts(told) for match in PLACEHOLDER.finditer(text))
+    return list(dict.fromkeys(token for token in found if token))
+
+
+def placeholders_in(request: Request) -> list[str]:
+    """The names of the placeholders of a request."""
+    return list(dict.fromkeys(token.partition(":")[0] for token in tokens_in(request)))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text of a JSON value, keys included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, inner in value.items():
+            yield name
+            yield from _texts(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            yield from _texts(inner)
 
 
 def literal(text: str) -> str:

@@ -137,6 +137,8 @@ def _starts_s(experiment: Experiment, starts: int) -> float | None:
 
 def longest_start_s(system: System, experiment: Experiment) -> float:
     """The longest that a start can stay open, with all that it asks again."""
-    timeout_s = system.requests.issue.timeout.total_seconds()
+    requests = system.requests
+    timeout_s = requests.issue.timeout.total_seconds()
     retries = [each.retries for each in scenarios_of(experiment).values()]
-    return timeout_s + max(each.at_most * (timeout_s + each.backoff_s) for each in retries)
+    again_s = max(each.at_most * (timeout_s + each.backoff_s) for each in retries)
+    return requests.longest_asked_s + again_s + requests.longest_poll_s

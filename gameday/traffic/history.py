@@ -78,6 +78,8 @@ class Reason(IntEnum):
     LATE = 11  # dropped: the worker itself was too late
     NO_VUS = 12  # dropped: maxVUs was reached
     TOO_LARGE = 13  # more came back than anybody should send
+    STEP_FAILED = 14  # never asked: a step before it failed
+    CAPTURE = 15  # of a step: its answer has no value that can be used
 
     @property
     def text(self) -> str:

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gameday.core.errors import UsageError
-from gameday.spec.request import IssueRequest
+from gameday.spec.request import Request
 from gameday.spec.template import PLACEHOLDER, PLACEHOLDERS, fill_text, format_problem
 from gameday.traffic.schedule.users import GOLDEN, mixed
 
@@ -187,7 +187,7 @@ class UserIds:
 
     @classmethod
     def of(
-        cls, request: IssueRequest, values: Mapping[str, int | str], users: int, seed: int
+        cls, request: Request, values: Mapping[str, int | str], users: int, seed: int
     ) -> "UserIds":
         """Ids as this request makes them; `values` are the same for all starts of a run."""
         forms = list(dict.fromkeys(map(_loosened, _forms_in(request, values))))
@@ -292,19 +292,19 @@ class UserIds:
         return False
 
 
-def placeholders_in(request: IssueRequest) -> frozenset[str]:
+def placeholders_in(request: Request) -> frozenset[str]:
     """The placeholders that a request sends, with their formats."""
     sent = (request.path, request.query, request.headers, request.json_, request.form, request.text)
     names = {match[1] for text in _every_text(sent) for match in PLACEHOLDER.finditer(text)}
     return frozenset(name for name in names if name and name.partition(":")[0] in PLACEHOLDERS)
 
 
-def names_somebody(request: IssueRequest) -> bool:
+def names_somebody(request: Request) -> bool:
     """True if a request says who asks."""
     return any(name.partition(":")[0] == "user" for name in placeholders_in(request))
 
 
-def is_as_ever(request: IssueRequest) -> bool:
+def is_as_ever(request: Request) -> bool:
     """True if a request has nothing that versions before formats did not know."""
     asked = placeholders_in(request)
     if request.form is not None or request.text is not None:
@@ -337,7 +337,7 @@ def _loosened(form: IdForm) -> IdForm:
     return _NUMBER if plain else form
 
 
-def _forms_in(request: IssueRequest, values: Mapping[str, int | str]) -> Iterator[IdForm]:
+def _forms_in(request: Request, values: Mapping[str, int | str]) -> Iterator[IdForm]:
     """The values of a request that hold the user and nothing else that varies; its body first."""
     for text in _texts(request):
         found = list(PLACEHOLDER.finditer(text))
@@ -360,10 +360,10 @@ def _is_wrong(placeholder: str) -> bool:
     return bool(colon and format_problem(name, format_))
 
 
-def _texts(request: IssueRequest) -> Iterator[str]:
+def _texts(request: Request) -> Iterator[str]:
     """Every text of a request that may be an id: values of the body, then parts of the others."""
-    yield from _leaves(request.json_)
-    yield from _leaves(request.form)
+    yield from leaves(request.json_)
+    yield from leaves(request.form)
     yield from _PART.findall(request.text or "")
     yield from _PART.findall(request.path)
     yield from (value for value in request.query.values() if isinstance(value, str))
@@ -372,12 +372,13 @@ def _texts(request: IssueRequest) -> Iterator[str]:
             yield from _PART.findall(value)
 
 
-def _leaves(value: object) -> Iterator[str]:
+def leaves(value: object) -> Iterator[str]:
+    """Every text among the values of a body."""
     if isinstance(value, str):
         yield value
     elif isinstance(value, Mapping):
         for inner in value.values():
-            yield from _leaves(inner)
+            yield from leaves(inner)
     elif isinstance(value, list | tuple):
         for inner in value:
-            yield from _leaves(inner)
+            yield from leaves(inner)

@@ -93,6 +93,9 @@ def _read(block: Block, keys: set[str], folder: Path) -> None:
     if "agenda" in keys:
         _read_day(block.text, folder)
     elif "base_url" in keys or keys <= set(_aliases(System)):
+        for each in blocks("csv"):  # the users of the page
+            if each.page == block.page:
+                _written(folder, "users.csv", each.text)
         text = block.text if "base_url" in keys else SYSTEM + block.text
         validate_system(load_system(_written(folder, "system.yaml", text)))
     else:

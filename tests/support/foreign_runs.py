@@ -61,15 +61,20 @@ def shop(folder: Path, program: Path = SHOP, **setting: Any) -> Iterator[str]:
 def run(folder: Path, url: str, issue: Mapping[str, Any], **changes: Any) -> Finished:
     """One run of two seconds: `issue` is the request, `changes` other keys of the system file.
 
-    `traffic` and `expect` go into the experiment, and `more` are other keys of it.
+    `traffic`, `expect` and the number of `users` go into the experiment, and `more` are other keys
+    of it; `users_file` is the system's `users`.
     """
+    if "users_file" in changes:
+        changes["users"], members = changes.pop("users_file"), changes.pop("users")
+    else:
+        members = changes.pop("users", 5_000)
     rate = {"executor": "constant-arrival-rate", "rate": "60/s", "duration": "2s"}
     experiment = {
         "name": "claims",
         "seed": 7,
         "campaign": {
             "coupon": "SALE",
-            "users": changes.pop("users", 5_000),
+            "users": members,
             **({"stock": changes.pop("stock")} if "stock" in changes else {}),
         },
         "traffic": {"drop": changes.pop("traffic", rate)},

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
+from gameday.core.errors import UsageError
 from gameday.core.units import Rate, format_duration
 from gameday.spec.experiment import Experiment
 from gameday.spec.inputs import find_system, load_experiment, load_system
@@ -253,3 +254,14 @@ def _keys(value: object) -> object:
     if not isinstance(value, dict):
         return None
     return {key: _keys(inner) for key, inner in value.items()}
+
+
+@pytest.mark.parametrize(
+    "more", [{"cookies": True}, {"before": {"login": {"post": "/login"}}}], ids=["jar", "login"]
+)
+def test_a_system_of_several_requests_is_no_script(more: dict[str, object]) -> None:
+    requests = {"issue": {"post": "/issue", "outcomes": {"issued": {"status": 200}}}, **more}
+    told = {"name": "shop", "base_url": "http://127.0.0.1:1", "requests": requests}
+    experiment = load_experiment(str(all_experiments()[0]), seed=1).experiment
+    with pytest.raises(UsageError, match="no script"):
+        export_script(experiment, System.model_validate(told))

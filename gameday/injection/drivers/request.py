@@ -10,6 +10,7 @@ from base64 import b64encode
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 from pydantic import BaseModel
 
@@ -25,6 +26,7 @@ from gameday.spec.template import Values, fill_json, fill_text, literal, percent
 from gameday.spec.tls import Tls
 from gameday.spec.undos import ProjectUndo, RequestUndo
 
+Sent = TypeVar("Sent", bound=Request)
 _OF_ONE_PROCESS = re.compile(r"/dev/(stdin|stdout|stderr|fd)\b|/proc/[^/]+/(task/[^/]+/)?fd\b")
 
 
@@ -70,7 +72,15 @@ def authorization(server: Server, environment: Mapping[str, str]) -> dict[str, s
     return {"Authorization": f"Basic {b64encode(login.encode()).decode()}"}
 
 
-def resolved(request: IssueRequest, environment: Mapping[str, str]) -> IssueRequest:
+def resolved_issue(request: IssueRequest, environment: Mapping[str, str]) -> IssueRequest:
+    """The issue, and the question after it, as `resolved` makes them."""
+    found = resolved(request, environment)
+    if found.poll is None:
+        return found
+    return found.model_copy(update={"poll": resolved(found.poll, environment)})
+
+
+def resolved(request: Sent, environment: Mapping[str, str]) -> Sent:
     """The request, with placeholders, the secrets of its headers filled in."""
     headers = {
         name: value if isinstance(value, str) else literal(secret(value, environment))

@@ -71,7 +71,7 @@ class Takers:
 def check(evidence: Evidence) -> Verdict | NotApplicable:
     """At every "sold out", issued and held coupons could have reached the stock (I6)."""
     system = evidence.plan.system
-    if "sold_out" not in system.requests.issue.outcomes:
+    if "sold_out" not in system.requests.issue.tells:
         return lacking("lacks.sold_out")
     attempts = evidence.asked
     told = np.flatnonzero(attempts.are(Outcome.SOLD_OUT))

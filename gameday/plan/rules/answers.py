@@ -13,8 +13,9 @@ def of_system(loaded: LoadedSystem) -> Findings:
     for name, match in issue.outcomes.items():
         for path in match.json_:
             yield from _path(loaded, (*here, "outcomes", name, "json", path), path, name)
-    for key, path in issue.capture.items():
-        yield from _path(loaded, (*here, "capture", key), path, key)
+    for key, source in issue.capture.items():
+        if isinstance(source, str):
+            yield from _path(loaded, (*here, "capture", key), source, key)
     seen: dict[int, str] = {}
     for name, match in issue.outcomes.items():
         hidden = {seen[status] for status in match.statuses if status in seen}

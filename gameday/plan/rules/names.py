@@ -193,7 +193,7 @@ def _issues_all_the_same(loaded: LoadedSystem) -> Findings:
     """A system that says it issues must say how its audit is read, or nobody would look."""
     outcomes = ("requests", "issue", "outcomes", "issued")
     cure = "add `audit`; the answers of a system that issues nothing are `accepted`"
-    if "issued" in loaded.system.requests.issue.outcomes:
+    if "issued" in loaded.system.requests.issue.tells:
         problem = "'issued': coupons are issued, and the system has no `audit`"
         yield loaded.document.error(outcomes, problem, help=cure)
     if loaded.system.campaign is not None:

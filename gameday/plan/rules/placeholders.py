@@ -5,9 +5,10 @@ from collections.abc import Mapping
 
 from gameday.spec import start
 from gameday.spec.inputs import FileWarning, Findings, LoadedSystem
-from gameday.spec.template import FORMATS, PLACEHOLDERS, format_problem
+from gameday.spec.request import ISSUE_CAPTURES
+from gameday.spec.template import FORMATS, format_problem, placeholders_in
 from gameday.spec.yaml import Document, Node, one_of_them
-from gameday.traffic.user_ids import MOST_USERS, UserIds, placeholders_in
+from gameday.traffic.user_ids import MOST_USERS, UserIds
 
 Loc = tuple[str | int, ...]
 
@@ -25,8 +26,9 @@ _NO_USER = (
 _SAY_WHO = "write {user}, {user:s}, {user:05d} or {user:uuid} where your system reads who asks"
 
 _BRACE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|\{")
-_PLACES: dict[Loc, frozenset[str]] = {
-    ("requests",): ISSUE,
+_ANSWERS = frozenset({"outcomes", "capture", "until", "expect"})
+Places = Mapping[Loc, frozenset[str]]
+_PLACES: Places = {
     ("campaign",): ONCE,
     ("close",): ONCE,
     ("before_run",): ONCE,
@@ -53,8 +55,11 @@ _PLACES: dict[Loc, frozenset[str]] = {
 def of_system(loaded: LoadedSystem) -> Findings:
     """Every placeholder is one that will be filled in."""
     document = loaded.document
+    places = {**_PLACES, **_requests(loaded)}
     wrong = [
-        found for loc, _, node in document.root.walk() for found in _within(document, loc, node)
+        found
+        for loc, _, node in document.root.walk()
+        for found in _within(document, loc, node, places)
     ]
     yield from wrong
     if loaded.system.issues and not wrong:  # a {usr} would be told of twice
@@ -62,11 +67,11 @@ def of_system(loaded: LoadedSystem) -> Findings:
     yield from _open_store(loaded)
 
 
-def _within(document: Document, loc: Loc, node: Node) -> Findings:
+def _within(document: Document, loc: Loc, node: Node, places: Places) -> Findings:
     """Placeholders of a place that has some; the innermost place says which."""
-    within = [prefix for prefix in _PLACES if loc[: len(prefix)] == prefix]
-    if within:
-        yield from _look(document, loc, node, _PLACES[max(within, key=len)])
+    within = [prefix for prefix in places if loc[: len(prefix)] == prefix]
+    if within and not _is_of_answers(loc):
+        yield from _look(document, loc, node, places[max(within, key=len)])
 
 
 def _somebody_asks(loaded: LoadedSystem) -> Findings:
@@ -75,8 +80,10 @@ def _somebody_asks(loaded: LoadedSystem) -> Findings:
     A request that is always the same may be meant so: those checks will be unknown. One that sends
     the number of the start takes that for a user, and no row would be of anybody.
     """
+    if loaded.users is not None:  # its columns say who asks, see `steps`
+        return
     at = ("requests", "issue")
-    issue = loaded.system.requests.issue
+    issue = loaded.system.requests.naming
     asked = placeholders_in(issue)
     if any(name.partition(":")[0] not in ISSUE for name in asked):
         return
@@ -106,6 +113,35 @@ def _open_store(loaded: LoadedSystem) -> Findings:
         yield FileWarning(place, f"{name!r}: {what}: any local user can alter what it holds")
 
 
+def _requests(loaded: LoadedSystem) -> dict[Loc, frozenset[str]]:
+    """The placeholders of each request of the traffic: columns, and what was captured before it."""
+    requests = loaded.system.requests
+    known = ISSUE | (loaded.users.columns.keys() if loaded.users is not None else set())
+    found: dict[Loc, frozenset[str]] = {}
+    for name, step in requests.before.items():
+        found["requests", "before", name] = known
+        known |= step.capture.keys()
+    found["requests", "issue"] = known
+    captured = requests.issue.capture.keys() - set(ISSUE_CAPTURES)
+    if captured:  # the issue's own answer is there for the question after it alone
+        keys = requests.issue.model_fields_set - {"poll"}
+        found |= {("requests", "issue", _key(key)): known for key in keys}
+        del found["requests", "issue"]
+    found["requests", "issue", "poll"] = known | captured
+    return found
+
+
+def _key(field: str) -> str:
+    """A field of a request as the file writes it."""
+    return field.rstrip("_")
+
+
+def _is_of_answers(loc: Loc) -> bool:
+    """True for what says how an answer of the traffic is read: its braces are nobody's."""
+    depth = 2 if loc[:2] == ("requests", "issue") and loc[2:3] != ("poll",) else 3
+    return loc[0] == "requests" and not _ANSWERS.isdisjoint(loc[depth : depth + 1])
+
+
 def _look(document: Document, loc: Loc, node: Node, known: frozenset[str]) -> Findings:
     yield from _unquoted(document, loc, node, known)
     if not isinstance(node.content, str):
@@ -133,7 +169,8 @@ def _look(document: Document, loc: Loc, node: Node, known: frozenset[str]) -> Fi
 
 def _format_problem(name: str, format_: str, known: frozenset[str]) -> str:
     """Fault of a format, "" for none; what `start` fills in has no formats."""
-    if name not in PLACEHOLDERS or known <= STORE_KEYS | {"user"}:
+    by_start = known in (start.PUBLIC, start.PLACEHOLDERS)
+    if by_start or known <= STORE_KEYS | {"user"} or name in PAGES - ONCE:
         return "it has no formats here"
     return format_problem(name, format_)
 

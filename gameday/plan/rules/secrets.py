@@ -18,6 +18,7 @@ from gameday.core.secrets.redaction import TELLING, forms, user_of
 from gameday.spec.inputs import FileWarning, Findings, Inputs, LoadedSystem
 from gameday.spec.request import METHODS
 from gameday.spec.system import ADDRESSES
+from gameday.spec.template import PLACEHOLDERS, WHOLE_PATH
 from gameday.spec.yaml import Document
 from gameday.telemetry.failures import steady_state
 
@@ -25,6 +26,7 @@ Loc = tuple[str | int, ...]
 _REQUESTS = ("campaign", "close", "audit")
 _GROUPS = ("requests", "actions", "before_run")
 _NO_SECRET = re.compile(r"|\d+|true|false|.*\{[a-z_]+\}.*", re.IGNORECASE | re.DOTALL)
+_PLACEHOLDER = re.compile(r"(?<!\{)\{[A-Za-z][^{}]*\}")
 _OURS = {
     "a word of gameday's own": "gameday toxic proxy traffic request process folder redis postgres "
     "toxiproxy service issued duplicate sold_out refused accepted unknown dropped latency",
@@ -59,7 +61,9 @@ def _no_secrets(loaded: LoadedSystem) -> Findings:
             problem = f"{key!r}: an address with credentials in it"
             help = "take the secret from {env: NAME} or {file: PATH}"
             yield document.error(loc, problem, help=help)
-        elif (loc[-2:-1] == ("headers",) or _is_for_command(loc)) and TELLING.search(key):
+        elif _is_secret_header(loc, key, node.content) or (
+            _is_for_command(loc) and TELLING.search(key)
+        ):
             problem = f"{key!r}: a secret written out"
             yield document.error(loc, problem, help="write {env: NAME} or {file: PATH}")
         elif _is_written_out(loc, key, node.content):
@@ -67,6 +71,12 @@ def _no_secrets(loaded: LoadedSystem) -> Findings:
             yield document.error(loc, problem, help="write {secret}: one is made up at each start")
         elif loc[0] in ADDRESSES and key in ("url", loc[0]):
             yield from _address(document, loc, node.content)
+
+
+def _is_secret_header(loc: Loc, key: str, text: str) -> bool:
+    """A header that is secret by its name, written out: a placeholder is no secret."""
+    written = len(loc) > 1 and loc[-2] == "headers" and bool(TELLING.search(key))
+    return written and not (loc[0] == "requests" and _PLACEHOLDER.search(text))
 
 
 def _is_for_command(loc: Loc) -> bool:
@@ -111,6 +121,8 @@ def _behind(inputs: Inputs) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Each reference of the system file, and its value where that is to be had here."""
     for loc, _, node in inputs.system.document.root.walk():
         if loc[-1] not in ("env", "file") or not isinstance(node.content, str):
+            continue
+        if loc == ("users", "file"):  # no secret by itself, but thousands of them
             continue
         value = os.environ.get(node.content) if loc[-1] == "env" else _in_file(node.content)
         if value:
@@ -157,11 +169,19 @@ def _lead_nowhere_else(loaded: LoadedSystem) -> Findings:
     document = loaded.document
     for loc, _, node in document.root.walk():
         path = node.content
-        if isinstance(path, str) and _is_path(loc) and (wrong := path_problem(path)):
+        if not isinstance(path, str) or not _is_path(loc) or _is_whole(loc, path):
+            continue
+        if wrong := path_problem(path):
             problem = f"{str(loc[-1])!r}: the path {path[:100]!r} {wrong}"
             yield document.error(
                 loc, problem, help="begin with / and percent-encode what is special"
             )
+
+
+def _is_whole(loc: Loc, path: str) -> bool:
+    """True for a path that is a column or a captured value as a whole."""
+    alone = WHOLE_PATH.fullmatch(path)
+    return loc[0] == "requests" and alone is not None and alone[1] not in PLACEHOLDERS
 
 
 def _is_path(loc: Loc) -> bool:
@@ -169,6 +189,8 @@ def _is_path(loc: Loc) -> bool:
     if loc == ("start", "ready"):
         return True
     *where, method = loc
+    if where[:2] == ["requests", "before"] or where == ["requests", "issue", "poll"]:
+        return len(where) == 3 and method in METHODS
     if where == ["campaign", "create"]:
         return method in METHODS
     depth = 1 if where[:1] and where[0] in _REQUESTS else 2

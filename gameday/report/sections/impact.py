@@ -12,6 +12,7 @@ from gameday.report.markdown import Markup, code, table
 from gameday.report.messages import Messages, Value
 from gameday.report.people import histories_of
 from gameday.traffic.metrics.system_limit import nothing_came
+from gameday.traffic.step_log import POLL
 
 _BOOKS: Final = (
     "scheduled",
@@ -37,7 +38,7 @@ def impact(m: Material, say: Messages) -> list[Markup]:
     rows = [*_books(m, say), *_answers(m, say), *_latencies(m, say), *_coupons(m, say)]
     head = [say(f"impact.col_{name}") for name in ("what", "value", "from")]
     blocks.append(table(head, rows))
-    told = [*_closed(m, say), *_own_limit(m, say), *_generator(m, say)]
+    told = [*_steps(m, say), *_closed(m, say), *_own_limit(m, say), *_generator(m, say)]
     return [*blocks, *told, say("impact.person")]
 
 
@@ -168,6 +169,24 @@ def _closed(m: Material, say: Messages) -> list[Markup]:
         return []
     told = Markup(", ".join(code(str(name)) for name in names))
     return [say("impact.closed", scenarios=told, ref=format.of_result("traffic.closed"))]
+
+
+def _steps(m: Material, say: Messages) -> list[Markup]:
+    """What was asked before the issues and after them: none of it is in the issue's figures."""
+    beside = m.result.traffic.beside if m.result.traffic else None
+    if beside is None:
+        return []
+    found = []
+    for line in beside.requests:
+        kind = "poll" if line.name == POLL else "step"
+        told: dict[str, Value] = {"asked": line.asked, "done": line.done, "failed": line.failed}
+        if kind == "step":
+            told |= {"step": code(line.name), "p95": format.milliseconds(line.p95_ms)}
+        found.append(say(f"impact.{kind}", ref=format.of_result("traffic.beside.requests"), **told))
+    if beside.never_asked:
+        ref = format.of_result("traffic.beside.never_asked")
+        found.append(say("impact.never_asked", starts=beside.never_asked, ref=ref))
+    return found
 
 
 def _own_limit(m: Material, say: Messages) -> list[Markup]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final
 
+from gameday.core.errors import UsageError
 from gameday.core.json_objects import plain
 from gameday.core.network.urls import at
 from gameday.core.units import format_duration, seconds
@@ -48,7 +49,11 @@ class Exported:
 
 
 def export_script(experiment: Experiment, system: System) -> Exported:
-    """The script that sends what the experiment's traffic asks for."""
+    """The script that sends what the experiment's traffic asks for.
+
+    Raises UsageError where that is more than one request, or asks for users of a file.
+    """
+    _must_be_one_request(system)
     found = Exported()
     scenarios = {
         name: _scenario(name, spec, found.notes) for name, spec in experiment.traffic.items()
@@ -163,6 +168,19 @@ def _threshold(one: str | Threshold) -> str | WrittenThreshold:
     return WrittenThreshold(
         threshold=one.threshold, abortOnFail=one.abortOnFail, delayAbortEval=late
     )
+
+
+def _must_be_one_request(system: System) -> None:
+    requests = system.requests
+    named = {
+        "users": system.users is not None,
+        "requests.before": bool(requests.before),
+        "requests.cookies": requests.cookies,
+        "requests.issue.poll": requests.issue.poll is not None,
+    }
+    for key in (key for key, is_there in named.items() if is_there):
+        problem = f"{key!r}: no script of k6 is made of a system with it"
+        raise UsageError(problem, help="export a system file without it, and add it by hand")
 
 
 def _lost(experiment: Experiment) -> Iterable[str]:

@@ -30,7 +30,10 @@ ITERATION: Final = "iteration_duration"
 CENSORED: Final = ("http_req_duration", INTENDED, "http_req_waiting")
 # Up to so many samples percentiles are exact; beyond, within 0.1 %, and the memory stays flat.
 EXACT_UP_TO: Final = 2_000_000
-_NOWHERE: Final = (Reason.CONNECT_REFUSED, Reason.CONNECT_FAILED, Reason.INTERRUPTED)
+_NOWHERE: Final = (
+    *(Reason.CONNECT_REFUSED, Reason.CONNECT_FAILED, Reason.INTERRUPTED),
+    Reason.STEP_FAILED,
+)
 _MS: Final = 1_000_000
 _LARGEST_32: Final = 2**32 - 1  # up to here times need half the memory
 _FEW: Final = 1024  # below it sorting all costs less than taking a sample first

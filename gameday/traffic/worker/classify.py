@@ -11,11 +11,11 @@ from typing import Any, NamedTuple
 
 from pydantic_core import from_json
 
-from gameday.spec.request import IssueRequest, Match, path_of
+from gameday.spec.request import Capture, IssueRequest, Match, Poll, path_of
 from gameday.traffic.history import ID_BYTES, Outcome, Reason, stored_id
 
 _SMALLEST, _LARGEST = -(2**31), 2**31 - 1
-_MISSING = object()
+MISSING = object()
 _decode = JSONDecoder().raw_decode
 _BLANK = " \t\n\r"
 _LONGEST_INDEX = 9  # digits; an answer has no list of more, and Python reads no more than 4,300
@@ -40,18 +40,22 @@ _PLAIN = {outcome: Reading(outcome, Reason.NONE) for outcome in Outcome}
 Wanted = tuple[tuple[tuple[str, ...], Any], ...]
 Headers = Mapping[str, str]
 _NO_HEADERS: Headers = MappingProxyType({})
-_LOOKED_AT = 64 * 1024  # bytes of an answer that is read as text
+LOOKED_AT = 64 * 1024  # bytes of an answer that is read as text
 
 
 class Answers:
-    """Reads answers by the `outcomes` and `capture` of the issue request."""
+    """Reads answers by outcomes, and what is captured: of the issue request, or of its poll."""
 
-    def __init__(self, request: IssueRequest) -> None:
-        self._issue_id = _path(request.capture.get("issue_id"))
-        self._remaining = _path(request.capture.get("remaining"))
+    def __init__(self, request: IssueRequest | Poll) -> None:
+        outcomes: Mapping[Any, Match] = (
+            request.outcomes if isinstance(request, IssueRequest) else request.until
+        )
+        capture: Mapping[Any, Capture] = request.capture
+        self._issue_id = _path(capture.get("issue_id"))
+        self._remaining = _path(capture.get("remaining"))
         self._captures = self._issue_id is not None or self._remaining is not None
         self._rules: dict[int, list[tuple[Outcome, Wanted, Match | None]]] = {}
-        for name, match in request.outcomes.items():
+        for name, match in outcomes.items():
             wanted = tuple((path_of(path), value) for path, value in match.json_.items())
             others = match if match.text or match.headers else None
             for status in match.statuses:
@@ -62,24 +66,24 @@ class Answers:
         """The outcome that an answer means; the names of `headers` are in small letters."""
         if status not in self._rules:
             return _UNMATCHED
-        parsed = _MISSING
+        parsed = MISSING
         for outcome, wanted, others in self._rules[status]:
             if others is not None and not _fits(others, body, headers):
                 continue
-            if parsed is _MISSING and (wanted or self._captures):
-                parsed = _parse(body)
+            if parsed is MISSING and (wanted or self._captures):
+                parsed = parsed_body(body)
             if not wanted or _holds(wanted, parsed):
-                if parsed is _MISSING or not self._captures:
+                if parsed is MISSING or not self._captures:
                     return _PLAIN[outcome]
                 id_at, left_at = self._issue_id, self._remaining
-                issue_id = b"" if id_at is None else _identity(_at(parsed, id_at))
-                remaining = -1 if left_at is None else _number(_at(parsed, left_at))
+                issue_id = b"" if id_at is None else _identity(value_at(parsed, id_at))
+                remaining = -1 if left_at is None else _number(value_at(parsed, left_at))
                 return _reading(Reading, (outcome, _NO_REASON, issue_id, remaining))
         return _UNMATCHED
 
 
-def _path(text: str | None) -> tuple[str, ...] | None:
-    return None if text is None else path_of(text)
+def _path(source: Capture | None) -> tuple[str, ...] | None:
+    return path_of(source) if isinstance(source, str) else None
 
 
 def _fits(match: Match, body: bytes | bytearray, headers: Headers) -> bool:
@@ -90,10 +94,11 @@ def _fits(match: Match, body: bytes | bytearray, headers: Headers) -> bool:
             return False
         if not (value == wanted if isinstance(wanted, str) else wanted.fits(value)):
             return False
-    return match.text is None or match.text.fits(body[:_LOOKED_AT].decode(errors="replace"))
+    return match.text is None or match.text.fits(body[:LOOKED_AT].decode(errors="replace"))
 
 
-def _parse(body: bytes | bytearray) -> object:
+def parsed_body(body: bytes | bytearray) -> object:
+    """The JSON of an answer, MISSING for what is none."""
     try:
         return from_json(body)
     except ValueError:
@@ -106,27 +111,27 @@ def _parse_slowly(body: bytes | bytearray) -> object:
         text = body.decode().strip(_BLANK)
         parsed, end = _decode(text)
     except (ValueError, RecursionError):
-        return _MISSING
-    return parsed if end == len(text) else _MISSING
+        return MISSING
+    return parsed if end == len(text) else MISSING
 
 
-def _at(value: object, path: tuple[str, ...]) -> object:
+def value_at(value: object, path: tuple[str, ...]) -> object:
     """The value at a dotted path; a number steps into a list."""
     if len(path) == 1 and type(value) is dict:
-        return value.get(path[0], _MISSING)
+        return value.get(path[0], MISSING)
     for step in path:
         if isinstance(value, dict):
-            value = value.get(step, _MISSING)
+            value = value.get(step, MISSING)
         elif isinstance(value, list) and step.isdecimal() and len(step) <= _LONGEST_INDEX:
             index = int(step)
-            value = value[index] if index < len(value) else _MISSING
+            value = value[index] if index < len(value) else MISSING
         else:
-            return _MISSING
+            return MISSING
     return value
 
 
 def _holds(wanted: Iterable[tuple[tuple[str, ...], Any]], parsed: object) -> bool:
-    return all(_same(_at(parsed, path), value) for path, value in wanted)
+    return all(_same(value_at(parsed, path), value) for path, value in wanted)
 
 
 def _same(left: object, right: object) -> bool:

@@ -13,20 +13,21 @@ a system that answers a key alike each time, settles it. A refusal settles nothi
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sized
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from gameday.core.clock import NS, Clock
 from gameday.core.errors import UnknownError
 from gameday.core.network.allow_list import Allowed, NoAddressError
 from gameday.core.network.urls import Base
 from gameday.traffic.history import Outcome, Reason
-from gameday.traffic.worker.classify import Answers, Reading
+from gameday.traffic.schedule.scenario import Scenario
+from gameday.traffic.worker.classify import Reading
 from gameday.traffic.worker.connection import SUSPECT_NS, Address, Connection
 from gameday.traffic.worker.http1 import Heads
 from gameday.traffic.worker.poller import Poller
-from gameday.traffic.worker.recorder import Recorder, Start
+from gameday.traffic.worker.recorder import Start
 from gameday.traffic.worker.tls import TlsClient
 from gameday.traffic.worker.vu_pool import Vu
 
@@ -41,11 +42,47 @@ _LEFT_OPEN = Reason.INTERRUPTED
 _SETTLED = (Outcome.ISSUED, Outcome.DUPLICATE, Outcome.SOLD_OUT, Outcome.ACCEPTED)
 
 
+class RequestNotes(Protocol):
+    """Who renders the requests of starts, and notes how each ended."""
+
+    name: str
+    scenario: Scenario
+    most_attempts: int
+
+    def request(self, k: int, user: int, attempt: int, /) -> bytes: ...
+
+    def record(self, c: Connection, reading: Any, sent_ns: int, ended_ns: int, /) -> None: ...
+
+    def left_open(self, start: Start, sent_ns: int, attempts: int, /) -> None: ...
+
+
+class Reads(Protocol):
+    """Who says what an answer means: a `Reading`, or what begins as one."""
+
+    def read(self, status: int, body: bytes | bytearray, headers: Mapping[str, str], /) -> Any: ...
+
+
+class Sends(Protocol):
+    """Who sends starts, as the loops of scenarios see him."""
+
+    now: Callable[[], int]
+    most_open: int
+
+    @property
+    def open(self) -> Sized: ...
+
+    def send(self, book: "StartSource", starts: Iterable[Start], /) -> None: ...
+
+    def send_by(self, vu: Vu, book: "StartSource", start: Start, /) -> None: ...
+
+    def interrupt(self, book: "StartSource", vus: Collection[Vu] | None = None, /) -> None: ...
+
+
 class StartSource(Protocol):
     """A scenario whose starts are sent."""
 
     @property
-    def recorder(self) -> Recorder: ...
+    def recorder(self) -> RequestNotes: ...
 
     def over(self, vu: Vu) -> None:
         """The request of a virtual user is over."""
@@ -71,7 +108,7 @@ class _Attempt:
 class ClientSettings:
     """Settings of a client: the reading of answers, and the longest wait for one."""
 
-    answers: Answers
+    answers: Reads
     timeout_s: float
     idempotent: bool = False  # the same key gets the same answer
     tls: TlsClient | None = None

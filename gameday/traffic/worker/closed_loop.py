@@ -15,7 +15,7 @@ from typing import Final
 
 from gameday.traffic.schedule.scenario import MOST_STARTS
 from gameday.traffic.schedule.virtual_users import VirtualUsers, share_of
-from gameday.traffic.worker.client import Client
+from gameday.traffic.worker.client import Sends
 from gameday.traffic.worker.recorder import Recorder
 from gameday.traffic.worker.vu_pool import Vu
 
@@ -26,7 +26,7 @@ class ClosedLoop:
     """The virtual users of one scenario that are this worker's, w of n."""
 
     def __init__(
-        self, recorder: Recorder, plan: VirtualUsers, client: Client, hurry: Callable[[], None]
+        self, recorder: Recorder, plan: VirtualUsers, client: Sends, hurry: Callable[[], None]
     ) -> None:
         self.recorder = recorder
         self.name = recorder.name

@@ -16,7 +16,7 @@ from pydantic import (
 
 from gameday.core.errors import UsageError
 from gameday.core.network.allow_list import Reach
-from gameday.spec.request import IssueRequest
+from gameday.spec.request import BeforeStep, IssueRequest
 from gameday.spec.tls import Tls
 from gameday.traffic.schedule.scenario import Scenario
 from gameday.traffic.schedule.scenario_json import from_json, to_json
@@ -39,6 +39,16 @@ def _scenario(given: object) -> Scenario:
     return scenario
 
 
+class PinnedUsers(BaseModel):
+    """The file of users that a worker reads: the one that was looked at before the run."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    path: Path
+    sha256: str | None
+    public: list[str] = Field(default_factory=list)
+
+
 class Config(BaseModel):
     """The configuration of one worker of `workers`; header secrets are already resolved."""
 
@@ -54,12 +64,26 @@ class Config(BaseModel):
     users: int = Field(ge=1, le=2**53)
     base_url: str
     request: IssueRequest
+    before: dict[str, BeforeStep] = Field(default_factory=dict)
+    cookies: bool = False
+    users_file: PinnedUsers | None = None
     tls: Tls = Tls()
     replay: Literal["none", "idempotent"] = "none"
     scenarios: dict[
         Plain, Annotated[Scenario, PlainValidator(_scenario), PlainSerializer(to_json)]
     ] = Field(default_factory=dict)
     reach: Reach = Reach()
+
+    @property
+    def has_steps(self) -> bool:
+        """True if a start is more than its issue, or has to remember something."""
+        return bool(self.before) or self.cookies or self.request.poll is not None
+
+    @property
+    def longest_s(self) -> float:
+        """The longest that a start may stay open, its poll left out."""
+        before = sum(step.timeout.total_seconds() for step in self.before.values())
+        return before + self.request.timeout.total_seconds()
 
     @property
     def line(self) -> bytes:

@@ -18,6 +18,7 @@ LONGEST_BODY: Final = 4 * 1024 * 1024
 LONGEST_HEAD: Final = 64 * 1024  # servers send 1 KiB, and refuse more than 8 to 16 themselves
 # Header lines and pieces of a body, each of which takes a moment: a flood must not stop the clock.
 MOST_PIECES: Final = 10_000
+LINES: Final = "\n"  # between the values of Set-Cookie; no line of an answer holds one
 MOST_HEADS: Final = 256  # heads differ by their date, once a second; older ones are forgotten
 
 _END: Final = b"\r\n\r\n"
@@ -129,7 +130,10 @@ class Framing:
         self._count()
         lower = name.lower()
         if not self.whole:
-            self.headers[lower.decode("latin-1")] = value.decode("utf-8", "replace").strip()
+            name_, text = lower.decode("latin-1"), value.decode("utf-8", "replace").strip()
+            if name_ == "set-cookie" and name_ in self.headers:  # the one that stands in lines
+                text = f"{self.headers[name_]}{LINES}{text}"
+            self.headers[name_] = text
         if lower == b"content-length" or (
             lower == b"transfer-encoding" and b"chunked" in value.lower()
         ):

@@ -14,7 +14,7 @@ from typing import Final
 
 from gameday.core.clock import NS
 from gameday.traffic.history import Reason
-from gameday.traffic.worker.client import Client
+from gameday.traffic.worker.client import Sends
 from gameday.traffic.worker.recorder import Recorder, Start
 from gameday.traffic.worker.vu_pool import Pool, Vu
 
@@ -25,7 +25,7 @@ LATE_NS: Final = NS // 10  # twice the lag that a run allows: then the reason fo
 class OpenLoop:
     """The starts of one scenario that are this worker's."""
 
-    def __init__(self, recorder: Recorder, client: Client, pool: Pool | None) -> None:
+    def __init__(self, recorder: Recorder, client: Sends, pool: Pool | None) -> None:
         self.recorder = recorder
         self.name = recorder.name
         self.scenario = scenario = recorder.scenario

@@ -8,7 +8,7 @@ whose number leaves w when divided by n.
 
 import os
 import struct
-from typing import Final
+from typing import Final, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -26,7 +26,6 @@ from gameday.traffic.schedule.users import key, users_of
 from gameday.traffic.worker.classify import Reading
 from gameday.traffic.worker.config import Config, scenario_name
 from gameday.traffic.worker.connection import Connection
-from gameday.traffic.worker.request import RequestBytes
 
 BLOCK: Final = 2048  # starts drawn by one call of numpy, which costs as much for one
 # Written by struct because it is four times as fast as storing into a numpy record.
@@ -39,12 +38,20 @@ Start = tuple[int, int, int]
 """Number, user, and when it is due."""
 
 
+class Renders(Protocol):
+    """The bytes of the requests of starts."""
+
+    needs_key: bool
+
+    def render(self, user: int, key: str = "", attempt: int = 1, iteration: int = 0) -> bytes:
+        """The request of one start."""
+        ...
+
+
 class Recorder:
     """The history of one scenario in this worker, and the requests of its starts."""
 
-    def __init__(
-        self, config: Config, name: str, scenario: Scenario, request: RequestBytes
-    ) -> None:
+    def __init__(self, config: Config, name: str, scenario: Scenario, request: Renders) -> None:
         self.name = scenario_name(name)
         self.scenario = scenario
         self.most_attempts = 1 + scenario.retries.at_most

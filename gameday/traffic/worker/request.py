@@ -14,7 +14,7 @@ from typing import Any
 
 from gameday.core.errors import UsageError
 from gameday.core.network.urls import Base, encoded, path_problem
-from gameday.spec.request import FORM, PLAIN_TEXT, IssueRequest
+from gameday.spec.request import FORM, PLAIN_TEXT, Request
 from gameday.spec.template import NUMBERS, fill_json, fill_text, format_problem, percent
 from gameday.traffic.user_ids import Uuids, text_of
 from gameday.traffic.worker.config import Config
@@ -34,7 +34,7 @@ class RequestBytes:
     def __init__(self, config: Config) -> None:
         request = config.request
         source = json.dumps(request.model_dump(mode="json", by_alias=True), ensure_ascii=False)
-        mark = _mark(source, config)
+        mark = mark_of(source, config)
         values: dict[str, int | str] = {"coupon": config.coupon, "run": config.run}
         if config.stock is not None:
             values["stock"] = config.stock
@@ -42,10 +42,10 @@ class RequestBytes:
         values |= {
             slot: f"{mark}-{at}-"
             for at, slot in enumerate(slots)
-            if not format_problem(*_parted(slot))
+            if not format_problem(*parted(slot))
         }
         numbers = [str(values[name]) for name in NUMBERS if name in _VARYING]
-        head, body = _texts(request, Base.parse(config.base_url), values, numbers)
+        head, body = texts_of(request, Base.parse(config.base_url), values, numbers)
         fixed, found = _cut(f"{head}{mark}-length-\r\n\r\n{body}", mark)
         self._pieces = [piece for text in fixed for piece in (text, b"")][:-1]
         length = found.index("length")
@@ -56,7 +56,7 @@ class RequestBytes:
         self._numbered = "attempt" in names
         self.needs_key = any(not name.startswith("user") for name in names)
         uuids = Uuids.of(config.seed)
-        self._fills = [_fill(*_parted(name), uuids) for name in names]
+        self._fills = [fill_of(*parted(name), uuids) for name in names]
         order = {
             slot: (_PLAIN if self._is_plain else names).index(slots[int(slot)])
             for slot in found
@@ -85,19 +85,19 @@ class RequestBytes:
         return b"".join(pieces)
 
 
-def _mark(source: str, config: Config) -> str:
+def mark_of(source: str, config: Config) -> str:
     """A text that nobody can have written into the request: a digest of all that is in it."""
     told = "\0".join([source, config.base_url, config.run, str(config.coupon), str(config.stock)])
     return f"slot{blake2b(told.encode('utf-8', 'backslashreplace'), digest_size=16).hexdigest()}"
 
 
-def _parted(slot: str) -> tuple[str, str]:
+def parted(slot: str) -> tuple[str, str]:
     """Name and format of a slot; a number without one is written as it is."""
     name, _, format_ = slot.partition(":")
     return name, format_ or "s"
 
 
-def _fill(name: str, format_: str, uuids: Uuids) -> Fill:
+def fill_of(name: str, format_: str, uuids: Uuids) -> Fill:
     """The function that fills a slot."""
     match name:
         case "user":
@@ -110,10 +110,17 @@ def _fill(name: str, format_: str, uuids: Uuids) -> Fill:
             return lambda _user, _k, key, attempt: f"{key}-{attempt}"
 
 
-def _texts(
-    request: IssueRequest, origin: Base, values: Mapping[str, int | str], numbers: Sequence[str]
+def texts_of(
+    request: Request,
+    origin: Base,
+    values: Mapping[str, int | str],
+    numbers: Sequence[str],
+    alone: str = "",
 ) -> tuple[str, str]:
-    """Head (up to the value of Content-Length, which ends it) and body, with marks in them."""
+    """Head (up to the value of Content-Length, which ends it) and body, with marks in them.
+
+    A mark of `numbers` that is a JSON value by itself has no quotes, and `alone` behind it.
+    """
     path = fill_text(request.path, values, percent)
     if wrong := path_problem(path):
         raise UsageError(f"{path!r} {wrong}", help="begin with / and no spaces")
@@ -127,7 +134,7 @@ def _texts(
     headers = {"Host": origin.authority, "User-Agent": "gameday", "Accept": "application/json"}
     body = ""
     if request.json_ is not None:
-        body = _json_text(fill_json(request.json_, values), numbers)
+        body = _json_text(fill_json(request.json_, values), numbers, alone)
         headers["Content-Type"] = "application/json"
     elif request.form is not None:
         body = "&".join(
@@ -146,12 +153,14 @@ def _texts(
     return "\r\n".join([*lines, "Content-Length: "]), body
 
 
-def _json_text(value: Any, numbers: Sequence[str]) -> str:
+def _json_text(value: Any, numbers: Sequence[str], alone: str) -> str:
     """The body as text; a value that is a number alone is an integer, so its quotes go."""
     text = json.dumps(value, separators=(",", ":"), ensure_ascii=False)
     number = "|".join(map(re.escape, numbers))
     return re.sub(
-        f'(?<=[:\\[,])"({number})"(?!:)|^"({number})"$', lambda match: match[1] or match[2], text
+        f'(?<=[:\\[,])"({number})"(?!:)|^"({number})"$',
+        lambda match: (match[1] or match[2]) + alone,
+        text,
     )
 
 

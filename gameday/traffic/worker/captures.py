@@ -1,0 +1,142 @@
+"""Answers to the requests beside the issue: what is captured of them, and whether they will do."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final, NamedTuple
+
+from gameday.spec.request import (
+    ISSUE_CAPTURES,
+    BeforeStep,
+    Capture,
+    CaptureFrom,
+    IssueRequest,
+    group_pattern,
+    path_of,
+    statuses_of,
+)
+from gameday.spec.users import Cell
+from gameday.traffic.escapes import Captured, UnfitError, in_text
+from gameday.traffic.history import Outcome, Reason
+from gameday.traffic.worker.classify import (
+    LOOKED_AT,
+    MISSING,
+    Answers,
+    Headers,
+    parsed_body,
+    value_at,
+)
+
+NOTHING: Final[Captured] = MappingProxyType({})
+SAMPLE: Final = 2_000  # bytes of an answer that is told of where a step failed
+
+
+class StepReading(NamedTuple):
+    """The meaning of one answer, with what was captured of it; begins as a `Reading` does."""
+
+    outcome: Outcome
+    reason: Reason
+    issue_id: bytes = b""
+    remaining: int = -1
+    captured: Captured = NOTHING
+    cookies: str = ""
+    said: bytes = b""
+    why: str = ""
+
+
+class Captures:
+    """Takes values out of answers. Each is bounded, and a text, a number, true or false."""
+
+    def __init__(self, sources: Mapping[str, Capture]) -> None:
+        self._paths = {
+            name: path_of(source) for name, source in sources.items() if isinstance(source, str)
+        }
+        self._places = {
+            name: source for name, source in sources.items() if isinstance(source, CaptureFrom)
+        }
+
+    def of(self, body: bytes | bytearray, headers: Headers) -> dict[str, Cell]:
+        """All values. Raises UnfitError for one that is not there, or can be no value."""
+        if not self._paths and not self._places:
+            return {}
+        parsed = parsed_body(body) if self._paths else MISSING
+        found = {name: value_at(parsed, path) for name, path in self._paths.items()}
+        for name, place in self._places.items():
+            found[name] = _value_in(place, body, headers)
+        return {name: _cell(name, value) for name, value in found.items()}
+
+
+def _cell(name: str, value: object) -> Cell:
+    """A value that can be captured. Raises UnfitError."""
+    if value is MISSING or value is None:
+        raise UnfitError(f"{name!r} is not in the answer")
+    try:
+        in_text(value)
+    except UnfitError as error:
+        raise UnfitError(f"{name!r}: {error}") from None
+    assert isinstance(value, str | int | float)
+    return value
+
+
+def _value_in(place: CaptureFrom, body: bytes | bytearray, headers: Headers) -> object:
+    if place.header is not None:
+        return headers.get(place.header.lower())
+    text = body[:LOOKED_AT].decode(errors="replace")
+    return group_pattern(place.matches or "").first_group(text)
+
+
+class StepAnswers:
+    """Reads the answers to a step before the issue: done, or not."""
+
+    def __init__(self, step: BeforeStep) -> None:
+        wanted = step.expect.status
+        self._expected = statuses_of("2xx" if wanted is None else wanted)
+        self._captures = Captures(step.capture)
+
+    def read(self, status: int, body: bytes | bytearray, headers: Headers) -> StepReading:
+        cookies = headers.get("set-cookie", "")
+        if status not in self._expected:
+            outcome = Outcome.REFUSED if 400 <= status < 500 else Outcome.UNKNOWN
+            return StepReading(
+                outcome, Reason.UNMATCHED, cookies=cookies, said=bytes(body[:SAMPLE])
+            )
+        try:
+            captured = self._captures.of(body, headers)
+        except UnfitError as error:
+            said = bytes(body[:SAMPLE])
+            return StepReading(
+                Outcome.UNKNOWN, Reason.CAPTURE, cookies=cookies, said=said, why=str(error)
+            )
+        return StepReading(Outcome.ACCEPTED, Reason.NONE, captured=captured, cookies=cookies)
+
+
+class IssueAnswers:
+    """Reads the answers to the issue, and captures what the question after it needs."""
+
+    def __init__(self, issue: IssueRequest) -> None:
+        self._answers = Answers(issue)
+        sources = {k: v for k, v in issue.capture.items() if k not in ISSUE_CAPTURES}
+        self._captures = Captures(sources)
+
+    def read(self, status: int, body: bytes | bytearray, headers: Headers) -> StepReading:
+        reading = self._answers.read(status, body, headers)
+        captured: Captured = NOTHING
+        why = ""
+        if reading.outcome is Outcome.ACCEPTED:
+            try:
+                captured = self._captures.of(body, headers)
+            except UnfitError as error:
+                why = str(error)
+        cookies = headers.get("set-cookie", "")
+        return StepReading(*reading, captured=captured, cookies=cookies, why=why)
+
+
+class PollAnswers:
+    """Reads what became of an accepted issue; `unknown` is not decided yet."""
+
+    def __init__(self, issue: IssueRequest) -> None:
+        assert issue.poll is not None
+        self._answers = Answers(issue.poll)
+
+    def read(self, status: int, body: bytes | bytearray, headers: Headers) -> StepReading:
+        reading = self._answers.read(status, body, headers)
+        return StepReading(*reading, cookies=headers.get("set-cookie", ""))

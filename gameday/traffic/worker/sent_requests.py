@@ -1,0 +1,40 @@
+"""Requests beside the issue, as one worker sends them: each with a client of its own."""
+
+from math import floor
+
+from gameday.core.units import nanoseconds, seconds
+from gameday.spec.request import BeforeStep, Poll
+from gameday.traffic.worker.client import Client
+from gameday.traffic.worker.filled_request import FilledRequest
+
+
+class SentStep:
+    """One step before the issue, as this worker sends it."""
+
+    def __init__(
+        self, index: int, name: str, step: BeforeStep, filled: FilledRequest, client: Client
+    ) -> None:
+        self.index = index
+        self.name = name
+        self.filled = filled
+        self.client = client
+        self.once = step.per == "user"
+        self.weight = step.weight
+        self.may_hold = not self.once and step.method != "GET"
+
+    def times(self, k: int) -> int:
+        """How often it is asked before the issue of start `k`: in the mean its weight."""
+        if self.weight is None:
+            return 1
+        return floor((k + 1) * self.weight) - floor(k * self.weight)
+
+
+class SentPoll:
+    """The question after an accepted issue, as this worker sends it."""
+
+    def __init__(self, poll: Poll, filled: FilledRequest, client: Client) -> None:
+        self.filled = filled
+        self.client = client
+        self.every_s = seconds(poll.every)
+        self.every_ns = nanoseconds(poll.every)
+        self.within_ns = nanoseconds(poll.within)

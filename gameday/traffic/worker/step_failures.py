@@ -1,0 +1,54 @@
+"""Failures of steps, in the words of the system: a few of each, in the worker's log.
+
+An answer may quote what was sent, so it is masked by the row of its own user, by what was captured
+for him, and by the secrets of the request's headers, before a byte of it is kept.
+"""
+
+import sys
+from collections import Counter
+from typing import TYPE_CHECKING, Any, Final
+
+from gameday.core.secrets.redaction import TELLING, Hidden
+from gameday.traffic.escapes import Captured
+from gameday.traffic.worker.config import Config
+from gameday.traffic.worker.filled_request import Columns, requests_of
+
+if TYPE_CHECKING:
+    from gameday.traffic.worker.errand import Errand
+
+MOST: Final = 5  # of each step; the others are counted in the step log
+SHOWN: Final = 200  # characters of an answer
+
+
+class StepFailures:
+    """Writes the first failures of each step to the standard error."""
+
+    def __init__(self, config: Config, columns: Columns) -> None:
+        public = config.users_file.public if config.users_file is not None else []
+        self._columns = {name: each for name, each in columns.items() if name not in public}
+        self._secrets = [
+            value.replace("{{", "{").replace("}}", "}")
+            for request in requests_of(config)
+            for name, value in request.headers.items()
+            if isinstance(value, str) and TELLING.search(name)
+        ]
+        self._told: Counter[str] = Counter()
+
+    def note(
+        self, step: str, errand: "Errand", reading: Any, status: int, values: Captured
+    ) -> None:
+        """Tell of a failure, unless enough were told of."""
+        self._told[step] += 1
+        if self._told[step] > MOST:
+            return
+        why = getattr(reading, "why", "") or reading.reason.text
+        answered = f" answered {status}" if status else ""
+        said = bytes(getattr(reading, "said", b"")).decode(errors="replace")
+        hide = Hidden([*self._secrets, *self._row(errand.user), *map(str, values.values())])
+        shown = ascii(hide(said)[:SHOWN]) if said else ""
+        told = f": {shown}" if shown else ""
+        sys.stderr.write(f"step {step} of user {errand.user}{answered}: {why}{told}\n")
+        sys.stderr.flush()
+
+    def _row(self, user: int) -> list[str]:
+        return [str(column[user]) for column in self._columns.values()]

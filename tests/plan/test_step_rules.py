@@ -1,0 +1,129 @@
+"""Rules about users of a file, steps and polls: each error with its place, its value and a cure."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from gameday.core.errors import FileError, UsageError
+from gameday.plan.validate import validate_system
+from gameday.spec.inputs import gather, load_experiment, load_system
+
+USERS = "id,email,token\n1,a@b.c,t1\n2,b@b.c,t2\n"
+POLL = {
+    "get": "/tickets/{ticket}",
+    "until": {"issued": {"status": 200, "json": {"state": "ok"}}},
+}
+
+
+def system(**changes: Any) -> dict[str, Any]:
+    login = {"post": "/login", "json": {"email": "{email}"}, "capture": {"session": "t"}}
+    issue = {
+        "post": "/claim",
+        "headers": {"Authorization": "Bearer {session}"},
+        "json": {"id": "{id}"},
+        "capture": {"issue_id": "id", "ticket": "ticket"},
+        "outcomes": {"accepted": {"status": 202}},
+        "poll": POLL,
+    }
+    requests = {"before": {"login": login | changes.pop("login", {})}}
+    requests["issue"] = issue | changes.pop("issue", {})
+    requests |= changes.pop("requests", {})
+    users = {"file": "users.csv", **changes.pop("users", {})}
+    told = {"name": "shop", "base_url": "http://127.0.0.1:1", "requests": requests}
+    return {**told, "users": users, "audit": {"get": "/audit"}, **changes}
+
+
+def check(folder: Path, told: dict[str, Any], users: str = USERS) -> list[str]:
+    (folder / "users.csv").write_text(users)
+    (folder / "shop.yaml").write_text(yaml.safe_dump(told, sort_keys=False))
+    return [str(each) for each in validate_system(load_system(folder / "shop.yaml"))]
+
+
+def test_a_system_with_all_of_it_is_taken(tmp_path: Path) -> None:
+    assert check(tmp_path, system()) == []
+
+
+BROKEN: list[tuple[str, dict[str, Any], str]] = [
+    ("a column that is none", {"login": {"json": {"e": "{emial}"}}}, "did you mean 'email'"),
+    ("a capture of later", {"login": {"json": {"e": "{ticket}"}}}, "unknown placeholder"),
+    ("a format", {"issue": {"json": {"id": "{id:05d}"}}}, "is text, and only a number has zeros"),
+    ("a typo of a capture", {"issue": {"capture": {"isue_id": "x", "ticket": "t"}}}, "issue_id"),
+    ("a capture twice", {"login": {"capture": {"email": "t"}}}, "of that name already"),
+    ("a capture of ours", {"login": {"capture": {"user": "t"}}}, "of that name already"),
+    ("a path to nowhere", {"login": {"capture": {"session": "a..b"}}}, "is no path"),
+    ("two places", {"login": {"capture": {"session": {"header": "a", "matches": "(b)"}}}}, "write"),
+    ("no group", {"login": {"capture": {"session": {"matches": "abc"}}}}, "no group"),
+    ("no pattern", {"login": {"capture": {"session": {"matches": "(a"}}}}, "not understood"),
+    ("no accepted", {"issue": {"outcomes": {"issued": {"status": 201}}}}, "no outcome"),
+    ("too often", {"issue": {"poll": {**POLL, "every": "1ms"}}}, "less than 10 ms"),
+    ("too short", {"issue": {"poll": {**POLL, "within": "100ms"}}}, "shorter than `every`"),
+    ("a poll of nothing", {"issue": {"poll": {**POLL, "until": {}}}}, "until"),
+    ("a column of nobody", {"users": {"public": ["emial"]}}, "did you mean 'email'"),
+    ("an id of nobody", {"users": {"id": "emial"}}, "did you mean 'email'"),
+    ("another file", {"users": {"sha256": "0" * 64}}, "another file than was meant"),
+    ("no file", {"users": {"file": "none.csv"}}, "No such file"),
+    ("a cookie", {"requests": {"cookies": True}, "issue": {"headers": {"cookie": "{id}"}}}, "jar"),
+    ("weight and capture", {"login": {"weight": 2}}, "captures nothing"),
+    ("a weight", {"login": {"weight": 0, "capture": {}}}, "weight"),
+    ("a secret", {"issue": {"headers": {"Authorization": "Bearer abc"}}}, "a secret written out"),
+    ("a path that is text", {"issue": {"post": "claim"}}, "does not begin with /"),
+    ("a whole path of ours", {"issue": {"post": "{user}"}}, "does not begin with /"),
+    ("an unknown key", {"login": {"captures": {"a": "b"}}}, "did you mean 'capture'"),
+]
+
+
+@pytest.mark.parametrize(("what", "changes", "told"), BROKEN, ids=[each[0] for each in BROKEN])
+def test_what_is_wrong_is_told_with_its_place(
+    tmp_path: Path, what: str, changes: dict[str, Any], told: str
+) -> None:
+    with pytest.raises(FileError) as error:
+        check(tmp_path, system(**changes))
+    assert told in f"{error.value.message} {error.value.help}", what
+    assert error.value.place.line > 0
+
+
+@pytest.mark.parametrize(
+    ("request_", "users", "told"),
+    [
+        ({"headers": {"X-Token": "{token}"}}, 'id,token\n1,"se\r\ncret"\n', "'token' of user 0"),
+        ({"post": "/u/{token}"}, "id,token\n1,a\n2,..\n", "'token' of user 1"),
+        ({"post": "{token}"}, "id,token\n1,/a\n2,http://elsewhere/\n", "'token' of user 1"),
+        ({}, "id,email,token\n1,a,b\n1,c,d\n", "users 0 and 1 have the same 'id'"),
+    ],
+)
+def test_a_cell_that_cannot_stand_where_it_should_is_told_by_its_row(
+    tmp_path: Path, request_: dict[str, Any], users: str, told: str
+) -> None:
+    issue = {"headers": {}, **request_}
+    with pytest.raises(UsageError) as error:
+        check(tmp_path, system(issue=issue, login={"json": {}}), users)
+    assert told in error.value.message
+    assert "cret" not in error.value.message and "elsewhere" not in error.value.message
+
+
+def test_nobody_knows_which_column_the_audit_means(tmp_path: Path) -> None:
+    told = system(issue={"json": {}}, login={"json": {"e": "{email}"}})
+    with pytest.raises(FileError, match="which column"):
+        check(tmp_path, told, "email,token\na,b\n")
+    told["users"]["id"] = "email"
+    assert check(tmp_path, told, "email,token\na,b\n") == []
+
+
+def test_an_experiment_has_as_many_users_as_the_file_and_not_more(tmp_path: Path) -> None:
+    check(tmp_path, system())
+    loaded = load_system(tmp_path / "shop.yaml")
+    told: dict[str, Any] = {
+        "name": "sale",
+        "campaign": {"coupon": "SALE"},
+        "traffic": {"t": {"executor": "constant-arrival-rate", "rate": "5/s", "duration": "1s"}},
+    }
+    path = tmp_path / "sale.yaml"
+    path.write_text(yaml.safe_dump(told))
+    inputs = gather(load_experiment(str(path)), loaded)
+    assert inputs.experiment.experiment.campaign.users == 2
+    told["campaign"]["users"] = 3
+    path.write_text(yaml.safe_dump(told))
+    with pytest.raises(FileError, match="3 are more than the 2"):
+        gather(load_experiment(str(path)), loaded)
