@@ -3,6 +3,9 @@
 import sys
 from typing import TYPE_CHECKING
 
+import click
+
+from gameday.cli.options import ALLOWS_COMMANDS
 from gameday.cli.terminal import confirm, echo
 from gameday.cli.words import say
 
@@ -11,17 +14,22 @@ if TYPE_CHECKING:
 
 
 def ask_about_commands(loaded: "LoadedSystem") -> None:
-    """Ask once, where somebody can answer; `offline_checks` refuses what was not agreed to.
+    """Ask once, where somebody can answer, or agree by `--allow-commands`, and show them.
+
+    `offline_checks` refuses what was not agreed to.
 
     Raises click.Abort after a no.
     """
     from gameday.plan.commands import agree, unagreed
 
     asked = unagreed(loaded)
-    if not asked or not (sys.stdin.isatty() and sys.stderr.isatty()):
+    context = click.get_current_context(silent=True)
+    allowed = context is not None and context.find_root().meta.get(ALLOWS_COMMANDS, False)
+    if not asked or not (allowed or (sys.stdin.isatty() and sys.stderr.isatty())):
         return
     echo(say("commands_from", path=loaded.path), err=True)
     for each in asked:
         echo(f"  {each}", err=True)
-    confirm(say("commands_ask"))
+    if not allowed:
+        confirm(say("commands_ask"))
     agree(loaded)

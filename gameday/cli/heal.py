@@ -193,7 +193,7 @@ def _healed(
     started = first(read.journal, RunStarted)
     then = () if started is None else started.event.allowed
     allowed = Allowed(permitted.allowed.union(then))
-    healer = Healer(environment, key, lambda left: _refused_host(left, allowed))
+    healer = Healer(environment, key, lambda left: _refused_host(left, allowed), runs_commands=True)
     return event_loop.run(heal(read, healer), allowed)
 
 

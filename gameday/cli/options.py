@@ -157,6 +157,15 @@ _PROJECT = (
         help="Let the copy write to external volumes, which are your own data.",
     ),
 )
+ALLOWS_COMMANDS = "gameday.allows_commands"
+"""Key of a click context's `meta`: the command line agrees to a system file's commands."""
+
+
+def _allow_commands(ctx: click.Context, param: click.Parameter, value: Any) -> None:
+    del param
+    ctx.meta[ALLOWS_COMMANDS] = bool(value)
+
+
 _WHERE = (
     click.option(
         "--stack",
@@ -182,6 +191,13 @@ _WHERE = (
     click.option("--short", is_flag=True, help="The experiment's short form."),
     click.option("--reuse", is_flag=True, help="The stack that `gameday up` keeps running."),
     allow_target("A host that is not this machine and may be broken. Can be repeated."),
+    click.option(
+        "--allow-commands",
+        is_flag=True,
+        expose_value=False,
+        callback=_allow_commands,
+        help="Agree to the commands of a system file from outside this project, unasked.",
+    ),
     click.option(
         "--webhook-listen",
         metavar="ADDR:PORT",
@@ -234,6 +250,7 @@ def on_stack(inputs: "Inputs", options: WhereOptions) -> tuple["Inputs", "OwnPro
     """
     from dataclasses import replace
 
+    from gameday.spec.proxies import renamed
     from gameday.stacks.state import read_kept
 
     project = own_project(options, reuse=options.reuse)
@@ -243,7 +260,7 @@ def on_stack(inputs: "Inputs", options: WhereOptions) -> tuple["Inputs", "OwnPro
     if kept is None or kept.addresses is None:
         return inputs, None
     system = inputs.system.system
-    proxies = {**system.proxies, **kept.addresses.proxies}
+    proxies = renamed(system.proxies, kept.addresses.proxies)
     found = replace(inputs.system, system=system.model_copy(update={"proxies": proxies}))
     return replace(inputs, system=found), None
 

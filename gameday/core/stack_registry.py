@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from gameday.core.errors import UsageError
 
-_REACHED = frozenset({"traffic", "request", "toxic", "proxy", "redis", "sql"})
+_REACHED = frozenset({"traffic", "request", "toxic", "proxy", "redis", "sql", "command"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ _DOWN: Final = frozenset(
         *("network.timeout", "network.down", "network.flap", "network.partition"),
         *("network.reset_peer", "network.limit_data", "redis.memory", "redis.restart"),
         *("postgres.connections", "postgres.kill_backends", "redis.evict"),
-        *("service.kill", "service.pause", "service.restart", "service.memory"),
+        *("service.kill", "service.pause", "service.restart", "service.memory", "command.run"),
     }
 )
 _UNFELT: Final = frozenset({"network.slow_close", "redis.expire"})

@@ -16,6 +16,7 @@ from gameday.injection.upstream import Published, refuse_foreign_upstream
 
 if TYPE_CHECKING:
     from gameday.spec.changes import ExtraTraffic
+    from gameday.spec.commands import FaultCommand
     from gameday.spec.system import Stores
     from gameday.spec.undos import ProjectUndo, ProxyState, ScaleUndo
 
@@ -36,13 +37,25 @@ def _none() -> "Stores":
 
 
 @dataclass(frozen=True, slots=True)
+class NamedCommands:
+    """The commands of the system file, by name, and the files that have them.
+
+    The first is the system file, in whose folder they run; the run's own copy may follow.
+    """
+
+    by_name: "Mapping[str, FaultCommand]" = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Direct:
     """The stores as the system file names them, past the proxies, and what its secrets hold.
 
     `parts` is where it stands how each part of a started stack is started, `token_file` where the
     token of its Toxiproxy does. `project` is the compose project that is the stack, `published`
     where each of its proxies is reached. `has_stores` is that project where the stores are in it,
-    with their data. `replicas` is the record by which its service is scaled.
+    with their data. `replicas` is the record by which its service is scaled. `commands` are what a
+    fault may run.
     """
 
     stores: "Stores" = field(default_factory=_none)
@@ -53,6 +66,7 @@ class Direct:
     has_stores: "ProjectUndo | None" = None
     published: Mapping[str, Published] = field(default_factory=dict)
     replicas: "ScaleUndo | None" = None
+    commands: NamedCommands = field(default_factory=NamedCommands)
 
 
 class InjectionContext:

@@ -30,6 +30,7 @@ from gameday.injection.removal_proof import State
 from gameday.injection.undo_policy import OnEscalation, UndoPolicy
 from gameday.spec.undo_fields import secret_names
 from gameday.spec.undos import (
+    CommandUndo,
     FolderUndo,
     NetworkUndo,
     ProcessUndo,
@@ -42,6 +43,7 @@ from gameday.spec.undos import (
 MOST_PIDS = 2**31
 
 _WITH_STACK = "it ends with the run's own stack, which is not seen to be gone"
+_NOT_SIGNED = "not done: it is a command, and you have not signed this run: run its undo yourself"
 _MASKED = (
     "its journal, of an older gameday, does not tell its name (***): look for it yourself; toxics "
     "are named gameday-<run>-<number>"
@@ -210,13 +212,15 @@ class Healer:
     """Options of healing a run: its secrets, and the key that signs what was done.
 
     `may` is asked before each undo, and says why it must not be done; "" where it may be. Where it
-    `presses`, a removal that is stuck may touch more than the fault itself.
+    `presses`, a removal that is stuck may touch more than the fault itself. `runs_commands` where
+    this user has signed the records.
     """
 
     environment: Mapping[str, str]
     key: SigningKey | None = None
     may: Callable[[Left], str] = lambda left: ""
     presses: bool = True
+    runs_commands: bool = False
 
 
 async def heal(run: Provenance, healer: Healer) -> list[Healed]:
@@ -241,6 +245,9 @@ async def heal(run: Provenance, healer: Healer) -> list[Healed]:
             continue
         if why := await _gone_with_stack(left.undo):
             healed.append(Healed(label(left), gone=True, why=why))
+            continue
+        if isinstance(left.undo, CommandUndo) and not healer.runs_commands:
+            healed.append(Healed(label(left), gone=None, why=_NOT_SIGNED))
             continue
         if why := healer.may(left):
             healed.append(Healed(label(left), gone=None, why=why))

@@ -10,7 +10,7 @@ from gameday.core.messages import Message
 from gameday.core.units import format_duration, seconds
 from gameday.plan.rules.deadlines import fault_of, recovers_s
 from gameday.plan.traffic_size import evidence_bytes, peak_per_s
-from gameday.spec.changes import Change, NetworkChange
+from gameday.spec.changes import Change, CommandChange, NetworkChange
 from gameday.spec.experiment import ExpectedAlert, ExpectedLog, Experiment
 from gameday.spec.failures import Failures
 from gameday.spec.inputs import Inputs
@@ -161,15 +161,18 @@ def touches(experiment: Experiment, system: System) -> tuple[Touch, ...]:
             change=change,
         )
         for fault in sorted(experiment.method, key=lambda fault: fault.at)
-        for change in (_at_its_proxy(each, system) for each in fault.changes())
+        for change in (_as_the_system_says(each, system) for each in fault.changes())
     )
 
 
-def _at_its_proxy(change: Change, system: System) -> Change:
-    """The same, naming the proxy as Toxiproxy does; a fault names the service behind it."""
+def _as_the_system_says(change: Change, system: System) -> Change:
+    """The same with what the system file knows: Toxiproxy's name of a proxy, a command's argv."""
+    if isinstance(change, CommandChange) and (known := system.commands.get(change.name)):
+        checked = known.check is not None
+        return replace(change, run=tuple(known.run), undo=tuple(known.undo), checked=checked)
     if not isinstance(change, NetworkChange):
         return change
-    return replace(change, proxy=system.proxies.get(change.proxy, change.proxy))
+    return replace(change, proxy=system.proxy_of(change.proxy))
 
 
 def _act(step: Step, system: System) -> Act:

@@ -31,7 +31,7 @@ _SHOWN: Final = 300  # characters of a command
 _MOST: Final = 1_000  # answers that are kept; the oldest go first
 _MARKS: Final = (".git", ".hg", ".jj", "pyproject.toml", "package.json", "go.mod", "Makefile")
 """Names that the top folder of a project has one of."""
-CURE: Final = "run `gameday plan` in a terminal once and answer, or copy the file into your project"
+CURE: Final = "run `gameday plan` in a terminal once and answer; where nobody can: --allow-commands"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,9 @@ def _commands(system: System) -> Iterator[NamedCommand]:
     for number, act in enumerate(system.before_run):
         if isinstance(act, CommandAct):
             yield _named(f"before_run.{number}.command", act)
+    for name, command in system.commands.items():
+        for key, argv in command.argvs.items():
+            yield NamedCommand(f"commands.{name}.{key}", tuple(argv))
 
 
 def _named(key: str, run: CommandRun) -> NamedCommand:

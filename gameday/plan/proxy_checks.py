@@ -7,7 +7,9 @@ nothing is wrong.
 """
 
 import asyncio
+import os
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from urllib.parse import urlsplit
@@ -16,14 +18,17 @@ from gameday.core.clock import Clock
 from gameday.core.errors import GamedayError, UsageError
 from gameday.core.messages import Message
 from gameday.core.network.allow_list import Allowed
+from gameday.core.network.urls import store_ends
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers import Drivers
+from gameday.injection.drivers.request import secret
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError
 from gameday.injection.upstream import Published, refuse_foreign_upstream
-from gameday.injection.verify.probe import PING, Spot, ask, look
+from gameday.injection.verify.probe import ExpectedProtocol, Spot, knock, look
 from gameday.injection.verify.recovery import direct_address
 from gameday.plan.finding import Finding, from_error
 from gameday.spec.changes import (
+    CommandChange,
     ContainerChange,
     ExpireKeys,
     NetworkChange,
@@ -31,9 +36,12 @@ from gameday.spec.changes import (
     StoreChange,
 )
 from gameday.spec.experiment import Experiment
+from gameday.spec.proxies import Protocol, guess
+from gameday.spec.request import Secret
 from gameday.spec.system import System
 from gameday.spec.undos import ProxyState
 
+_PREPARED = StoreChange | ServiceChange | ContainerChange | CommandChange
 OURS = "gameday-"
 ASK_S = 3.0  # Toxiproxy's API answers in a millisecond; one that needs seconds is wedged
 _HEAL = "gameday heal takes out what a run has left behind"
@@ -62,6 +70,30 @@ class _Way:
     allowed: Allowed
     clock: Clock
     published: Mapping[str, Published]
+    stores: Mapping[int, Protocol]
+
+
+@dataclass(frozen=True, slots=True)
+class _Service:
+    """A service behind a proxy: its names, and the protocol that the system file says it speaks."""
+
+    name: str
+    proxy_name: str
+    proxy: ProxyState
+    declared: Protocol | None
+
+    @classmethod
+    def of(cls, system: System, name: str, proxies: Mapping[str, ProxyState]) -> "_Service":
+        proxy_name = system.proxy_of(name)
+        return cls(name, proxy_name, proxies[proxy_name], system.protocol_of(name))
+
+    def expected(self, stores: Mapping[int, Protocol]) -> ExpectedProtocol:
+        """Whom to expect behind it."""
+        if self.declared is not None:
+            return ExpectedProtocol(self.declared, declared=True)
+        host, _, port = self.proxy.upstream.rpartition(":")
+        number = int(port) if port.isascii() and port.isdecimal() and len(port) <= 5 else None
+        return ExpectedProtocol(guess((self.name, self.proxy_name, host), number, stores))
 
 
 async def network(
@@ -89,7 +121,7 @@ async def network(
         found.findings.append(await _silent(server, error, needed=bool(services)))
         return found
     wrong = _state(server, system, services, proxies)
-    struck_too = {n: proxies[n] for n in (system.proxies[s] for s in services) if n in proxies}
+    struck_too = {n: proxies[n] for n in map(system.proxy_of, services) if n in proxies}
     strange = {
         name: proxy
         for name, proxy in struck_too.items()
@@ -98,10 +130,10 @@ async def network(
     wrong += await _led_away(server, strange, allowed)
     found.findings += wrong
     broken = {each.name for each in wrong if each.status == "fail"}
-    whole = [name for name in services if _name(system.proxies[name]) not in broken]
-    way = _Way(server.url, allowed, clock, published)
+    whole = [name for name in services if _name(system.proxy_of(name)) not in broken]
+    way = _Way(server.url, allowed, clock, published, _ports_of_stores(system))
     looked = await asyncio.gather(
-        *(_probe(system.proxies[name], proxies[system.proxies[name]], way) for name in whole)
+        *(_probe(_Service.of(system, name, proxies), way) for name in whole)
     )
     for service, (spot, finding) in zip(whole, looked, strict=True):
         found.spots[service] = spot
@@ -119,7 +151,7 @@ async def prepared(experiment: Experiment, context: InjectionContext) -> list[Fi
         for change in fault.changes():
             if isinstance(change, ExpireKeys):
                 continue
-            if not isinstance(change, StoreChange | ServiceChange | ContainerChange):
+            if not isinstance(change, _PREPARED):
                 continue
             try:
                 await drivers.prepare(change, context)
@@ -152,13 +184,13 @@ def _state(
     """Findings about the proxies on the server: missing, disabled, or with toxics on them."""
     found = [Finding(f"toxiproxy {server.url}", "ok", Message("finding.proxies", n=len(proxies)))]
     for service in services:
-        name = system.proxies[service]
+        name = system.proxy_of(service)
         if name not in proxies:
             there = ", ".join(sorted(proxies)) or "none"
             text = f"toxiproxy {server.url} has no proxy {name!r} for {service!r}"
             cure = f"make it, or name the right one under `proxies`; it has {there}"
             found.append(Finding(_name(name), "fail", text, cure))
-    for name in sorted(set(system.proxies.values()) & set(proxies)):
+    for name in sorted(set(system.proxy_names.values()) & set(proxies)):
         wrong = left_behind(proxies[name])
         others = proxies[name].toxic_names
         if wrong:
@@ -193,28 +225,55 @@ async def _led_away(
     return found
 
 
-async def _probe(proxy_name: str, proxy: ProxyState, way: _Way) -> tuple[Spot, Finding]:
+def _ports_of_stores(system: System) -> dict[int, Protocol]:
+    """The ports of the stores that the system file names, and what is spoken there."""
+    found: dict[int, Protocol] = {}
+    stores = system.stores
+    named: tuple[tuple[Secret | None, Protocol, int], ...] = (
+        (stores.redis.url if stores.redis else None, "redis", 6379),
+        (stores.postgres.dsn if stores.postgres else None, "postgres", 5432),
+    )
+    for reference, protocol, usual in named:
+        if reference is not None:
+            with suppress(GamedayError, ValueError):  # what cannot be read is told elsewhere
+                ends = store_ends(secret(reference, os.environ))
+                found |= {(port or usual): protocol for _, port in ends}
+    return found
+
+
+async def _probe(service: _Service, way: _Way) -> tuple[Spot, Finding]:
     """Ask through the proxy, and tell what came back."""
-    known, clock = way.published.get(proxy_name), way.clock
+    proxy, clock = service.proxy, way.clock
+    known = way.published.get(service.proxy_name)
     if known is None:
         address = _address(proxy, way.url)
         upstream = await direct_address(proxy.upstream, way.url, way.allowed)
     else:
         address, upstream = known.proxy, known.direct
-    spot = replace(await look(address, clock, upstream), relayed=known is not None)
-    name, shown = _name(proxy_name), f"{address[0]}:{address[1]}"
+    spot = await look(address, clock, upstream, service.expected(way.stores))
+    spot = replace(spot, relayed=known is not None)
+    name, shown = _name(service.proxy_name), f"{address[0]}:{address[1]}"
     if spot.protocol != "unknown" and spot.before_ms is not None:
         protocol, before_ms = spot.protocol, spot.before_ms
         seen = Message("finding.carries", protocol=protocol, at=shown, before_ms=before_ms)
         return spot, Finding(name, "ok", seen)
-    if (await ask(address, PING, clock))[0].answer == "refused":
+    if (await knock(address, clock)).answer == "refused":
         cure = "is the address the one that can be reached from here?"
         return spot, Finding(name, "fail", f"nothing listens at {shown}", cure)
-    if upstream is not None and (await ask(upstream, PING, clock))[0].answer == "refused":
+    if upstream is not None and (await knock(upstream, clock)).answer == "refused":
         text = f"carries nothing: nothing listens at its upstream, {proxy.upstream}"
         return spot, Finding(name, "fail", text, "start what stands behind it")
-    text = f"{shown} takes connections, but answers as neither Redis nor PostgreSQL does"
-    cure = "name its metric under `dependencies`: without it a fault cannot be proven to be in"
+    if service.declared == "tcp":
+        return spot, Finding(name, "ok", Message("finding.takes_connections", at=shown))
+    if service.declared is not None:
+        text = f"{shown} takes connections, but does not answer as {service.declared} does"
+        cure = f"is `protocol: {service.declared}` right? see docs/own-faults.md"
+        return spot, Finding(name, "warn", text, cure)
+    text = f"{shown} takes connections, and what it speaks is not known: nothing was sent to it"
+    cure = (
+        f"say it: `proxies: {{{service.name}: {{proxy: {service.proxy_name}, protocol: …}}}}`;"
+        " without it most faults are proven by the traffic alone: docs/own-faults.md"
+    )
     return spot, Finding(name, "warn", text, cure)
 
 

@@ -58,7 +58,9 @@ async def standing(inputs: Inputs, stack: Stack, question: RunConditions, clock:
     looks = {
         "service": service_checks.service(system),
         "proxies": _network(inputs, running, question, clock),
-        "faults": proxy_checks.prepared(experiment, running.injection(PLAN)),
+        "faults": proxy_checks.prepared(
+            experiment, running.injection(PLAN, files=[inputs.system.path])
+        ),
         **_measured(inputs, running, clock),
         "audit": _campaign(inputs, running),
         "earlier runs": on_standing(

@@ -47,7 +47,7 @@ from gameday.run.responder.command import Command, Program
 from gameday.run.responder.hands import Hands
 from gameday.run.responder.incident import Incident, Responder
 from gameday.run.responder.replay import Replay
-from gameday.run.run_dir import coupon_of, lay_out, new_run_id, write_effective
+from gameday.run.run_dir import command_files, coupon_of, lay_out, new_run_id, write_effective
 from gameday.spec.inputs import Inputs
 from gameday.spec.request import FromEnv
 from gameday.spec.server import Server
@@ -430,7 +430,9 @@ def _make_run(
         traffic_end_s=traffic_end_s(experiment),
         scales_kept=scales_kept,
         environment=running.environment,
-        injection=running.injection(start.id, experiment.seed or 0),
+        injection=running.injection(
+            start.id, experiment.seed or 0, command_files(inputs, start.dir)
+        ),
         sender=sender,
         admin=admin,
         readings=readings,

@@ -18,12 +18,12 @@ from gameday.injection.drivers.proxy import OWN_SERVER
 from gameday.injection.drivers.traffic import switch_off
 from gameday.injection.heal import all_gone
 from gameday.injection.undo_policy import UndoPolicy
-from gameday.injection.verify.probe import Spot
+from gameday.injection.verify.probe import Spot, knock
 from gameday.injection.verify.recovery import LatencyNow, compare
 from gameday.run.context import Run
 from gameday.run.verify_injection import READ_S, unreadable_history
 from gameday.spec.faults import Fault
-from gameday.spec.undos import TrafficUndo, Undo
+from gameday.spec.undos import CommandUndo, ProxyUndo, TrafficUndo, Undo
 from gameday.traffic import history
 
 GONE_WITHIN_S = 10.0  # as long as all steps of a removal take together (`injection.escalation`)
@@ -106,13 +106,31 @@ class Removal:
             return "no", Message("removal.still_there", problem=self._problem)
         if not gone:
             return "unknown", Message("removal.not_read_back", problem=self._problem)
-        first = self._undos[0]
+        return await self._is_as_before(self._undos[0])
+
+    async def _is_as_before(self, first: Undo) -> tuple[YesNo, Message]:
+        """Evidence beyond the read-back, where there can be any."""
         if isinstance(first, TrafficUndo):
             return await self._rate_is_back(first.scenario)
+        if isinstance(first, CommandUndo):
+            if first.checked is None:
+                return "unknown", Message("removal.command_unchecked")
+            return "yes", Message("removal.command_checked")
         spot = self._run.spots.get(self._fault.on)
-        if spot is None or spot.before_ms is None:
-            return "yes", Message("removal.not_compared")
-        return await self._latency_is_back(spot)
+        if spot is not None and spot.before_ms is not None:
+            return await self._latency_is_back(spot)
+        if spot is not None and isinstance(first, ProxyUndo):
+            return await self._takes_connections(spot)
+        return "yes", Message("removal.not_compared")
+
+    async def _takes_connections(self, spot: Spot) -> tuple[YesNo, Message]:
+        """Connections are taken again, and not closed at once, where nothing may be asked."""
+        begun_ns = self._run.clock.now_ns()
+        while (self._run.clock.now_ns() - begun_ns) / NS < self._patience_s():
+            if (await knock(spot.address, self._run.clock)).answer == "accepted":
+                return "yes", Message("removal.takes_connections")
+            await self._run.clock.sleep(BETWEEN_S)
+        return "unknown", Message("removal.takes_no_connections")
 
     async def _latency_is_back(self, spot: Spot) -> tuple[YesNo, Message]:
         """Latency as before, or both figures where it is not."""

@@ -66,6 +66,15 @@ def lay_out(
     return folder, {name: hashlib.sha256(raw).hexdigest() for name, raw in raws.items()}
 
 
+def command_files(inputs: Inputs, folder: Path) -> list[Path]:
+    """The files that have the system's commands: its own, and the run's copy if it is in the open.
+
+    Whoever undoes a command later finds it in either, whatever becomes of the first meanwhile.
+    """
+    copy = folder / "inputs" / "system.yaml"
+    return [inputs.system.path, *([copy] if copy.exists() else [])]
+
+
 def write_offered(folder: Path, books: Sequence[Playbook]) -> None:
     """Write all playbooks that a drill offers, in the open and each as the others.
 

@@ -15,14 +15,14 @@ from gameday.core.messages import Message
 from gameday.core.processes.deadlines import in_time
 from gameday.evidence.event_fields import YesNo
 from gameday.evidence.events import FaultDosed, FaultProbed, Observation
-from gameday.injection.verify.impact_verdict import Felt, shifts
+from gameday.injection.verify.impact_verdict import Felt, prompt, shifts
 from gameday.injection.verify.injection_verdict import dose, injected, unmeasured
 from gameday.injection.verify.readback import IN_PLACE, Place, in_place, proxy_of
 from gameday.injection.verify.toxics import show
 from gameday.injection.verify.traffic_windows import Stretch, stretches, worst_lag_s
 from gameday.run.context import Run
 from gameday.run.readings import Readings
-from gameday.spec.changes import Change, ExtraTraffic
+from gameday.spec.changes import Change, CommandChange, ExtraTraffic
 from gameday.spec.faults import Fault
 from gameday.spec.undos import NetworkUndo, ProxyState, Undo
 from gameday.telemetry.catalogue import key
@@ -35,6 +35,7 @@ AGAIN_S = 0.2  # a probe takes some ms where it is answered; a server is not ham
 WATCH_S = 0.5  # somebody who takes a fault out of a run of seconds is seen before it ends
 STRETCH_S = 0.5  # at 100 requests a second 50 in each: a p95 of fewer is one slow request
 LEAST_S = 0.1  # ten requests of the usual hundred a second
+PROBED_LONG = ("redis", "postgres")  # what a probe cannot show there needs their own metric
 MOMENT_S = 0.25  # of a fault that is over at once, a restart for instance
 READ_S = 60.0  # for the histories, which are as long as the run has been
 STARTED_SHARE = 0.95  # below it the generator counts as limited too (traffic.metrics.generator)
@@ -156,11 +157,21 @@ class Dosing:
             self._dosed(*await self._extra_traffic(change, removed_ns))
             return
         p = self._final()
-        felt = await self._felt(change, removed_ns)
+        by_traffic = p is not None and not p.shown and self._tells_by_traffic(change)
+        felt = await self._felt(change, removed_ns, by_traffic=by_traffic)
         for seen in felt:
             self._run.journal.write(FaultProbed.of(self._id, seen))
-        verdict, why = injected(p, felt, probed=change.probed)
+        verdict, why = injected(p, felt, probed=change.probed, by_traffic=by_traffic)
         self._dosed(verdict, p, felt, why)
+
+    def _tells_by_traffic(self, change: Change) -> bool:
+        """True where no probe could show it, and the service's own metric is not named either."""
+        if self._fault.on in self._run.system.dependencies:
+            return False
+        if isinstance(change, CommandChange):
+            return True
+        spot = self._run.spots.get(self._fault.on)
+        return spot is not None and spot.protocol not in PROBED_LONG
 
     def _final(self) -> Observation | None:
         """The probe's observation; unknown if more than half of the read-backs failed."""
@@ -169,8 +180,10 @@ class Dosing:
             return unmeasured(Message("verify.not_read_back"), ok=None)
         return self._seen
 
-    async def _felt(self, change: Change, removed_ns: int) -> list[Observation]:
-        """Witnesses S and T."""
+    async def _felt(
+        self, change: Change, removed_ns: int, *, by_traffic: bool
+    ) -> list[Observation]:
+        """Witnesses S and T; `by_traffic`: T alone, if its reaction began with the fault."""
         width_s = STRETCH_S if self._lasts else MOMENT_S
         begin = self._injected_ns
         width_s = min(width_s, max(LEAST_S, (removed_ns - begin) / NS / 3))  # three at least
@@ -178,6 +191,8 @@ class Dosing:
         calm_ns = begin - int(calm_s / width_s) * round(width_s * NS)
         before = await self._traffic(calm_ns, begin, width_s)
         during = await self._traffic(begin, removed_ns, width_s)
+        if by_traffic:
+            return prompt(change, Felt([], before), Felt([], during), self._stock())
         metric = self._run.system.dependencies.get(self._fault.on)
         window_s = parse(metric).window_s if metric else 0.0
         seen = _Metric(key("dependency", self._fault.on), window_s, [*before, *during])
@@ -187,7 +202,13 @@ class Dosing:
             Felt(seen.between(self._run.readings, begin, removed_ns + NS), during),
             dependency=metric is not None,
             window_s=window_s,
+            stock=self._stock(),
         )
+
+    def _stock(self) -> int | None:
+        """How many can be issued; None where that is not known."""
+        stock = self._run.stock
+        return None if stock is None else self._run.system.semantics.issues_of(stock)
 
     async def _traffic(self, begin_ns: int, end_ns: int, width_s: float) -> list[Stretch]:
         """The traffic of a stretch of time; none when the history cannot be read.

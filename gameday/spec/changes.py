@@ -7,6 +7,7 @@ and the journal keep. `message` and `undone_by` are what the plan says; `needs` 
 a run must have and do for it.
 """
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import ClassVar, Literal
@@ -340,6 +341,35 @@ class PartitionChange(ContainerChange):
     kind: ClassVar[str] = "partition"
     _said: ClassVar[str] = "partition"
     peer: str
+
+
+@dataclass(frozen=True, slots=True)
+class CommandChange(Change):
+    """A command of the system file is run; the file says which argv that is, and which undoes it.
+
+    `checked`: another command of it tells whether the fault is in.
+    """
+
+    kind: ClassVar[str] = "command"
+    name: str
+    run: Sequence[str] = ()
+    undo: Sequence[str] = ()
+    checked: bool = False
+
+    def message(self) -> Message:
+        if not self.run:
+            return Message("change.command_named", name=self.name)
+        return Message("change.command", name=self.name, argv=in_one_line(self.run))
+
+    def undone_by(self) -> Message:
+        if not self.undo:
+            return Message("change.undo.command_named", name=self.name)
+        return Message("change.undo.command", argv=in_one_line(self.undo))
+
+
+def in_one_line(argv: Sequence[str]) -> str:
+    """An argv as a person can check it, and no terminal obeys it: a JSON list in ASCII."""
+    return json.dumps(list(argv))
 
 
 def _often(every_ms: int) -> Message:

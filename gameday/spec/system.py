@@ -14,7 +14,9 @@ from pydantic import AfterValidator, Discriminator, Field, Tag, model_validator
 from gameday.core.units import Duration
 from gameday.spec.audit import Audit
 from gameday.spec.campaign import MOST_ACTS, Act, Campaign, CreatedCampaign
+from gameday.spec.commands import FaultCommand
 from gameday.spec.experiment import IssuanceCheck
+from gameday.spec.proxies import NamedProxy, Protocol, Proxies, name_of
 from gameday.spec.request import MOST_STEPS, BeforeStep, IssueRequest, Request, Secret
 from gameday.spec.server import Server, ServerOrAddress, server
 from gameday.spec.start import Start
@@ -356,8 +358,11 @@ class System(Model):
     authority: Literal["postgres", "redis"] | None = Field(
         default=None, description="The store that is right when two differ"
     )
-    proxies: Mapping[Name, str] = Field(
-        default_factory=dict, max_length=MOST_PARTS, description="Service name to Toxiproxy proxy"
+    proxies: Proxies = Field(
+        default_factory=dict,
+        max_length=MOST_PARTS,
+        description="Service name to Toxiproxy proxy; or to both it and the protocol behind it",
+        examples=[{"redis": "redis", "db": {"proxy": "db", "protocol": "mysql"}}],
     )
     dependencies: Mapping[Name, str] = Field(
         default_factory=dict,
@@ -395,6 +400,19 @@ class System(Model):
         max_length=MOST_PARTS,
         description="What playbook steps may do, by name",
     )
+    commands: Mapping[Name, FaultCommand] = Field(
+        default_factory=dict,
+        max_length=MOST_PARTS,
+        description="What the fault `command.run` may run, by name; docs/own-faults.md",
+        examples=[
+            {
+                "kill-cache": {
+                    "run": ["docker", "kill", "shop-cache"],
+                    "undo": ["docker", "start", "shop-cache"],
+                }
+            }
+        ],
+    )
     scale: Mapping[Name, Annotated[int, Field(ge=1, le=MOST_REPLICAS)]] = Field(
         default_factory=dict,
         max_length=MOST_PARTS,
@@ -415,6 +433,20 @@ class System(Model):
         """Path of the campaign's code in the answer to that; None where gameday chooses it."""
         made = self.campaign
         return made.capture.get("coupon") if isinstance(made, CreatedCampaign) else None
+
+    @property
+    def proxy_names(self) -> dict[str, str]:
+        """The name of each proxy on its server, by the service behind it."""
+        return {service: name_of(each) for service, each in self.proxies.items()}
+
+    def proxy_of(self, service: str) -> str:
+        """The name of the proxy in front of a service; its own name where the file has none."""
+        return self.proxy_names.get(service, service)
+
+    def protocol_of(self, service: str) -> Protocol | None:
+        """The protocol that the file says is behind a service's proxy."""
+        named = self.proxies.get(service)
+        return named.protocol if isinstance(named, NamedProxy) else None
 
     @property
     def ready_path(self) -> str:

@@ -1,5 +1,6 @@
 """Fields of a record that somebody may have forged: types with the checks of what they hold."""
 
+import re
 import signal
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -8,6 +9,8 @@ from urllib.parse import urlsplit
 
 from gameday.core.json_objects import checked, json_object
 
+_SHA256 = re.compile(r"[0-9a-f]{64}", re.ASCII)
+MOST_COMMAND_S = 60.0
 LARGEST_PID = 2**22  # of Linux; others have fewer
 _REFERENCES = ({"env"}, {"file"})
 
@@ -51,11 +54,22 @@ def text_by_text(value: Any) -> Mapping[str, str]:
     return checked(found, found)
 
 
+def _sha256(value: Any) -> Any:
+    return checked(_SHA256.fullmatch(_text(value)) is not None, value)
+
+
+def _command_s(value: Any) -> Any:
+    seconds = type(value) in (int, float) and 0 < value <= MOST_COMMAND_S
+    return checked(seconds, value)
+
+
 String = Annotated[str, _string]
 Text = Annotated[str, _text]
 Url = Annotated[str, _url]
 AbsolutePath = Annotated[Path, _path]
 Pid = Annotated[int, _pid]
+Sha256 = Annotated[str, _sha256]
+CommandSeconds = Annotated[float, _command_s]
 Reference = Annotated[Mapping[str, str], _reference]
 
 

@@ -13,8 +13,10 @@ from gameday.core.errors import UnknownError
 from gameday.core.json_objects import Json, Some, checked, json_object, plain, read_object
 from gameday.spec.undo_fields import (
     AbsolutePath,
+    CommandSeconds,
     Pid,
     Reference,
+    Sha256,
     String,
     Text,
     Url,
@@ -406,6 +408,26 @@ class IndexUndo(SqlUndo):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CommandUndo(Undo):
+    """The undo of the command `name` of a system file is run: only an argv of that SHA-256.
+
+    `files` are where it is looked up: the system file, and the run's copy of it. Both work in
+    `folder`, `within_s` each. `checked` is the SHA-256 of the argv that tells whether the fault is
+    in. `acting` is the file with the process that makes the change, while it does.
+    """
+
+    _kind: ClassVar[str] = "command"
+    name: Text
+    sha256: Sha256
+    checked: Sha256 | None = None
+    files: Some[tuple[AbsolutePath, ...]]
+    folder: AbsolutePath
+    within_s: CommandSeconds
+    acting: AbsolutePath | None = None
+    seen_from: Text | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StrangeUndo(Undo):
     """A record that is not one of gameday's: nothing is done by it, and nothing called gone."""
 
@@ -445,6 +467,7 @@ _CLASSES: Mapping[str, type[Undo]] = {
     "redis block": RedisUndo,
     "redis expire": ExpiryUndo,
     "redis memory": MemoryUndo,
+    "command": CommandUndo,
     "sql lock": SqlUndo,
     "sql connections": SqlUndo,
     "sql kill": SqlUndo,

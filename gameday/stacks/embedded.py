@@ -76,7 +76,7 @@ class EmbeddedStack:
     ) -> Running:
         stores, proxies = await self._start_stores(supervisor, system, asked)
         direct = {name: store.url.format(port=store.port) for name, store in stores.items()}
-        names = {name: system.proxies.get(name, name) for name in stores}
+        names = {name: system.proxy_of(name) for name in stores}
         proxied = {
             name: store.url.format(port=proxies.ports[names[name]])
             for name, store in stores.items()
@@ -113,7 +113,7 @@ class EmbeddedStack:
             *(_start_store(name, supervisor, asked) for name in wanted),
         )
         stores = dict(zip(wanted, started, strict=True))
-        upstreams = {system.proxies.get(name, name): store.port for name, store in stores.items()}
+        upstreams = {system.proxy_of(name): store.port for name, store in stores.items()}
         return stores, await add_proxies(supervisor, server, upstreams)
 
 

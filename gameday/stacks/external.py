@@ -37,7 +37,7 @@ class ExternalStack:
         return Running(
             system=system,
             environment=environment,
-            addresses=Addresses(None, None, system.toxiproxy, system.proxies),
+            addresses=Addresses(None, None, system.toxiproxy, system.proxy_names),
             secrets=frozenset(value for value in environment.values() if value),
         )
 

@@ -23,6 +23,7 @@ from gameday.core.secrets.redaction import Hidden, telling
 from gameday.injection.engine import BUILT, LABEL, NAME, Container
 from gameday.injection.upstream import Published
 from gameday.spec.inputs import LoadedSystem, compose_file
+from gameday.spec.proxies import renamed
 from gameday.spec.system import System
 from gameday.stacks.compose_config import (
     ComposeConfig,
@@ -131,7 +132,8 @@ class OwnProject:
                 problem = f"'proxies': there is no {name!r}, which --service-map names"
                 help = one_of_them(name, named)
                 raise loaded.document.error(("proxies",), problem, help=help)
-        proxies = {name: name for name in self._map.dependencies}
+        names = {name: name for name in self._map.dependencies}
+        proxies = {n: each for n, each in renamed(named, names).items() if n in names}
         return replace(loaded, system=loaded.system.model_copy(update={"proxies": proxies}))
 
     def secrets(self) -> frozenset[str]:
@@ -245,7 +247,7 @@ class OwnProject:
         names, ports = list(self._map.dependencies), start.ports
         toxiproxy = f"http://{HOST}:{ports[TOXIPROXY]}"
         proxies = {name: name for name in names}
-        update = {"toxiproxy": toxiproxy, "proxies": proxies}
+        update = {"toxiproxy": toxiproxy, "proxies": renamed(system.proxies, proxies)}
         environment = environment_of(system)
         return Running(
             system=system.model_copy(update=update),

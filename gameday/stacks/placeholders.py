@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from gameday.core.errors import UsageError
 from gameday.spec.audit import AuditRequest
+from gameday.spec.proxies import renamed
 from gameday.spec.start import MAIN, OPEN, PLACEHOLDERS, PUBLIC, STORES, SqlFile, Start
 from gameday.spec.system import System
 from gameday.stacks.stack import Addresses
@@ -122,7 +123,7 @@ def readdress(system: System, addresses: Addresses) -> System:
         "admin_url": moved(system.admin_url) if system.admin_url else None,
         "metrics": metrics,
         "toxiproxy": addresses.toxiproxy,
-        "proxies": {**system.proxies, **addresses.proxies},
+        "proxies": renamed(system.proxies, addresses.proxies),
         "prometheus": addresses.prometheus or (system.prometheus if stays else None),
         "alertmanager": addresses.alertmanager or (system.alertmanager if stays else None),
     }

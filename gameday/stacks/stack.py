@@ -19,7 +19,7 @@ from typing import Protocol
 
 from gameday.core.clock import Clock
 from gameday.core.errors import StackError
-from gameday.injection.context import Direct, InjectionContext
+from gameday.injection.context import Direct, InjectionContext, NamedCommands
 from gameday.injection.upstream import Published
 from gameday.spec.system import System
 from gameday.spec.undos import ProjectUndo, ScaleUndo, Undo
@@ -104,8 +104,8 @@ class Running:
     replicas: ScaleUndo | None = None
     may_end: frozenset[str] = frozenset()
 
-    def injection(self, run: str, seed: int = 0) -> InjectionContext:
-        """The context in which drivers of a run work on it."""
+    def injection(self, run: str, seed: int = 0, files: Sequence[Path] = ()) -> InjectionContext:
+        """The context in which drivers of a run work on it; `files` have the system's commands."""
         system = self.system
         direct = Direct(
             stores=system.stores,
@@ -116,8 +116,9 @@ class Running:
             has_stores=self.project if self.direct else None,  # those of an own project are theirs
             published=self.published,
             replicas=self.replicas,
+            commands=NamedCommands(system.commands, tuple(each.absolute() for each in files)),
         )
-        return InjectionContext(run, system.toxiproxy, system.proxies, direct, seed)
+        return InjectionContext(run, system.toxiproxy, system.proxy_names, direct, seed)
 
 
 class Stack(Protocol):

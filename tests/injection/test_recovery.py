@@ -9,12 +9,13 @@ import pytest
 from gameday.core.clock import SystemClock
 from gameday.core.network.allow_list import Allowed
 from gameday.injection.toxiproxy_client import Toxiproxy
-from gameday.injection.verify.probe import Probe, Spot, look
+from gameday.injection.verify.probe import ExpectedProtocol, Probe, Spot, look
 from gameday.injection.verify.recovery import compare, difference, direct_address
 from gameday.spec.undos import ProxyState, ToxicState
 from tests.support.toxiproxies import toxiproxy
 
 CLOCK = SystemClock()
+REDIS = ExpectedProtocol("redis")
 
 
 def probes(took_ms: float, count: int = 20, unanswered: int = 0) -> list[Probe]:
@@ -81,7 +82,7 @@ async def test_a_slow_upstream_is_not_blamed_on_the_proxy_but_a_toxic_is() -> No
         past = await direct_address(shown.upstream, url, Allowed())
         assert past == ("127.0.0.1", port)
         listen = ("127.0.0.1", int(shown.listen.rpartition(":")[2]))
-        spot = await look(listen, CLOCK, past)
+        spot = await look(listen, CLOCK, past, REDIS)
         assert spot.upstream == past
         assert spot.extra_ms is not None
         delay_s.append(0.1)
@@ -95,7 +96,7 @@ async def test_a_slow_upstream_is_not_blamed_on_the_proxy_but_a_toxic_is() -> No
 
 async def test_an_upstream_that_does_not_answer_from_here_leaves_the_way_through() -> None:
     async with slow_redis([0.0]) as port:
-        spot = await look(("127.0.0.1", port), CLOCK, ("127.0.0.1", 1))
+        spot = await look(("127.0.0.1", port), CLOCK, ("127.0.0.1", 1), REDIS)
     assert spot.upstream is None
     assert spot.extra_ms is None
     assert spot.before_ms is not None
@@ -124,7 +125,7 @@ async def test_nobody_is_asked_directly_who_was_not_allowed(
 async def test_a_direct_way_that_stood_still_before_the_fault_denies_no_removal() -> None:
     delay_s = [0.05]
     async with slow_redis([0.0]) as through, slow_redis(delay_s) as direct:
-        spot = await look(("127.0.0.1", through), CLOCK, ("127.0.0.1", direct))
+        spot = await look(("127.0.0.1", through), CLOCK, ("127.0.0.1", direct), REDIS)
         assert spot.extra_ms == 0.0
         delay_s.append(0.0)
         assert await becomes_calm(spot)

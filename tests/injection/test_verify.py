@@ -8,9 +8,10 @@ import pytest
 
 from gameday.core.clock import SystemClock
 from gameday.evidence.events import Observation
-from gameday.injection.verify.impact_verdict import Felt, lasting_level, shifts
+from gameday.injection.verify.impact_verdict import Felt, shifts
 from gameday.injection.verify.injection_verdict import injected
-from gameday.injection.verify.probe import Answer, Probe, Spot, look
+from gameday.injection.verify.levels import lasting_level
+from gameday.injection.verify.probe import Answer, ExpectedProtocol, Probe, Spot, look
 from gameday.injection.verify.recovery import way_through
 from gameday.injection.verify.toxics import as_refused, judge_flap, judge_probes
 from gameday.injection.verify.traffic_windows import Stretch, stretches, worst_lag_s
@@ -289,7 +290,7 @@ def test_a_flap_is_felt_over_two_periods(failed: list[float], ok: bool | None) -
 
 async def test_redis_is_known_by_its_answer_even_when_it_wants_a_password() -> None:
     async with redis_like() as port:
-        spot = await look(("127.0.0.1", port), SystemClock())
+        spot = await look(("127.0.0.1", port), SystemClock(), None, ExpectedProtocol("redis"))
     assert spot.protocol == "redis"
     assert spot.before_ms is not None
     assert spot.before_ms < 500
@@ -297,14 +298,14 @@ async def test_redis_is_known_by_its_answer_even_when_it_wants_a_password() -> N
 
 async def test_postgres_is_known_by_one_byte() -> None:
     async with redis_like(b"N") as port:
-        spot = await look(("127.0.0.1", port), SystemClock())
+        spot = await look(("127.0.0.1", port), SystemClock(), None, ExpectedProtocol("postgres"))
     assert spot.protocol == "postgres"
 
 
 async def test_nobody_at_the_address_is_unknown_and_not_an_error() -> None:
     async with redis_like() as port:
         pass
-    spot = await look(("127.0.0.1", port), SystemClock())
+    spot = await look(("127.0.0.1", port), SystemClock(), None, ExpectedProtocol("redis"))
     assert spot == Spot(("127.0.0.1", port), "unknown", None)
 
 

@@ -11,10 +11,11 @@ from gameday.core.clock import SystemClock
 from gameday.evidence.events import Observation
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers import Drivers
-from gameday.injection.verify.probe import Spot, look
+from gameday.injection.verify.probe import ExpectedProtocol, Spot, look
 from gameday.injection.verify.readback import IN_PLACE, in_place, proxy_of
 from gameday.injection.verify.toxics import show
 from gameday.spec.changes import NetworkChange, ProxyDown, ProxyFlap, ToxicChange
+from gameday.spec.proxies import Protocol
 from gameday.spec.undos import ToxicUndo
 from tests.matrices.broken_parts import REAL, Toxi, real_redis, start_toxi
 from tests.support.toxics import toxic
@@ -85,12 +86,15 @@ class Way:
 
 
 @asynccontextmanager
-async def way_to(port: int, *, real: bool = False) -> AsyncIterator[Way]:
+async def way_to(
+    port: int, spoken: Protocol = "redis", *, real: bool = False
+) -> AsyncIterator[Way]:
     """A Toxiproxy with one proxy to a port."""
     toxi = await start_toxi(real=real)
     try:
         listen = await toxi.proxy("p", port)
-        spot = await look(("127.0.0.1", listen), CLOCK, ("127.0.0.1", port))
+        direct = ("127.0.0.1", port)
+        spot = await look(("127.0.0.1", listen), CLOCK, direct, ExpectedProtocol(spoken))
         undo = ToxicUndo(url=toxi.url, proxy="p", part=None, name="gameday-t")
         yield Way(toxi, port, spot, undo)
     finally:
@@ -175,7 +179,7 @@ async def test_another_dose_is_not_taken_for_the_one_that_was_asked() -> None:
 
 async def test_a_flap_is_seen_while_it_goes_on_and_not_while_the_proxy_stays_down_or_up() -> None:
     change = ProxyFlap("p", 300, 300, 20)
-    async with one_byte() as port, way_to(port) as way:
+    async with one_byte() as port, way_to(port, "postgres") as way:
         site = InjectionContext("r1", way.toxi.url, {"p": "p"})
         assert (await show(change, way.spot, CLOCK)).ok is None
         undo = await drivers.prepare(change, site)
@@ -190,7 +194,7 @@ async def test_a_flap_is_seen_while_it_goes_on_and_not_while_the_proxy_stays_dow
 
 
 async def test_postgres_shows_what_one_byte_can_show() -> None:
-    async with one_byte() as port, way_to(port) as way:
+    async with one_byte() as port, way_to(port, "postgres") as way:
         assert way.spot.protocol == "postgres"
         told = await all_seen(way, SHOWN)
     short = {"latency", "timeout", "reset_peer", "slow_close"}
@@ -219,7 +223,7 @@ async def test_what_somebody_alters_does_not_read_back_as_asked() -> None:
         ("POST", path, {"upstream": "127.0.0.1:1"}, "upstream is 127.0.0.1:1"),
         ("POST", path, {"listen": "127.0.0.1:0"}, "listen is"),
     ]
-    async with one_byte() as port, way_to(port) as way:
+    async with one_byte() as port, way_to(port, "postgres") as way:
         for number, (method, where, body, why) in enumerate(alterations):
             name = f"p{number}"
             undo = replace(way.undo, proxy=name)
@@ -235,7 +239,7 @@ async def test_what_somebody_alters_does_not_read_back_as_asked() -> None:
 
 async def test_another_stream_or_type_does_not_read_back_as_asked() -> None:
     asked = toxic("p", "latency", latency=100)
-    async with one_byte() as port, way_to(port) as way:
+    async with one_byte() as port, way_to(port, "postgres") as way:
         for there in (toxic("p", "latency", stream="upstream", latency=100), toxic("p", "noop")):
             await way.put(there)
             assert (await in_place(drivers, asked, way.undo))[0] is False
@@ -246,14 +250,14 @@ async def test_a_fraction_of_toxicity_survives_the_real_servers_short_numbers() 
     if not REAL.exists():
         pytest.skip("there is no real Toxiproxy (GAMEDAY_TOXIPROXY)")
     asked = toxic("p", "latency", toxicity=0.3, latency=100)
-    async with one_byte() as port, way_to(port, real=True) as way:
+    async with one_byte() as port, way_to(port, "postgres", real=True) as way:
         await way.put(asked)
         assert await in_place(drivers, asked, way.undo) == IN_PLACE
 
 
 async def test_a_toxiproxy_that_is_gone_has_no_toxic_and_one_that_refuses_cannot_tell() -> None:
     change = toxic("p", "latency", latency=100)
-    async with one_byte() as port, way_to(port) as way:
+    async with one_byte() as port, way_to(port, "postgres") as way:
         undo = way.undo
     assert (await in_place(drivers, change, undo))[0] is False
     async with one_byte() as port:

@@ -62,7 +62,7 @@ requests:
       refused: {{status: 503}}
 audit: {{get: /audit}}
 settle: 200ms
-proxies: {{store: {proxy}}}
+proxies: {{store: {{proxy: {proxy}{spoken}}}}}
 toxiproxy: {api}
 {dependencies}
 """
@@ -207,6 +207,7 @@ async def _gameday(stage: Stage, folder: Path, port: int) -> tuple[int, str]:
         SYSTEM.format(
             port=port,
             proxy=stage.proxy,
+            spoken=", protocol: redis" if stage.proxy == "store" else "",
             api=stage.api,
             dependencies=f"dependencies: {{store: {METRIC}}}" if stage.metric else "",
         )

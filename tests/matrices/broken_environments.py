@@ -243,10 +243,11 @@ async def no_traffic_in_the_fault(stage: Stage) -> None:
 
 
 @environment()
-async def unknown_protocol_without_metric(stage: Stage) -> None:
-    """No probe speaks the store's protocol, and no metric tells: the traffic is not enough."""
+async def unknown_protocol_without_metric_bypassed(stage: Stage) -> None:
+    """No probe speaks the store's protocol, no metric tells, and the proxy is not used."""
     await stage.unknown_protocol()
     stage.metric = False
+    past_the_proxy(stage)
 
 
 @environment()
@@ -624,6 +625,13 @@ async def right_bandwidth(stage: Stage) -> None:
     """Answers of 400 bytes trickle at 2 kB/s."""
     stage.issuer.question = b"ECHO " + b"x" * 400 + b"\r\n"
     stage.fault = fault("bandwidth", rate_kb_per_s=2)
+
+
+@environment(healthy=True)
+async def right_unknown_protocol_without_metric(stage: Stage) -> None:
+    """The toxic is read back, and the traffic is slow from the fault's first seconds on."""
+    await stage.unknown_protocol()
+    stage.metric = False
 
 
 @environment(healthy=True)

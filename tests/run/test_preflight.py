@@ -49,7 +49,7 @@ class Ground:
             coupon="C",
             environment={},
             stock=100,
-            injection=InjectionContext("r", document.toxiproxy, document.proxies),
+            injection=InjectionContext("r", document.toxiproxy, document.proxy_names),
             sender=Sender(url, {"coupon": "C", "stock": 100, "run": "r"}, {}),
             spots={},
             campaign_made=False,

@@ -244,6 +244,12 @@ def _redis(_: Drivers) -> Driver:
     return RedisDriver()
 
 
+def _command(_: Drivers) -> Driver:
+    from gameday.injection.drivers.command import CommandDriver
+
+    return CommandDriver()
+
+
 def _sql(_: Drivers) -> Driver:
     from gameday.injection.drivers.postgres import SqlDriver
 
@@ -262,6 +268,7 @@ _REGISTRY: Mapping[str, Callable[[Drivers], Driver]] = {
     "scale": lambda _: _Scale(scale),
     "redis": _redis,
     "sql": _sql,
+    "command": _command,
     "process": lambda _: _Undone(process),
     "folder": lambda _: _Undone(folder),
     "request": lambda _: _Request(),

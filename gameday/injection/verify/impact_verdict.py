@@ -10,7 +10,8 @@ lag of the generator explains is taken off first.
 A latency has two marks more, for T alone may have another cause in the very seconds of the fault.
 A service that stands still (a long garbage collection, a full disk) lets all go at once in the
 end; what a latency holds up is answered in turn. And where S could have seen the latency and did
-not, the traffic was slow for another reason. Either way T cannot tell.
+not, the traffic was slow for another reason. Either way T cannot tell. What people were told is a
+mark of T as well (`outcome_mix`).
 """
 
 import math
@@ -21,16 +22,21 @@ from typing import Literal
 from gameday.core.clock import NS
 from gameday.core.messages import Message
 from gameday.evidence.events import Observation
+from gameday.injection.verify.levels import (
+    HALF,
+    Values,
+    held_for,
+    highest,
+    lasting_level,
+    over_a_period,
+    runs,
+)
+from gameday.injection.verify.outcome_mix import mix_shift
 from gameday.injection.verify.traffic_windows import Stretch
 from gameday.spec.changes import Change
 
-Values = Sequence[float | None]
 NOT_NOTHING_S = 0.02  # below 20 ms a busy machine alone moves a p95
-# Of a dose: less may be the machine's own, and the whole is not felt by requests that meet it late,
-# nor shown by a histogram whose bounds are far apart.
-HALF = 0.5
-HELD_SHARE = 0.6  # of a short fault: its first and last stretch are mixed with the calm
-LONG_ENOUGH = 5  # 2.5 s in stretches of half a second: no hiccup lasts as long
+PROMPT = 2  # stretches in which a reaction must have begun that is to be the fault's own
 # Of the time over which requests were sent, the part over which they must have been answered.
 # A burst after a standstill takes next to none of it, a constant latency all.
 IN_TURN = 0.5
@@ -48,11 +54,21 @@ class Felt:
 
 
 def shifts(
-    change: Change, before: Felt, during: Felt, *, dependency: bool, window_s: float = 0.0
+    change: Change,
+    before: Felt,
+    during: Felt,
+    *,
+    dependency: bool,
+    window_s: float = 0.0,
+    stock: int | None = None,
 ) -> list[Observation]:
-    """Observations of S (where the system file names its metric, over `window_s`) and T."""
+    """Observations of S (where the system file names its metric, over `window_s`) and T.
+
+    `stock` is how many can be issued in all: "sold out" before that is no honest sell-out.
+    """
     dose_s = change.latency_s
     traffic = _traffic_shift(dose_s, before.traffic, during.traffic)
+    mix = mix_shift(change, before.traffic, during.traffic, stock)
     seen = [traffic]
     if dependency:
         metric = during.dependency_s
@@ -61,9 +77,26 @@ def shifts(
         own = _shift("S", dose_s, before.dependency_s, hit, _known(metric))
         in_sight = window_s * NS < _lasted_ns(during.traffic)
         seen = [own, _contradicted(traffic, own) if in_sight else traffic]
+        mix = _contradicted(mix, own) if in_sight and mix is not None else mix
     if dose_s is None:
         seen.append(_failures(change, before.traffic, during.traffic))
-    return seen
+    return seen if mix is None else [*seen, mix]
+
+
+def prompt(change: Change, before: Felt, during: Felt, stock: int | None) -> list[Observation]:
+    """Observations of T alone, of a reaction that began with the fault.
+
+    Where nothing but a read-back says that the fault is in, the traffic has to tell by itself: what
+    began later, however much it was, may have another cause.
+    """
+    seen = during.traffic[: held_for(len(during.traffic)) + PROMPT]
+    dose_s = change.latency_s
+    whole_ns = _lasted_ns(during.traffic)
+    told = [_traffic_shift(dose_s, before.traffic, seen, whole_ns)]
+    if dose_s is None:
+        told.append(_failures(change, before.traffic, seen))
+    mix = mix_shift(change, before.traffic, seen, stock)
+    return told if mix is None else [*told, mix]
 
 
 def _lasted_ns(traffic: Sequence[Stretch]) -> int:
@@ -80,17 +113,23 @@ def _took_s(stretch: Stretch) -> float | None:
 
 
 def _traffic_shift(
-    dose_s: float | None, before: Sequence[Stretch], during: Sequence[Stretch]
+    dose_s: float | None,
+    before: Sequence[Stretch],
+    during: Sequence[Stretch],
+    whole_ns: int | None = None,
 ) -> Observation:
-    """Witness T by its times."""
+    """Witness T by its times; `whole_ns` is the length of the fault that `during` begins."""
     calm, times = [_took_s(s) for s in before], [_took_s(s) for s in during]
-    count = _held_for(len(times))
+    count = held_for(len(times))
     seen = _shift("T", dose_s, calm, lasting_level(times, count), _known(times))
     # What a longer dose than this holds up is let go by its removal, so all at once as well.
-    if not seen.ok or dose_s is None or dose_s * NS > _lasted_ns(during[count:]):
+    rest_ns = _lasted_ns(during[count:])
+    if whole_ns is not None:
+        rest_ns = whole_ns - _lasted_ns(during[:count])
+    if not seen.ok or dose_s is None or dose_s * NS > rest_ns:
         return seen
-    runs = [run for run in _runs(len(times), count) if _was_answered_in_turn(during[run])]
-    if _shift("T", dose_s, calm, _highest(times, runs), seen.n).ok:
+    in_turn = [run for run in runs(len(times), count) if _was_answered_in_turn(during[run])]
+    if _shift("T", dose_s, calm, highest(times, in_turn), seen.n).ok:
         return seen
     return _doubted(seen, Message("verify.stood_still", seen=seen.reason))
 
@@ -116,28 +155,6 @@ def _contradicted(traffic: Observation, own: Observation) -> Observation:
 def _doubted(seen: Observation, message: Message) -> Observation:
     """An observation that cannot tell after all."""
     return replace(seen, ok=None, why=message.text(), message=message)
-
-
-def lasting_level(values: Values, count: int = 2) -> float | None:
-    """The highest level that `count` readings in a row reached; None where so many have no data."""
-    return _highest(values, _runs(len(values), count))
-
-
-def _highest(values: Values, runs: Sequence[slice]) -> float | None:
-    """The highest level that held throughout one of these runs; None where none has all data."""
-    known = [[value for value in values[run] if value is not None] for run in runs]
-    whole = [each for each, run in zip(known, runs, strict=True) if len(each) == len(values[run])]
-    return max(map(min, whole), default=None)
-
-
-def _runs(length: int, count: int) -> list[slice]:
-    """Every `count` in a row."""
-    return [slice(begin, begin + count) for begin in range(length - count + 1)]
-
-
-def _held_for(stretches: int) -> int:
-    """The number of stretches in a row that count: six tenths of a short fault, or five."""
-    return max(2, min(LONG_ENOUGH, int(HELD_SHARE * stretches)))
 
 
 def _shift(
@@ -169,17 +186,9 @@ def _spread(values: Values) -> float:
 
 
 def _failures(change: Change, before: Sequence[Stretch], during: Sequence[Stretch]) -> Observation:
-    """The share of failed requests that held, against the calm before.
-
-    Of a fault that comes and goes it is the share over a period, which must hold until the fault
-    has come again: one hiccup as long as it is in every window for a period and its own length.
-    """
+    """The share of failed requests that held, against the calm before."""
     calm = lasting_level([s.failed for s in before])
-    failed, count = [s.failed for s in during], _held_for(len(during))
-    if change.period_s is not None and during:
-        period = max(2, round(change.period_s * NS / (during[0].end_ns - during[0].begin_ns)))
-        failed = [_mean(failed[run]) for run in _runs(len(failed), period)]
-        count = period + math.ceil(change.share_of_time * period)
+    failed, count = over_a_period(change, [s.failed for s in during], during)
     hit = lasting_level(failed, count)
     n, asked = sum(s.n for s in during), round(change.share_of_time, 3)
     if calm is None or hit is None:
@@ -189,8 +198,3 @@ def _failures(change: Change, before: Sequence[Stretch], during: Sequence[Stretc
     moved = hit - calm
     why = Message("verify.failures.moved", before=calm, during=hit)
     return Observation("T", moved >= HALF * asked, asked, round(moved, 3), "share", n, message=why)
-
-
-def _mean(values: Values) -> float | None:
-    known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None

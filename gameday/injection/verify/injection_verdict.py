@@ -4,7 +4,9 @@ P is a probe through the proxy by gameday itself, S the service's own metric of 
 the latency or the failures of the traffic. A fault counts as injected when P and one of the
 others agree. P alone is unknown: the service was not seen to pass by it. Where no probe can show
 the dose, P has only read back what was asked for, and then S must have felt it: a plain TCP
-connect is never delayed, and the traffic may be slow for reasons of its own.
+connect is never delayed, and the traffic may be slow for reasons of its own. Only where there is no
+S, and no probe could be made at all (`by_traffic`), T may tell alone, if its reaction began with
+the fault.
 """
 
 from collections.abc import Sequence
@@ -21,23 +23,36 @@ def unmeasured(message: Message, *, ok: bool | None, shown: bool = True) -> Obse
 
 
 def injected(
-    p: Observation | None, felt: Sequence[Observation], *, probed: bool = True
+    p: Observation | None,
+    felt: Sequence[Observation],
+    *,
+    probed: bool = True,
+    by_traffic: bool = False,
 ) -> tuple[YesNo, Message]:
     """The verdict of the witnesses, and why. Where nothing is `probed`, nobody uses a proxy."""
     if p is None:
         return "unknown", Message("verify.no_probe")
     if not p.ok:
         return "unknown" if p.ok is None else "no", Message("verify.probe", probe=p.reason)
-    seen = [s for s in felt if s.ok and (p.shown or s.witness == "S")]
+    seen = [s for s in felt if s.ok and (p.shown or by_traffic or s.witness == "S")]
     if seen:
         return "yes", Message("verify.agree", probe=p.reason, other=seen[0].reason)
+    return "unknown", _unfelt(p, felt, probed=probed, by_traffic=by_traffic)
+
+
+def _unfelt(
+    p: Observation, felt: Sequence[Observation], *, probed: bool, by_traffic: bool
+) -> Message:
+    """Why a fault that P has seen, or read back, is not known to be felt."""
     reasons = [s.reason for s in felt]
     unfelt = Message("verify.proxy_unused" if probed else "verify.unfelt", others=reasons)
     if p.shown:
-        return "unknown", Message("verify.alone", probe=p.reason, but=unfelt)
+        return Message("verify.alone", probe=p.reason, but=unfelt)
+    if by_traffic:
+        return Message("verify.traffic_unmoved", probe=p.reason, others=reasons)
     if not any(s.witness == "S" for s in felt):
-        return "unknown", Message("verify.no_metric_named", probe=p.reason)
-    return "unknown", Message("verify.metric_unmoved", probe=p.reason, but=unfelt)
+        return Message("verify.no_metric_named", probe=p.reason)
+    return Message("verify.metric_unmoved", probe=p.reason, but=unfelt)
 
 
 def dose(p: Observation | None, felt: Sequence[Observation]) -> Json:

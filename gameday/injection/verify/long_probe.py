@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from gameday.core.clock import Clock
-from gameday.injection.verify.probe import PING, SSL_REQUEST, Protocol
+from gameday.injection.verify.probe import Protocol
+from gameday.injection.verify.protocols import PING, SSL_REQUEST
 
 Ended = Literal["whole", "closed", "reset", "refused", "silent", "failed"]
 

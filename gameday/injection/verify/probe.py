@@ -1,32 +1,31 @@
 """Probes: one question through a proxy, or past it, and how long the answer took.
 
-A Redis PING (a NOAUTH answer counts), or PostgreSQL's SSLRequest, which every PostgreSQL answers
-with one byte before asking for a password. A plain TCP connect proves nothing: Toxiproxy accepts
-at once whatever its toxics do.
+What is asked stands in `protocols`; of what nobody knows, nothing is asked. A plain TCP connect
+shows no more than that connections are taken or refused: Toxiproxy accepts at once whatever its
+toxics do.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Literal
+from typing import Final, Literal
 
 from gameday.core.clock import Clock
+from gameday.injection.verify.protocols import CONVERSATIONS, Conversation, heard
+from gameday.spec.proxies import Protocol as Known
 
-Protocol = Literal["redis", "postgres", "unknown"]
-Answer = Literal["answered", "unanswered", "refused", "reset", "closed", "failed"]
+Protocol = Known | Literal["unknown"]
+Answer = Literal["answered", "unanswered", "accepted", "refused", "reset", "closed", "failed"]
 
-PING = b"*1\r\n$4\r\nPING\r\n"
-SSL_REQUEST = (8).to_bytes(4, "big") + (80877103).to_bytes(4, "big")
 PROBES = 12  # a median that a few bad ones of them cannot move
 PROBES_BOTH_WAYS = 20  # the difference of two medians needs more than one of them
 A_FEW = 4  # at once: more would wait for one another in the store
 SILENCE_S = 1.0  # stores answer in a millisecond; silence this long is none of theirs
-QUESTIONS: Mapping[Protocol, bytes] = {
-    "redis": PING,
-    "postgres": SSL_REQUEST,
-    "unknown": SSL_REQUEST,
-}
+LISTEN_S: Final = 0.4  # a server that speaks first does so as soon as it is connected
+KNOCK_S: Final = 0.15  # a proxy that cannot reach what is behind it hangs up at once
+END_S: Final = 0.5  # for the end of a handshake, which nobody measures
+_GREETING_BYTES: Final = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,42 +42,142 @@ def was_answered(one: Probe) -> bool:
 
 
 async def ask(
-    address: tuple[str, int], question: bytes, clock: Clock, patience_s: float = SILENCE_S
+    address: tuple[str, int], protocol: Protocol, clock: Clock, patience_s: float = SILENCE_S
 ) -> tuple[Probe, bytes]:
-    """Connect, ask, and wait for the first bytes of an answer."""
+    """Connect, ask in that protocol, and wait for the first bytes of an answer.
+
+    Where nothing may be asked it is a knock: the connection is taken, refused, or closed at once.
+    """
+    conversation = CONVERSATIONS.get(protocol)
+    if conversation is None:
+        return await knock(address, clock, patience_s), b""
+    return (await _converse(address, conversation, clock, patience_s))[:2]
+
+
+async def knock(
+    address: tuple[str, int], clock: Clock, patience_s: float = SILENCE_S, stay_s: float = KNOCK_S
+) -> Probe:
+    """Connect, and see whether the other side hangs up at once; nothing is said."""
+    begun = clock.now_ns()
     writer = None
-    begun = sent = clock.now_ns()
+    answer: Answer = "accepted"
+    try:
+        async with asyncio.timeout(patience_s):
+            reader, writer = await asyncio.open_connection(*address)
+        took_ms = (clock.now_ns() - begun) / 1e6
+        async with asyncio.timeout(stay_s):
+            answer = "accepted" if await reader.read(1) else "closed"
+        return Probe(answer, took_ms)
+    except TimeoutError:
+        answer = "unanswered" if writer is None else "accepted"
+    except OSError as error:
+        answer = _of(error)
+    finally:
+        if writer is not None:
+            writer.transport.abort()
+    return Probe(answer, (clock.now_ns() - begun) / 1e6)
+
+
+def _of(error: OSError) -> Answer:
+    if isinstance(error, ConnectionRefusedError):
+        return "refused"
+    if isinstance(error, ConnectionResetError | BrokenPipeError):
+        return "reset"
+    return "failed"  # our own: no free port, no free file, no way there
+
+
+async def _converse(
+    address: tuple[str, int], conversation: Conversation, clock: Clock, patience_s: float
+) -> tuple[Probe, bytes, bytes]:
+    """The probe, its answer, and the greeting before it."""
+    writer = None
+    said = greeting = b""
+    begun = sent = over = clock.now_ns()
+    answer: Answer
     try:
         async with asyncio.timeout(patience_s):
             reader, writer = await asyncio.open_connection(*address)
             sent = clock.now_ns()
-            writer.write(question)
-            said = await reader.read(64)
-        answer: Answer = "answered" if said else "closed"
+            greeting = await _greeting(reader, conversation)
+            said = greeting
+            hung_up = conversation.greets and not greeting
+            if question := b"" if hung_up else conversation.question(greeting):
+                sent = clock.now_ns()
+                writer.write(question)
+                said = await reader.read(64)
+        over = clock.now_ns()
+        answer = "answered" if said else "closed"
+        if said and question:
+            await _say_goodbye(reader, writer, conversation, said)
     except TimeoutError:
         answer, said = "unanswered", b""
-    except ConnectionRefusedError:
-        answer, said = "refused", b""
-    except (ConnectionResetError, BrokenPipeError):
-        answer, said = "reset", b""
-    except OSError:  # our own: no free port, no free file, no way there
-        answer, said = "failed", b""
+    except OSError as error:
+        answer, said = _of(error), b""
     finally:
         if writer is not None:
             writer.transport.abort()
-    started = sent if answer == "answered" else begun
-    return Probe(answer, (clock.now_ns() - started) / 1e6), said
+    took_ns = over - sent if answer == "answered" else clock.now_ns() - begun
+    return Probe(answer, took_ns / 1e6), said, greeting
 
 
-async def speaks(address: tuple[str, int], clock: Clock) -> Protocol:
-    """Which protocol answers at `address`."""
-    probe, said = await ask(address, PING, clock)
-    if said[:1] in (b"+", b"-"):
-        return "redis"
-    probe, said = await ask(address, SSL_REQUEST, clock)
-    if probe.answer == "answered" and said[:1] in (b"N", b"S"):
-        return "postgres"
-    return "unknown"
+async def _greeting(reader: asyncio.StreamReader, conversation: Conversation) -> bytes:
+    """The whole greeting of a server that speaks first; b"" where it ended before that."""
+    greeting = b""
+    while conversation.greets and not (greeting and conversation.is_whole(greeting)):
+        more = await reader.read(_GREETING_BYTES)
+        if not more or len(greeting) > _GREETING_BYTES:
+            return b""
+        greeting += more
+    return greeting
+
+
+async def _say_goodbye(
+    reader: asyncio.StreamReader,
+    writer: asyncio.StreamWriter,
+    conversation: Conversation,
+    said: bytes,
+) -> None:
+    """Bring the exchange to its proper end; the answer was measured, so nothing here changes it."""
+    try:
+        async with asyncio.timeout(END_S):
+            for _ in range(2):
+                last = conversation.farewell(said)
+                if not last:
+                    return
+                writer.write(last)
+                said = await reader.read(64)
+    except (TimeoutError, OSError):
+        return
+
+
+async def speaks(
+    address: tuple[str, int], clock: Clock, guess: Protocol | None, *, declared: bool = False
+) -> Protocol:
+    """The protocol that answers at `address`: what is declared, what speaks first, or the guess.
+
+    Nothing is sent to a server that nobody has told anything of.
+    """
+    if not declared:
+        listening = CONVERSATIONS["greeting"]
+        _, _, greeting = await _converse(address, listening, clock, LISTEN_S)
+        if greeting:
+            spoken = heard(greeting)
+            return "smtp" if (spoken, guess) == ("greeting", "smtp") else spoken
+    if guess == "tcp":
+        return guess
+    conversation = CONVERSATIONS.get(guess or "")
+    if guess is None or conversation is None or (conversation.greets and not declared):
+        return "unknown"
+    probe, said = await ask(address, guess, clock)
+    return guess if probe.answer == "answered" and conversation.is_answer(said) else "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ExpectedProtocol:
+    """Expectation of what stands behind a proxy; `declared` by the system file, else a guess."""
+
+    protocol: Known | None = None
+    declared: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +199,18 @@ class Spot:
 
 
 async def look(
-    spot_address: tuple[str, int], clock: Clock, upstream: tuple[str, int] | None = None
+    spot_address: tuple[str, int],
+    clock: Clock,
+    upstream: tuple[str, int] | None = None,
+    expected: ExpectedProtocol | None = None,
 ) -> Spot:
     """Find out what answers behind a proxy, and how fast it does when nothing is wrong."""
-    protocol = await speaks(spot_address, clock)
-    if protocol == "unknown":
+    expected = expected or ExpectedProtocol()
+    how = (clock, expected.protocol)
+    protocol = await speaks(spot_address, *how, declared=expected.declared)
+    if protocol in ("unknown", "tcp"):
         return Spot(spot_address, protocol, None)
-    if upstream is None or await speaks(upstream, clock) != protocol:
+    if upstream is None or await speaks(upstream, clock, protocol, declared=True) != protocol:
         through = latency_ms(await probe(spot_address, protocol, clock))
         return Spot(spot_address, protocol, through)
     through_probes, direct_probes = await probe_both(spot_address, upstream, protocol, clock)
@@ -128,12 +232,11 @@ async def probe_both(
     through: tuple[str, int], direct: tuple[str, int], protocol: Protocol, clock: Clock
 ) -> tuple[list[Probe], list[Probe]]:
     """Ask through the proxy and past it in turns, so that a busy machine slows both alike."""
-    question = QUESTIONS[protocol]
     gate = asyncio.Semaphore(A_FEW)
 
     async def one(address: tuple[str, int]) -> Probe:
         async with gate:
-            return (await ask(address, question, clock))[0]
+            return (await ask(address, protocol, clock))[0]
 
     turns = [one(address) for _ in range(PROBES_BOTH_WAYS) for address in (through, direct)]
     probes = list(await asyncio.gather(*turns))
@@ -148,11 +251,10 @@ async def probe(
     at_once: int = A_FEW,
 ) -> list[Probe]:
     """A dozen probes, a few at a time so that they do not wait for one another."""
-    question = QUESTIONS[protocol]
     gate = asyncio.Semaphore(at_once)
 
     async def one() -> Probe:
         async with gate:
-            return (await ask(address, question, clock, patience_s))[0]
+            return (await ask(address, protocol, clock, patience_s))[0]
 
     return list(await asyncio.gather(*(one() for _ in range(PROBES))))

@@ -4,7 +4,11 @@ Short questions show that answers come late or not at all; a slow link, a sliced
 shows only on long ones, whose size fits the dose. Every judgement is of numbers that were
 measured. What no probe can show is said to be read back, and not shown: a link faster than the
 probe is long, or a toxic for some connections only, for a dozen connections cannot tell three
-quarters from a half. PostgreSQL answers a stranger with one byte, too little for a rate or a slice.
+quarters from a half. PostgreSQL answers a stranger with one byte, too little for a rate or a slice,
+and so do all others but Redis, or next to it.
+
+That connections are refused shows on any service, whatever it speaks: a connection is made, and
+nothing said.
 """
 
 import asyncio
@@ -27,9 +31,7 @@ from gameday.injection.verify.long_probe import (
 )
 from gameday.injection.verify.probe import (
     A_FEW,
-    PING,
     PROBES,
-    QUESTIONS,
     SILENCE_S,
     Answer,
     Probe,
@@ -39,7 +41,14 @@ from gameday.injection.verify.probe import (
     probe,
     was_answered,
 )
-from gameday.spec.changes import Change, NetworkChange, ProxyFlap, ToxicChange
+from gameday.injection.verify.protocols import PING
+from gameday.spec.changes import (
+    Change,
+    CommandChange,
+    NetworkChange,
+    ProxyFlap,
+    ToxicChange,
+)
 
 BETWEEN_S = 0.02  # well below the shortest time down that is allowed, so each is met
 LONG_PROBES = 6  # enough for a median that one hiccup does not move; each is up to 64 kB
@@ -51,6 +60,8 @@ NEAR_SHARE, NEAR_MS = 0.2, 20.0  # a busy machine adds some; so does each way th
 # One probe of twelve may fail for reasons of the machine's own, and of six long ones too.
 HIT_SHARE = 0.9
 MOST_ANSWERED = 0.8  # a median of fewer says nothing of the others
+
+_ENDS = ("redis", "postgres")  # whose end comes when ours has
 
 Attributes = Mapping[str, int]
 
@@ -86,11 +97,11 @@ class HeldEnds:
 async def show(change: Change, spot: Spot | None, clock: Clock) -> Observation:
     """Witness P for a change that reads back as asked."""
     if not isinstance(change, NetworkChange):
+        if isinstance(change, CommandChange):
+            return not_shown("command")
         return unmeasured(Message("readback.in_place"), ok=True)
     if spot is None:
         return not_shown("no_proxy")
-    if spot.protocol == "unknown":
-        return not_shown("no_protocol")
     if isinstance(change, ToxicChange):
         return await _show_toxic(change, spot, clock)
     if isinstance(change, ProxyFlap):
@@ -101,8 +112,8 @@ async def show(change: Change, spot: Spot | None, clock: Clock) -> Observation:
 
 
 async def _show_toxic(change: ToxicChange, spot: Spot, clock: Clock) -> Observation:
-    if change.toxicity < 1.0:
-        return not_shown("toxicity", toxicity=change.toxicity)
+    if (unseen := _not_to_be_seen(change, spot)) is not None:
+        return unseen
     match TOXICS.get(change.type):
         case ShortQuestions(at_once=at_once):
             return await _show_short(change, spot, clock, at_once)
@@ -115,6 +126,19 @@ async def _show_toxic(change: ToxicChange, spot: Spot, clock: Clock) -> Observat
             return held.judge(change, await asyncio.gather(*seen), spot.before_ms or 0.0)
         case None:
             return not_shown("no_probe", type=change.type)
+
+
+def _not_to_be_seen(change: ToxicChange, spot: Spot) -> Observation | None:
+    """Why no question to this service can show the toxic; None where one can."""
+    if spot.protocol in ("unknown", "tcp"):
+        return not_shown("no_protocol")
+    if spot.protocol == "greeting" and change.stream == "upstream":
+        return not_shown("only_heard")
+    if change.toxicity < 1.0:
+        return not_shown("toxicity", toxicity=change.toxicity)
+    if isinstance(TOXICS.get(change.type), HeldEnds) and spot.protocol not in _ENDS:
+        return not_shown("no_end")
+    return None
 
 
 async def _show_short(change: ToxicChange, spot: Spot, clock: Clock, at_once: int) -> Observation:
@@ -138,7 +162,7 @@ async def _show_long(
         line_bytes = await _line_bytes(spot, clock)
         count = _count(change, long, line_bytes)
         seen = [pings(spot.address, count, clock, LONG_PATIENCE_S) for _ in several]
-    elif long.greeting_shows and change.stream == "downstream":
+    elif long.greeting_shows and (spot.protocol, change.stream) == ("postgres", "downstream"):
         seen = [greeting(spot.address, clock, SILENCE_S) for _ in several]
     else:
         return not_shown("too_little")
@@ -151,7 +175,7 @@ async def _all_period(change: ProxyFlap, spot: Spot, clock: Clock) -> list[Probe
     until_ns = clock.now_ns() + longest_ms * 1_000_000
     probes = []
     while clock.now_ns() < until_ns:
-        probes.append((await ask(spot.address, QUESTIONS[spot.protocol], clock))[0])
+        probes.append((await ask(spot.address, spot.protocol, clock))[0])
         await clock.sleep(BETWEEN_S)
     return probes
 
@@ -193,7 +217,8 @@ def judge_flap(change: ProxyFlap, probes: Sequence[Probe]) -> Observation:
     Unknown where it was not both for at least half of the time that was asked, for probes of a
     machine that stands still may all miss one of the two.
     """
-    down, up = sum(p.answer == "refused" for p in probes), sum(map(was_answered, probes))
+    down = sum(p.answer == "refused" for p in probes)
+    up = sum(was_answered(p) or p.answer == "accepted" for p in probes)
     shares = (down / len(probes), up / len(probes)) if probes else (0.0, 0.0)
     asked = change.share_of_time
     ok = (shares[0] >= HALF * asked and shares[1] >= HALF * (1 - asked)) or None

@@ -7,6 +7,7 @@ service and the reading of its answers as well, and what the lag explains is nob
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +27,9 @@ class Stretch:
 
     None where less than `FEWEST` were sent. The lag is the worst of the stretch. `over_ns` is when
     the request at the p95 was over, for one that is still open the instant of the reading.
+
+    `told` are the shares of what people were told, of those who were told something. `taken` is the
+    most that can have been issued by its end, in all of the run.
     """
 
     begin_ns: int
@@ -35,6 +39,17 @@ class Stretch:
     failed: float | None
     lag_s: float
     over_ns: int | None = None
+    told: "Told | None" = None
+    taken: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """The shares of what people were told in a stretch."""
+
+    issued: float = 0.0
+    accepted: float = 0.0
+    sold_out: float = 0.0
 
 
 def stretches(
@@ -51,13 +66,27 @@ def stretches(
     width_ns = round(width_s * 1e9)
     edges = np.arange(begin_ns, end_ns + 1, width_ns, dtype=np.int64)
     at = np.searchsorted(sent_ns, edges)
+    taken = np.concatenate([[0], np.cumsum(_may_have_taken(starts))])
     return [
-        _stretch(starts.where(slice(int(a), int(b))), (int(edge), int(edge) + width_ns), now_ns)
+        _stretch(
+            starts.where(slice(int(a), int(b))),
+            (int(edge), int(edge) + width_ns),
+            now_ns,
+            int(taken[int(b)]),
+        )
         for edge, a, b in zip(edges, at, at[1:], strict=False)
     ]
 
 
-def _stretch(starts: Columns, span: tuple[int, int], now_ns: int) -> Stretch:
+def _may_have_taken(starts: Columns) -> "np.ndarray[Any, Any]":
+    """True for each start that may have taken some of the stock."""
+    certain = np.isin(starts["outcome"], (Outcome.SOLD_OUT, Outcome.REFUSED, Outcome.DUPLICATE))
+    unsent = starts["outcome"] == Outcome.DROPPED
+    whole: np.ndarray[Any, Any] = ~certain & ~unsent
+    return whole
+
+
+def _stretch(starts: Columns, span: tuple[int, int], now_ns: int, taken: int) -> Stretch:
     unsent = (starts["outcome"] == Outcome.DROPPED) & np.isin(starts["reason"], _OURS)
     open_ = (starts["reason"] == Reason.INTERRUPTED) & (starts["ended_ns"] == 0)
     fresh = open_ & (starts["intended_ns"] > now_ns - OPEN_NS)
@@ -65,12 +94,26 @@ def _stretch(starts: Columns, span: tuple[int, int], now_ns: int) -> Stretch:
     count = len(asked)
     lag_s = _lag_s(starts)
     if count < FEWEST:
-        return Stretch(*span, count, None, None, lag_s)
+        return Stretch(*span, count, None, None, lag_s, taken=taken)
     failed = np.isin(asked["outcome"], (Outcome.UNKNOWN, Outcome.REFUSED, Outcome.DROPPED))
     # An open request has not failed; that it takes long is told by its time.
     failed &= asked["reason"] != Reason.INTERRUPTED
     took_s, over_ns = _slow_one(asked, now_ns)
-    return Stretch(*span, count, took_s, float(failed.mean()), lag_s, over_ns)
+    told = _shares(asked["outcome"])
+    return Stretch(*span, count, took_s, float(failed.mean()), lag_s, over_ns, told, taken)
+
+
+_ANSWERS = (Outcome.ISSUED, Outcome.DUPLICATE, Outcome.SOLD_OUT, Outcome.ACCEPTED, Outcome.REFUSED)
+
+
+def _shares(outcomes: "np.ndarray[Any, Any]") -> Told | None:
+    """The shares of what was told; None where too few were told anything."""
+    count = int(np.isin(outcomes, _ANSWERS).sum())
+    if count < FEWEST:
+        return None
+    named = (Outcome.ISSUED, Outcome.ACCEPTED, Outcome.SOLD_OUT)
+    issued, accepted, sold_out = (float((outcomes == each).sum()) / count for each in named)
+    return Told(issued, accepted, sold_out)
 
 
 def _slow_one(asked: Columns, now_ns: int) -> tuple[float | None, int | None]:

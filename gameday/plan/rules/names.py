@@ -7,6 +7,7 @@ from gameday.plan.rules.audit import tells_stock
 from gameday.spec.audit import AuditStore
 from gameday.spec.experiment import ISSUANCE
 from gameday.spec.faults import Spike
+from gameday.spec.faults.command import CommandRunFault
 from gameday.spec.faults.network import NetworkFault
 from gameday.spec.faults.postgres import PostgresFault
 from gameday.spec.faults.redis import RedisFault
@@ -84,6 +85,15 @@ def _against_system(inputs: Inputs) -> Findings:
             )
             help = one_of_them(fault.target, dict.fromkeys((*PARTS, *proxies)))
             yield document.error(("method", index, "target"), problem, help=help)
+        if (
+            isinstance(fault, CommandRunFault)
+            and fault.command not in inputs.system.system.commands
+        ):
+            named = inputs.system.system.commands
+            file = inputs.system.document.file
+            problem = f"'command': {fault.command!r} is not under 'commands' of the system"
+            help = one_of_them(fault.command, named) or f"name it in {file}: docs/own-faults.md"
+            yield document.error(("method", index, "command"), problem, help=help)
         yield from _store_is_named(inputs, index)
 
 

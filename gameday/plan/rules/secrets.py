@@ -151,7 +151,7 @@ def _words(inputs: Inputs) -> dict[str, str]:
         "the experiment": [experiment.name, experiment.playbook or ""],
         "the coupon": [experiment.campaign.coupon],
         "the system": [system.name],
-        "a proxy": [*system.proxies, *system.proxies.values()],
+        "a proxy": [*system.proxies, *system.proxy_names.values()],
         "a fault": [text for f in faults for text in (f.id or "", f.fault, f.on)],
         "what a fault changes": [text for text in changed if isinstance(text, str)],
         "a scenario": list(experiment.traffic),

@@ -10,6 +10,7 @@ from typing import Annotated
 from pydantic import Field
 
 from gameday.spec.faults.base import Fault
+from gameday.spec.faults.command import CommandFaults
 from gameday.spec.faults.container import ContainerFaults
 from gameday.spec.faults.network import Latency, NetworkFaults
 from gameday.spec.faults.postgres import PostgresFaults
@@ -18,7 +19,13 @@ from gameday.spec.faults.service import ServiceFaults
 from gameday.spec.faults.traffic import Spike
 
 AnyFault = Annotated[
-    NetworkFaults | RedisFaults | PostgresFaults | ServiceFaults | ContainerFaults | Spike,
+    NetworkFaults
+    | RedisFaults
+    | PostgresFaults
+    | ServiceFaults
+    | ContainerFaults
+    | CommandFaults
+    | Spike,
     Field(discriminator="fault"),
 ]
 
