@@ -7,7 +7,6 @@ allowed, and no file is ever overwritten.
 
 import os
 import shlex
-import sys
 from collections import Counter
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from gameday.cli.options import allow_target
-from gameday.cli.terminal import echo
+from gameday.cli.terminal import ask, ask_number, can_ask, echo, is_agreed
 from gameday.core.errors import FileError, UsageError
 from gameday.core.files.private import as_asked
 
@@ -131,32 +130,23 @@ def _must_be_free(files: list[Path]) -> None:
 
 def _questions(asked: InitOptions) -> InitOptions:
     """Ask what the command line does not say. Raises UsageError where nobody can be asked."""
-    if not _can_ask():
+    if not can_ask():
         raise UsageError(
             "nothing is said of the system, and there is no terminal to ask in",
             help='gameday init --url http://127.0.0.1:8080/orders --json \'{"user": "7"}\';'
             " or --openapi, or --compose",
         )
-    url = _ask("The address of the request that issues (http://HOST:PORT/path)")
-    method = asked.method or _ask("Its method", "post").lower()
+    url = ask("The address of the request that issues (http://HOST:PORT/path)")
+    method = asked.method or ask("Its method", "post").lower()
     body, form = asked.body, asked.form
     if body is None and form is None and method != "get":
-        given = _ask("Its body, on one line: JSON, or a=1&b=2 (empty: none)", "")
+        given = ask("Its body, on one line: JSON, or a=1&b=2 (empty: none)", "")
         body, form = (given, None) if given[:1] in ("{", "[", '"') else (None, given or None)
-    audit = asked.audit or _ask("The path that lists who got one (empty: none)", "") or None
-    sends = asked.no_request or not click.confirm(f"Send it once to {url}?", True, err=True)  # noqa: FBT003  its only form
+    audit = asked.audit or ask("The path that lists who got one (empty: none)", "") or None
+    sends = asked.no_request or not is_agreed(f"Send it once to {url}?", default=True)
     return replace(
         asked, url=url, method=method, body=body, form=form, audit=audit, no_request=sends
     )
-
-
-def _can_ask() -> bool:
-    return sys.stdin.isatty() and sys.stderr.isatty()
-
-
-def _ask(question: str, default: str | None = None) -> str:
-    answer: str = click.prompt(question, default, err=True, show_default=bool(default))
-    return answer.strip()
 
 
 def _sketch(asked: InitOptions) -> "Sketch":
@@ -166,14 +156,16 @@ def _sketch(asked: InitOptions) -> "Sketch":
     from gameday.plan.first_files.trial import try_once
 
     question = InitRequest(**{each.name: getattr(asked, each.name) for each in fields(InitRequest)})
+    secrets = question.secrets(os.environ)
     api = event_loop.run(read_document(question, asked.allowed), asked.allowed)
     sketch = _gathered(question, api)
     if asked.no_request:
         return replace(sketch, notes=(*sketch.notes, "nothing was sent: the outcomes are guesses"))
-    for name, value in question.secrets().items():
-        os.environ.setdefault(name, value)  # for the one request, and for --run
+    environment = {**os.environ, **secrets}
+    if asked.run:
+        os.environ.update(secrets)
     named = asked.url is not None or asked.openapi is not None
-    tried = try_once(sketch, asked.allowed, must_answer=named, twice=asked.twice)
+    tried = try_once(sketch, asked.allowed, environment, must_answer=named, twice=asked.twice)
     return event_loop.run(tried, asked.allowed)
 
 
@@ -186,7 +178,7 @@ def _gathered(question: "InitRequest", api: "ApiDocument | None") -> "Sketch":
     try:
         return gather(question, api)
     except (UnclearError, UnclearServiceError) as error:
-        if not _can_ask():
+        if not can_ask():
             raise
         if isinstance(error, UnclearError):
             lines = [each.line for each in error.ranked[:_MOST_ASKED]]
@@ -200,8 +192,7 @@ def _choose(question: str, lines: list[str]) -> str:
     echo(question, err=True)
     for number, line in enumerate(lines, 1):
         echo(f"  {number}  {line}", err=True)
-    chosen: int = click.prompt("Which", type=click.IntRange(1, len(lines)), err=True)
-    return lines[chosen - 1]
+    return lines[ask_number("Which", len(lines)) - 1]
 
 
 def _texts(sketch: "Sketch") -> tuple[str, str]:

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 import click
 
+from gameday.cli.commands import must_agree_to_setup
 from gameday.cli.options import ProjectOptions, own_project, own_project_options
 from gameday.cli.screen import progress_line
 from gameday.cli.terminal import echo, warn
@@ -71,6 +72,7 @@ def up(**options: Any) -> None:
     asked = UpOptions(**options)
     stack, replicas = asked.stack, asked.replicas
     loaded, project = load_system(find_system(asked.system)), own_project(asked)
+    must_agree_to_setup(loaded)
     clock = SystemClock()
     begun_ns = clock.now_ns()
     echo(sentence("stack.starting", name=loaded.system.name), err=True)

@@ -211,6 +211,34 @@ def confirm(question: str) -> None:
     click.confirm(question, abort=True, err=True)
 
 
+def can_ask() -> bool:
+    """True if somebody is there to be asked."""
+    return sys.stdin.isatty() and sys.stderr.isatty()
+
+
+def is_agreed(question: str, *, default: bool = False) -> bool:
+    """The answer, which is `default` for an empty line. Raises click.Abort for Ctrl-C."""
+    import click
+
+    return click.confirm(question, default, err=True)
+
+
+def ask(question: str, default: str | None = None) -> str:
+    """The answer as a text without its spaces. Raises click.Abort for Ctrl-C."""
+    import click
+
+    answer: str = click.prompt(question, default, err=True, show_default=bool(default))
+    return answer.strip()
+
+
+def ask_number(question: str, most: int) -> int:
+    """A number from 1 to `most`. Raises click.Abort for Ctrl-C."""
+    import click
+
+    number: int = click.prompt(question, type=click.IntRange(1, most), err=True)
+    return number
+
+
 def emit(text: str) -> None:
     """Print on stdout what a program will read: JSON, YAML, a script. It ends as `text` does."""
     to = output()

@@ -18,7 +18,7 @@ from gameday.evidence.step_evidence import Overlay, overlay
 from gameday.evidence.users import Users
 from gameday.spec.system import Requests
 from gameday.traffic import metrics
-from gameday.traffic.history import History, Outcome, Reason
+from gameday.traffic.history import STEPS_FAILED, History, Outcome, Reason
 from gameday.traffic.step_log import StepLog
 
 Mask = npt.NDArray[np.bool_]
@@ -137,12 +137,12 @@ class Attempts:
         return found
 
     def ids(self, indices: Indices) -> npt.NDArray[np.bytes_]:
-        """The issue ids of some rows."""
+        """The issue ids of some rows: as the poll told it, else as the first answer did."""
         found = self.records.pick("issue_id", indices)
         beside = self.beside
         if beside is not None and len(beside.decided):
             at = np.minimum(np.searchsorted(beside.decided, indices), len(beside.decided) - 1)
-            known = beside.decided[at] == indices
+            known = (beside.decided[at] == indices) & (beside.issue_ids[at] != b"")
             found[known] = beside.issue_ids[at[known]]
         return found
 
@@ -153,8 +153,11 @@ class Attempts:
 
     @property
     def reached_nobody(self) -> Mask:
-        """Which of them certainly never got to the service."""
-        never = self.records["reason"] == Reason.CONNECT_REFUSED
+        """Which of them certainly never got to the service, as the question for a coupon.
+
+        Nor did one whose step failed: it is refused only where no step may have reserved anything.
+        """
+        never = np.isin(self.records["reason"], (Reason.CONNECT_REFUSED, *STEPS_FAILED))
         gone: Mask = self.are(Outcome.DROPPED) | (self.are(Outcome.REFUSED) & never)
         return gone
 

@@ -11,7 +11,7 @@ small JSON object. A file in any other form is read whole, with the same result.
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import chain, islice
 from typing import Any, Final, Literal
@@ -64,6 +64,7 @@ class Audit:
     views: tuple[View, ...]
     problem: str
     users: Users = field(default_factory=Users)
+    question: Message | None = None
 
     @cached_property
     def holders(self) -> frozenset[int]:
@@ -133,7 +134,17 @@ class Audit:
             return self.problem
         if self.cut == "moving":
             return "the rows were still changing when they were read"
-        return self.other_ids or ""
+        return self.question or self.other_ids or ""
+
+
+def questioned(audit: Audit, acknowledged: int) -> Audit:
+    """The audit, with what is to be asked about it after so many were told "issued".
+
+    In Redis nobody can tell whether what is not there was ever there, or has another name.
+    """
+    if audit.rows_from != "redis" or len(audit.rows) or not acknowledged:
+        return audit
+    return replace(audit, question=Message("check.no_holders", acknowledged=acknowledged))
 
 
 def audit_of(lines: Iterable[bytes], users: Users | None = None) -> Audit:

@@ -64,8 +64,8 @@ class Effective(_Record):
     was looked at, where the file does not tell it. Runs of before have no settings, and do not
     say that the responder waits for `responder_delay_s`: it was a second. `responder` is the kind
     of who responds, "" in runs of before, which had a bot or `no_responder`. `failed` are the
-    outcomes that reports count as failed; `experiment.failures` was not there in runs of before,
-    which had no objective but those of their file.
+    outcomes that reports count as failed, with "unreached" but in runs of before; nor
+    was `experiment.failures` there in those, which had no objective but those of their file.
     """
 
     run: str
@@ -89,6 +89,11 @@ class Effective(_Record):
     @property
     def steps(self) -> Sequence[PlannedStep]:
         return self.playbook.steps if self.playbook else ()
+
+    @property
+    def tells_unreached(self) -> bool:
+        """False for a run of before failures were damage; it is judged as it was then."""
+        return "unreached" in self.failed
 
     @property
     def generator(self) -> Mapping[str, float]:

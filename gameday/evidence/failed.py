@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gameday.telemetry.failures import FailedOutcome
-from gameday.traffic.history import Outcome, Reason
+from gameday.traffic.history import Outcome, Reason, unreached
 
 Mask = npt.NDArray[np.bool_]
 Column = npt.NDArray[Any]
@@ -26,5 +26,9 @@ def says_something(reason: Column) -> Mask:
 
 def failed(outcome: Column, reason: Column, outcomes: Iterable[FailedOutcome]) -> Mask:
     """Starts that failed, where these outcomes count as failures."""
-    counted = [Outcome.DROPPED, *(Outcome[name.upper()] for name in outcomes)]
-    return np.isin(outcome, [int(each) for each in counted]) & says_something(reason)
+    named = set(outcomes)
+    counted = [Outcome.DROPPED, *(Outcome[name.upper()] for name in named - {"unreached"})]
+    found = np.isin(outcome, [int(each) for each in counted])
+    if "unreached" in named:
+        found |= unreached(outcome, reason)
+    return found & says_something(reason)

@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from gameday.traffic.history import Outcome, Reason
+from gameday.traffic.history import STEPS_FAILED, Outcome, Reason
 from gameday.traffic.metrics.records import Starts
 from gameday.traffic.step_log import POLL, StepLog
 
@@ -39,7 +39,7 @@ def beside(logs: Sequence[StepLog], starts: Starts) -> Beside | None:
     """What was asked beside the issues; None of a run without steps."""
     if not logs:
         return None
-    never = int((starts["reason"] == Reason.STEP_FAILED).sum())
+    never = int(np.isin(starts["reason"], STEPS_FAILED).sum())
     return Beside(never_asked=never, requests=_lines(logs))
 
 

@@ -219,7 +219,9 @@ async def read_store(
         if name == "mysql" and stores.mysql is not None:
             from gameday.plan.stores.mysql import read_mysql
 
-            return await read_mysql(stores.mysql, campaign, environment, counts=counts)
+            return await read_mysql(
+                stores.mysql, campaign, environment, counts=counts, tls=sender.tls
+            )
         if name == "redis" and stores.redis is not None:
             from gameday.plan.stores.redis import read_redis
 

@@ -64,6 +64,8 @@ class _Walk:
         self._knows_next = False
 
     async def go(self) -> AuditPages:
+        if self._paging.next is None:
+            return await self._by_number()
         first: Any = None
         request, values = first_page(self._audit), first_values(self._audit)
         for number in range(self._paging.most):
@@ -71,26 +73,59 @@ class _Walk:
             answer = await self._ask(request, values, page)
             first = answer if number == 0 else first
             self._keep(page)
-            total = number_at("total", self._audit.total, answer)
-            if self._paging.next is None:
-                if not len(page) or (total is not None and len(self._rows) >= total):
-                    await self._must_begin_there()
-                    return self._whole(first)
-                values = self._values(number + 1, "")
-                continue
             onward = self._next(answer)
             if onward is None:
                 return self._whole(first)
             request, values = self._at(onward, number + 1)
+        raise self._too_many()
+
+    async def _by_number(self) -> AuditPages:
+        """Pages that are numbered end with an empty one, or where `total` is reached.
+
+        An empty one may be a hole, so the one behind it is looked at: an error there is an end.
+        """
+        first: Any = None
+        after_empty, request = False, first_page(self._audit)
+        for number in range(self._paging.most + 1):
+            if number == self._paging.most and not after_empty:
+                break
+            page = Rows()
+            try:
+                answer = await self._ask(request, self._values(number, ""), page)
+            except GamedayError:
+                if not after_empty:
+                    raise
+                return await self._ended(first)
+            first = answer if number == 0 else first
+            total = number_at("total", self._audit.total, answer)
+            if after_empty and len(page) and total is None:
+                raise ShapeError("one of its pages is empty, and not the last: name its `total`")
+            self._keep(page)
+            if total is not None and len(self._rows) >= total:
+                return await self._ended(first)
+            if not len(page) and (after_empty or not self._is_numbered):
+                return await self._ended(first)
+            after_empty = not len(page)
+        raise self._too_many()
+
+    async def _ended(self, first: Any) -> AuditPages:
+        await self._must_begin_there()
+        return self._whole(first)
+
+    def _too_many(self) -> ShapeError:
         most = self._paging.most
-        raise ShapeError(f"it has more than {most} pages: raise `most` of `paging`")
+        return ShapeError(f"it has more than {most} pages: raise `most` of `paging`")
+
+    @property
+    def _is_numbered(self) -> bool:
+        return "{page}" in self._audit.model_dump_json()
 
     async def _must_begin_there(self) -> None:
         """Raise ShapeError where pages are numbered from 0 and were read from 1.
 
         One that has no page 0 answers with an error, with nothing, or with its first page.
         """
-        if self._paging.from_ == 0 or "{page}" not in self._audit.model_dump_json():
+        if self._paging.from_ == 0 or not self._is_numbered:
             return
         page = Rows()
         values = {**self._values(0, ""), "page": 0}

@@ -24,8 +24,10 @@ from gameday.plan.finding import Finding
 from gameday.spec.audit import AuditCommand, CommandRun
 from gameday.spec.campaign import CommandAct
 from gameday.spec.inputs import LoadedSystem
+from gameday.spec.start import SqlFile
 from gameday.spec.system import System
 
+SETUP: Final = "start.setup"
 _FILE: Final = "commands.json"
 _SHOWN: Final = 300  # characters of a command
 _MOST: Final = 1_000  # answers that are kept; the oldest go first
@@ -38,23 +40,36 @@ CURE: Final = "run `gameday plan` in a terminal once and answer; where nobody ca
 class NamedCommand:
     """A command, and the key of the system file that names it.
 
-    `environment` is what it gets beside gameday's own, which may change what a program does.
+    `environment` is what it gets beside gameday's own, and `folder` where it is run: both may
+    change what a program does.
     """
 
     key: str
     argv: tuple[str, ...]
     environment: tuple[str, ...] = ()
+    folder: str = ""
 
     def __str__(self) -> str:
-        return f"{self.key}: {shlex.join([*self.environment, *self.argv])}"
+        where = f" (in {self.folder})" if self.folder else ""
+        return f"{self.key}: {shlex.join([*self.environment, *self.argv])}{where}"
 
 
 def commands_of(system: System) -> list[NamedCommand]:
     """Every command that a run with this system file may run, beside the service itself."""
-    return list(_commands(system))
+    return [*_of_setup(system), *_of_runs(system)]
 
 
-def _commands(system: System) -> Iterator[NamedCommand]:
+def _of_setup(system: System) -> Iterator[NamedCommand]:
+    """Commands before the service, which have its environment."""
+    if system.start is None:
+        return
+    environment = tuple(f"{name}={value}" for name, value in system.start.env.items())
+    for number, step in enumerate(system.start.setup):
+        if not isinstance(step, SqlFile):
+            yield NamedCommand(f"{SETUP}.{number}", tuple(step), environment)
+
+
+def _of_runs(system: System) -> Iterator[NamedCommand]:
     if isinstance(system.audit, AuditCommand):
         yield _named("audit.command", system.audit)
     for number, act in enumerate(system.before_run):
@@ -70,7 +85,8 @@ def _named(key: str, run: CommandRun) -> NamedCommand:
     given = (
         (name, v if isinstance(v, str) else v.model_dump_json()) for name, v in run.env.items()
     )
-    return NamedCommand(key, tuple(run.command), tuple(f"{name}={v}" for name, v in given))
+    environment = tuple(f"{name}={value}" for name, value in given)
+    return NamedCommand(key, tuple(run.command), environment, run.folder or "")
 
 
 def unagreed(loaded: LoadedSystem) -> list[NamedCommand]:
@@ -92,35 +108,45 @@ def agree(loaded: LoadedSystem) -> None:
 def findings(loaded: LoadedSystem) -> Iterator[Finding]:
     """All commands, for whoever reads the plan; a failure where they are to be asked about.
 
-    Those that are done before a run are told with what else is.
+    Those that are done before a run, or before the service, are told with what else is.
     """
     for each in commands_of(loaded.system):
-        if each.key.startswith("before_run."):
+        if each.key.startswith((SETUP, "before_run.")):
             continue
         line = shlex.join(each.argv)
         yield Finding(each.key, "ok", Message("finding.command", command=excerpt(line, _SHOWN)))
     if asked := unagreed(loaded):
-        more = "" if len(asked) == 1 else f" and {len(asked) - 1} more"
-        text = f"{loaded.path} is from outside this project, and has commands run: {asked[0]}{more}"
-        yield Finding("commands", "fail", text, CURE, usage=True)
+        yield Finding("commands", "fail", refusal(loaded, asked), CURE, usage=True)
+
+
+def refusal(loaded: LoadedSystem, asked: Sequence[NamedCommand]) -> str:
+    """Why nothing is run of a file whose commands nobody has agreed to."""
+    more = "" if len(asked) == 1 else f" and {len(asked) - 1} more"
+    return f"{loaded.path} is from outside this project, and has commands run: {asked[0]}{more}"
 
 
 def is_inside_project(path: Path) -> bool:
     """True for a file of the project that the current folder is of; links count as where they lead.
 
-    Without a mark of a project that is the current folder alone.
+    Without a mark of a project that is the current folder alone; a folder that holds the projects
+    of all is none.
     """
     try:
         here, real = Path.cwd().resolve(), path.resolve()
     except (OSError, RuntimeError):  # the current folder is gone, or a link leads to itself
         return False
-    return real.is_relative_to(_top(here))
+    top = _top(here)
+    return top is not None and real.is_relative_to(top)
 
 
-def _top(here: Path) -> Path:
+def _top(here: Path) -> Path | None:
     """The nearest folder that has a mark; never one that holds the projects of all."""
+    if here == here.parent:
+        return None
     with suppress(OSError, RuntimeError):
         home = Path.home().resolve()
+        if here in (home, *home.parents):
+            return None
         for folder in (here, *here.parents):
             if folder in (home, *home.parents):
                 break
@@ -132,13 +158,13 @@ def _top(here: Path) -> Path:
 def _digest(loaded: LoadedSystem, found: Sequence[NamedCommand]) -> str:
     told = [
         str(loaded.path.resolve()),
-        *([each.key, each.argv, each.environment] for each in found),
+        *([each.key, each.argv, each.environment, each.folder] for each in found),
     ]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
 def _agreed() -> list[str]:
-    """What was agreed to; nothing where the file cannot be read: then it is asked again."""
+    """Digests of what was agreed to; none where the file cannot be read: it is asked again."""
     try:
         raw = files.read_bytes(state_dir() / _FILE, files.SETTING_BYTES)
         agreed = json.loads(raw)["agreed"]

@@ -70,7 +70,7 @@ class _Way:
     allowed: Allowed
     clock: Clock
     published: Mapping[str, Published]
-    stores: Mapping[int, Protocol]
+    stores: Mapping[tuple[str, int], Protocol]
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +87,14 @@ class _Service:
         proxy_name = system.proxy_of(name)
         return cls(name, proxy_name, proxies[proxy_name], system.protocol_of(name))
 
-    def expected(self, stores: Mapping[int, Protocol]) -> ExpectedProtocol:
+    def expected(self, stores: Mapping[tuple[str, int], Protocol]) -> ExpectedProtocol:
         """Whom to expect behind it."""
         if self.declared is not None:
             return ExpectedProtocol(self.declared, declared=True)
         host, _, port = self.proxy.upstream.rpartition(":")
-        number = int(port) if port.isascii() and port.isdecimal() and len(port) <= 5 else None
-        return ExpectedProtocol(guess((self.name, self.proxy_name, host), number, stores))
+        is_port = port.isascii() and port.isdecimal() and len(port) <= 5
+        end = (_here(host.strip("[]")), int(port)) if is_port else None
+        return ExpectedProtocol(guess((self.name, self.proxy_name, host), end, stores))
 
 
 async def network(
@@ -131,7 +132,7 @@ async def network(
     found.findings += wrong
     broken = {each.name for each in wrong if each.status == "fail"}
     whole = [name for name in services if _name(system.proxy_of(name)) not in broken]
-    way = _Way(server.url, allowed, clock, published, _ports_of_stores(system))
+    way = _Way(server.url, allowed, clock, published, _ends_of_stores(system))
     looked = await asyncio.gather(
         *(_probe(_Service.of(system, name, proxies), way) for name in whole)
     )
@@ -225,9 +226,14 @@ async def _led_away(
     return found
 
 
-def _ports_of_stores(system: System) -> dict[int, Protocol]:
-    """The ports of the stores that the system file names, and what is spoken there."""
-    found: dict[int, Protocol] = {}
+def _here(host: str) -> str:
+    """One name for this machine, which has several."""
+    return "127.0.0.1" if host in ("localhost", "::1", "127.0.0.1") else host
+
+
+def _ends_of_stores(system: System) -> dict[tuple[str, int], Protocol]:
+    """The addresses of the stores that the system file names, and what is spoken there."""
+    found: dict[tuple[str, int], Protocol] = {}
     stores = system.stores
     named: tuple[tuple[Secret | None, Protocol, int], ...] = (
         (stores.redis.url if stores.redis else None, "redis", 6379),
@@ -237,7 +243,7 @@ def _ports_of_stores(system: System) -> dict[int, Protocol]:
         if reference is not None:
             with suppress(GamedayError, ValueError):  # what cannot be read is told elsewhere
                 ends = store_ends(secret(reference, os.environ))
-                found |= {(port or usual): protocol for _, port in ends}
+                found |= {(_here(host), port or usual): protocol for host, port in ends}
     return found
 
 

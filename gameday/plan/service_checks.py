@@ -43,6 +43,7 @@ _SHOWN = 3  # so many names make a line
 _Wanted = Mapping[Expression, frozenset[str]]  # the metrics behind each expression
 _ANY = Statuses(status=list(range(100, 600)))
 _GATEWAY = (502, 504)  # of a gateway, about what is behind it; a 503 may be the service's own
+_UNAVAILABLE = 503
 _AUDIT_CURE = "is `audit` of the system file right? without it nothing can be judged"
 
 
@@ -55,9 +56,11 @@ def own_alerts(experiment: Experiment, book: Playbook | None) -> frozenset[str]:
 async def service(system: System) -> list[Finding]:
     """The address of `start.ready` must answer 200.
 
-    Without `start` only the audit is asked; where there is none either, any answer will do.
+    Without `start` the audit is asked, where it is the service that answers it. Where it is not,
+    any answer will do, but one that says that there is no service.
     """
-    if system.start is None and system.issues:
+    apart = system.issues and not _audit_asks_the_service(system)
+    if system.start is None and system.issues and not apart:
         return []
     url = at(system.base_url, system.ready_path)
     try:
@@ -66,11 +69,15 @@ async def service(system: System) -> list[Finding]:
     except HttpError as error:
         text = f"{url} does not answer ({error.message})"
         return [Finding("service", "fail", text, "is it running, and is `base_url` right?")]
-    if status in _GATEWAY:
+    if status in _GATEWAY or (apart and status == _UNAVAILABLE):
         return [_nobody_behind("service", status, url)]
     if system.start is not None and status != OK:
         return [Finding("service", "fail", f"{url} answers {status}", "look at its log")]
     return [Finding("service", "ok", Message("finding.answers_status", what=url, status=status))]
+
+
+def _audit_asks_the_service(system: System) -> bool:
+    return isinstance(system.audit, AuditRequest) and system.audit.url is None
 
 
 async def audit(system: System, sender: Sender, *, exists: bool) -> list[Finding]:
@@ -82,7 +89,7 @@ async def audit(system: System, sender: Sender, *, exists: bool) -> list[Finding
     try:
         if not exists and isinstance(system.audit, AuditRequest):
             request = first_page(system.audit).model_copy(update={"expect": _ANY})
-            there = sender.at(system.audit.url or system.base_url)
+            there = sender.at(system.audit.url) if system.audit.url else sender
             answer = await there.with_values(first_values(system.audit)).send(request)
             if answer.status in _GATEWAY:
                 url = at(system.audit.url or system.base_url, request.path)

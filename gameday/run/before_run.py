@@ -71,7 +71,7 @@ async def _statements(act: SqlAct, system: System, sender: Sender) -> None:
                     cursor.fetchall()
             session.commit()
 
-        await in_session(url, "stores.mysql.url", work, within_s)
+        await in_session(url, "stores.mysql.url", work, within_s, sender.tls)
         return
     postgres = system.stores.postgres
     reference = act.url or (None if postgres is None else postgres.dsn)

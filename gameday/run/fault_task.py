@@ -17,12 +17,13 @@ from gameday.evidence.events import (
     FaultRemoved,
     FaultRemoving,
 )
+from gameday.injection.process.run_once import end_acting
 from gameday.run.context import Run, to_the_end
 from gameday.run.remove_fault import Removal
 from gameday.run.verify_injection import Dosing
 from gameday.spec.changes import Change
 from gameday.spec.faults import Fault
-from gameday.spec.undos import Undo
+from gameday.spec.undos import CommandUndo, Undo
 
 
 class FaultTask:
@@ -83,7 +84,17 @@ class FaultTask:
 
     async def _act(self, changes: Sequence[Change]) -> None:
         for change, undo in zip(changes, self._undos, strict=True):
-            await self._run.drivers.act(change, undo, self._run.injection)
+            ending = asyncio.create_task(self._end_on_abort(undo))
+            try:
+                await self._run.drivers.act(change, undo, self._run.injection)
+            finally:
+                ending.cancel()
+
+    async def _end_on_abort(self, undo: Undo) -> None:
+        """End a command that is still at work when the run is aborted: its fault comes out now."""
+        if isinstance(undo, CommandUndo) and undo.acting is not None:
+            await self._run.abort.event.wait()
+            await end_acting(undo.acting, self._run.clock)
 
     async def _look_and_wait(self, end_s: float) -> None:
         """Probe the dose while the fault lasts; a failing probe never shortens it."""

@@ -23,8 +23,8 @@ BLIND_S = 5.0  # five evaluations: a scrape or two may fail while the service is
 SILENT_S = 6.0  # the collector evaluates once a second; longer than BLIND_S, which says more
 GATE_S = 0.05  # before the first fault: what is seen then is still without it
 UNSTEADY = (
-    "too many answers are described by none of the `outcomes`, or never came; `failures: expected`"
-    " in the experiment lets them be"
+    "too many answers are described by none of the `outcomes`, or never came, or no connection"
+    " could be made; `failures: expected` in the experiment lets them be"
 )
 LOOK_S = 1.0  # a dead child is seen within a second, and looking costs nothing
 EXCUSED_LOOKS = 3  # containers are looked at once a second, so the answer is of before

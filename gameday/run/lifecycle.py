@@ -61,7 +61,6 @@ from gameday.traffic.forecast import traffic_end_s
 
 STACK_CANCEL_S = 60.0  # a start that is under way ends what it has begun
 AFTERWARDS_S = 60.0  # for each of what is done once all is collected
-PREFLIGHT_S = 300.0  # each look has its own, shorter limit; this is for what nobody thought of
 T = TypeVar("T")
 REAPER_LOG = "reaper.log"
 # Room, files, memory or processes: what a machine has too little of, and no bug.
@@ -474,7 +473,9 @@ async def _through(run: Run, inputs: Inputs) -> None:
     try:
         if run.abort.event.is_set():
             return
-        await unless_aborted(run.abort, _prepared(run, inputs), grace_s=PREFLIGHT_GRACE_S)
+        await unless_aborted(
+            run.abort, preflight.prepare_in_time(run, inputs), grace_s=PREFLIGHT_GRACE_S
+        )
         write_effective(
             run.dir,
             inputs,
@@ -495,14 +496,3 @@ async def _through(run: Run, inputs: Inputs) -> None:
         run.injection.use_traffic(run.traffic)
         _debrief(run)  # the faults are out
         await teardown.end(run)
-
-
-async def _prepared(run: Run, inputs: Inputs) -> None:
-    """All that is looked at and made before the first request, in bounded time."""
-    acts_s = sum(each.timeout.total_seconds() for each in run.system.before_run)
-    within_s = PREFLIGHT_S + acts_s
-    try:
-        await in_time(preflight.prepare(run, inputs), within_s)
-    except TimeoutError as error:
-        problem = f"what is looked at before a run was not over within {within_s:g} s"
-        raise StackError(problem, help="gameday plan tells what is looked at") from error

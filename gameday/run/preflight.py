@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from gameday.core.errors import GamedayError, StackError, UnknownError, UsageError
 from gameday.core.json import at_path
 from gameday.core.network.http import Answer
+from gameday.core.processes.deadlines import in_time
 from gameday.core.stack_registry import is_owned
 from gameday.evidence.events import Phase
 from gameday.plan import prometheus_checks, proxy_checks, service_checks
@@ -22,8 +23,20 @@ from gameday.spec.request import path_of
 from gameday.telemetry.catalogue import expressions
 from gameday.telemetry.sources.choice import prometheus_of
 
+LONGEST_S = 300.0  # each look has its own, shorter limit; this is for what nobody thought of
 LONGEST_CODE = 200  # characters of a campaign's code
 _SHOWN = 200  # characters of an answer
+
+
+async def prepare_in_time(run: Run, inputs: Inputs) -> None:
+    """All that is looked at and made before the first request, in bounded time."""
+    acts_s = sum(each.timeout.total_seconds() for each in run.system.before_run)
+    within_s = LONGEST_S + acts_s
+    try:
+        await in_time(prepare(run, inputs), within_s)
+    except TimeoutError as error:
+        problem = f"what is looked at before a run was not over within {within_s:g} s"
+        raise StackError(problem, help="gameday plan tells what is looked at") from error
 
 
 async def prepare(run: Run, inputs: Inputs) -> None:

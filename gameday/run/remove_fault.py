@@ -51,6 +51,8 @@ class Removal:
         policy = UndoPolicy(on_escalation=self._on_escalation)
         while True:
             gone = await self._attempt(policy)
+            if policy.escalate and isinstance(self._undos[0], CommandUndo):
+                begun_ns = self._run.clock.now_ns()  # its own undo may take all of that time
             passed_s = (self._run.clock.now_ns() - begun_ns) / NS
             if gone or passed_s + ATTEMPT_S > GONE_WITHIN_S:
                 self._run.injection.stopped_on_purpose.discard(OWN_SERVER)

@@ -8,7 +8,6 @@ come out at the same moment; what is not reached in its time is unknown, never a
 import asyncio
 from collections.abc import Coroutine
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 from gameday.core.clock import NS
@@ -19,7 +18,8 @@ from gameday.core.secrets.redaction import nothing
 from gameday.evidence.events import AuditRead, Phase
 from gameday.plan.audit_pages import PAGES_S
 from gameday.plan.stores import STORE_S
-from gameday.run import audit
+from gameday.run import audit, standstill
+from gameday.run.audit_file import AuditReading
 from gameday.run.context import Run, to_the_end, unless_aborted
 from gameday.spec.audit import Audit, AuditRequest, AuditStore
 from gameday.spec.users import id_column
@@ -62,9 +62,12 @@ async def end(run: Run) -> None:
         problem = await _bounded(run, "close", _close(run), limit_s, ABORT_CLOSE_S)
     if run.t0_ns and run.system.audit is not None:  # else there is nothing to wait for
         await _bounded(run, "drain", _drain(run), _drain_limit_s(run))
-        problem = (
-            await _bounded(run, "audit", _audit(run), _audit_limit_s(run.system.audit)) or problem
-        )
+        open_ = await _left_open(run)
+        limit_s = _audit_limit_s(run.system.audit)
+        if open_:
+            hold_s = standstill.hold_s(run.system)
+            limit_s += standstill.LONGEST_S + 2 * (hold_s + limit_s)
+        problem = await _bounded(run, "audit", _audit(run, open_), limit_s) or problem
     if problem:  # a close or an audit that is not answered as expected ends the run
         run.abort("unhealthy", problem)
     if run.autoscaler is not None:
@@ -184,11 +187,47 @@ def _ids(run: Run) -> UserIds | ListedIds:
     )
 
 
-async def _audit(run: Run) -> None:
-    """Beside the loop, as everything that takes longer the more was issued."""
-    reading = partial(audit.read, run.system, run.sender, run.coupon, run.stock, run.clock)
+async def _left_open(run: Run) -> int:
+    """The number of requests that may still be at work, where the system does not say so."""
+    if run.system.drain is not None:
+        return 0
+    try:
+        now_ns = run.clock.now_ns()
+        return await asyncio.to_thread(standstill.left_open, run.history_dir, now_ns)
+    except (GamedayError, OSError, ValueError):  # a history that cannot be read is told elsewhere
+        return 0
+
+
+async def _audit(run: Run, open_: int = 0) -> None:
+    """Beside the loop, as everything that takes longer the more was issued.
+
+    With requests that may still be at work it is read until its rows have stood still.
+    """
     hide = nothing if run.users is None else run.journal.hide
-    found = await run_in_thread(lambda: reading(ids=_ids(run), secrets=run.secrets, hide=hide))
+    ids = await asyncio.to_thread(_ids, run)
+
+    async def read() -> AuditReading:
+        return await run_in_thread(
+            lambda: audit.read(
+                *(run.system, run.sender, run.coupon, run.stock, run.clock),
+                ids=ids,
+                secrets=run.secrets,
+                hide=hide,
+            )
+        )
+
+    async def rest(seconds: float) -> bool:
+        return await first_set(run.abort.event, within_s=seconds)
+
+    found, why = await read(), ""
+    if open_:
+        still_s = standstill.hold_s(run.system)
+        found, why = await standstill.stood_still(
+            found, read, rest, run.clock, ids=ids, still_s=still_s
+        )
+    if why:
+        why = f"{open_} requests were left without an answer and may still be at work: {why}"
+        run.journal.write(Phase(phase="drain", problem=why))
     writing = asyncio.to_thread(found.write, run.dir / "audit.json")
     await to_the_end(in_time(writing, WRITE_S))
     run.journal.write(AuditRead(rows=len(found.rows), cut=found.cut, problem=found.problem))

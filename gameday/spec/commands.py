@@ -54,8 +54,8 @@ class FaultCommand(Model):
     )
     check: Argv | None = Field(
         default=None,
-        description="Tells whether the fault is in: exit code 0 if it is, 1 if it is not",
-        examples=[["sh", "-c", "! docker ps --format '{{.Names}}' | grep -qx shop-cache"]],
+        description="Tells whether the fault is in: exit code 0 if it is, 3 if it is not",
+        examples=[["./is-cache-down.sh"]],
     )
     within: Duration = Field(
         default=timedelta(seconds=30),

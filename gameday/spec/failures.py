@@ -15,7 +15,7 @@ class Failures(Model):
         gt=0,
         lt=1,
         description="Damage is where more than this share of the answers is *unknown* (none came,"
-        " or no outcome describes it, as a 500), and at least three are",
+        " or no outcome describes it, as a 500) or reached nobody, and at least three are",
         examples=[0.05],
     )
 

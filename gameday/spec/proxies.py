@@ -69,11 +69,16 @@ _PORTS: Final[Mapping[int, Protocol]] = {
     587: "smtp",
     1025: "smtp",
 }
-# A `redis-exporter` is no Redis: beside such a word a product says what it is for, not what it is.
-_BESIDE: Final = frozenset(
-    ("exporter", "metrics", "ui", "web", "admin", "api", "rest", "commander", "manager")
-) | {"gateway", "http", "console"}
-_MAPPED: Final = 10_000  # 26379, 15432: a port as it is mapped to this machine keeps its end
+_MAPPED: Final[Mapping[int, Protocol]] = {
+    16379: "redis",
+    26379: "redis",
+    15432: "postgres",
+    25432: "postgres",
+    13306: "mysql",
+    23306: "mysql",
+    33306: "mysql",
+}
+"""Ports to which people map the usual ones on their own machine."""
 
 
 class NamedProxy(Model):
@@ -114,21 +119,19 @@ def renamed(
 
 
 def guess(
-    names: Iterable[str], port: int | None, stores: Mapping[int, Protocol]
+    names: Iterable[str], end: tuple[str, int] | None, stores: Mapping[tuple[str, int], Protocol]
 ) -> Protocol | None:
     """The protocol that an address of a store, a name or a port tells of; None where none does.
 
-    `names` are those of the service, of its proxy and of the host behind it; `stores` are the ports
-    of the stores that the system file names.
+    `names` are those of the service, of its proxy and of the host behind it, `end` the host and the
+    port behind the proxy; `stores` are the addresses of the stores that the system file names. A
+    product names a service only as its last word: a `redis-exporter` is no Redis.
     """
-    if port is not None and port in stores:
-        return stores[port]
+    if end is not None and end in stores:
+        return stores[end]
     for name in names:
-        words = set(re.split(r"[^a-z]+", name.lower()))
-        found = {_PRODUCTS[word] for word in words & _PRODUCTS.keys()}
-        if len(found) == 1 and not words & _BESIDE:
+        words = re.findall(r"[a-z]+", name.lower())
+        found = {_PRODUCTS[word] for word in words if word in _PRODUCTS}
+        if len(found) == 1 and words[-1] in _PRODUCTS:
             return found.pop()
-    if port is None:
-        return None
-    mapped = port % _MAPPED
-    return _PORTS.get(port) or (_PORTS.get(mapped) if port >= _MAPPED and mapped > 1024 else None)
+    return None if end is None else _PORTS.get(end[1], _MAPPED.get(end[1]))

@@ -6,6 +6,7 @@ Traffic workers load this and not the whole system file, for they start beside a
 from collections.abc import Mapping
 from datetime import timedelta
 from functools import cache
+from math import ceil
 from typing import Annotated, Any, Literal
 
 from pydantic import (
@@ -331,6 +332,12 @@ class BeforeStep(Request):
         if self.weight is not None and (self.capture or self.per == "user"):
             raise ValueError("a request with a `weight` captures nothing, and is `per: attempt`")
         return self
+
+    @property
+    def longest_s(self) -> float:
+        """The longest that it takes before one issue: it may be asked several times there."""
+        times = 1 if self.weight is None else ceil(self.weight)
+        return times * self.timeout.total_seconds()
 
 
 class Poll(Request):

@@ -63,8 +63,8 @@ class Requests(Model):
     @property
     def longest_asked_s(self) -> float:
         """The longest that the steps before an issue and the issue itself take together."""
-        every = (*self.before.values(), self.issue)
-        return sum(each.timeout.total_seconds() for each in every)
+        steps = sum(step.longest_s for step in self.before.values())
+        return steps + self.issue.timeout.total_seconds()
 
     @property
     def longest_poll_s(self) -> float:

@@ -69,6 +69,13 @@ def tokens_in(request: Request) -> list[str]:
     return list(dict.fromkeys(token for token in found if token))
 
 
+def alone_in(request: Request) -> set[str]:
+    """The names of the placeholders that are a whole text of a request."""
+    told = request.model_dump(mode="json", by_alias=True, exclude=_NOT_SENT)
+    found = (PLACEHOLDER.fullmatch(text) for text in _texts(told))
+    return {match[1].partition(":")[0] for match in found if match is not None and match[1]}
+
+
 def placeholders_in(request: Request) -> list[str]:
     """The names of the placeholders of a request."""
     return list(dict.fromkeys(token.partition(":")[0] for token in tokens_in(request)))

@@ -11,7 +11,7 @@ from gameday.spec.yaml import Model
 
 
 class Tls(Model):
-    """Whom to believe when `base_url` is an https address; default: the machine's authorities."""
+    """Whom to believe where an address asks for TLS; default: the machine's authorities."""
 
     ca: str | None = Field(
         default=None, description="A PEM file of authorities; path from here", examples=["ca.pem"]

@@ -118,7 +118,7 @@ class Part:
     def _story(self, what: str) -> str:
         """The event, and the cause of it that the component's log has."""
         log = self._launch.log
-        lines = cause(log, self._log_from)
+        lines = cause(log, self._log_from, self._hide)
         end = "\n".join(f"  | {line}" for line in lines) or "  | (it wrote nothing)"
         return self._hide(f"{self.name}: {what}; the end of {log}:\n{end}")
 

@@ -2,8 +2,9 @@
 
 A latency objective says nothing of a request that failed at once, so every file has an objective on
 failures: its own, or an assumed one. It is false while more than a share of the answers (5 %) is
-*unknown*: none came, or no outcome of the system file describes it, as a 500. An answer that the
-file names is never one, a refusal neither: a service that turns people away on purpose is well.
+*unknown*: none came, or no outcome of the system file describes it, as a 500; or *unreached*: no
+connection could be made, as with a service that is dead. An answer that the file names is never
+one, a refusal neither: a service that turns people away on purpose is well.
 
 The share is that of a window of 5 seconds, as the shipped objectives have it, and two failures in
 one are no damage whatever they are a share of: of an idle second's two answers one is half.
@@ -26,9 +27,10 @@ from gameday.telemetry.promql.labels import NAME
 from gameday.telemetry.promql.nodes import Matcher, Selector, selectors
 from gameday.traffic import thresholds
 
-FailedOutcome = Literal["refused", "unknown"]
-"""Outcomes that k6's `http_req_failed` counts; what else is answered is as people expect it."""
-FAILED: Final[Sequence[FailedOutcome]] = ("refused", "unknown")
+FailedOutcome = Literal["refused", "unknown", "unreached"]
+"""Outcomes of starts that failed; `unreached` are those of the refused that nobody answered."""
+FAILED: Final[Sequence[FailedOutcome]] = ["refused", "unknown"]
+"""Those that k6's `http_req_failed` counts; what else is answered is as people expect it."""
 NAMED: Final = "answered"
 """The name of the assumed objective; a number is added where the file has one of that name."""
 WINDOW_S: Final = 5
@@ -36,7 +38,16 @@ FEWEST_PER_S: Final = 0.55
 """So many failures a second are too few to be damage: two in a window. A rate over samples of each
 second is of four seconds or five, so two are 0.4 or 0.5 a second, and three are 0.6 or 0.75."""
 _ANSWERS: Final = "k6_http_reqs_total"
-_SPEAKING: Final = re.compile("error|fail", re.IGNORECASE)
+_UNREACHED: Final = "k6_http_reqs_unreached_total"
+# A word of the name, also of a recorded one (`job:errors:rate5m`); a failover is no failure.
+_SPEAKING: Final = re.compile("(^|[_:])(errors?|fail(ed|ures?))([_:]|$)", re.IGNORECASE)
+_STATUS_LABELS: Final = frozenset(
+    {
+        *("code", "status", "status_code", "statuscode", "http_status", "http_code"),
+        *("http_status_code", "http_response_status_code", "response_code", "response_status"),
+    }
+)
+"""Labels, in small letters, that hold the status of an answer; a `le` or `port` of 500 is none."""
 
 
 def steady_state(experiment: Experiment) -> list[Objective]:
@@ -53,7 +64,8 @@ def assumed_objective(experiment: Experiment) -> Objective | None:
     name, number = NAMED, 2
     while name in taken:
         name, number = f"{NAMED}-{number}", number + 1
-    failed = f'sum(rate({_ANSWERS}{{outcome="unknown"}}[{WINDOW_S}s]))'
+    unknown = f'sum(rate({_ANSWERS}{{outcome="unknown"}}[{WINDOW_S}s]))'
+    failed = f"({unknown} + sum(rate({_UNREACHED}[{WINDOW_S}s])))"
     answers = f"clamp_min(sum(rate({_ANSWERS}[{WINDOW_S}s])), {FEWEST_PER_S / above:.6g})"
     return Objective(name=name, expr=f"{failed} / {answers} <= {above:g}")
 
@@ -87,14 +99,15 @@ def speaks_of_failures(experiment: Experiment) -> bool:
 def failed_outcomes(experiment: Experiment) -> list[FailedOutcome]:
     """Outcomes of which a report says "failed": those that the objectives on failures count.
 
-    Without such an objective they are those of k6's `http_req_failed`.
+    Without such an objective they are those of k6's `http_req_failed`. Who reached nobody has
+    failed whatever they count.
     """
     own = [each for each in _selectors(experiment) if each.name == _ANSWERS and _fails_by(each)]
     assumed: set[FailedOutcome] = (
         {"unknown"} if isinstance(experiment.failures, Failures) else set()
     )
     found = {name for name in FAILED for each in own if _accepts(each, "outcome", name)} | assumed
-    return sorted(found or FAILED)
+    return sorted({*(found or FAILED), "unreached"})
 
 
 def _selectors(experiment: Experiment) -> Iterator[Selector]:
@@ -118,7 +131,9 @@ def _accepts(selector: Selector, label: str, value: str) -> bool:
 
 
 def _is_of_errors(matcher: Matcher) -> bool:
-    """True for a label that is 500 and not 200, as `code=~"5.."`."""
+    """True for a status that is 500 and not 200, as `code=~"5.."`."""
+    if matcher.name.lower() not in _STATUS_LABELS:
+        return False
     error, well = (matcher.accepts(((matcher.name, value),)) for value in ("500", "200"))
     return error and not well
 

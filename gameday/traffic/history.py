@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from enum import IntEnum
 from hashlib import blake2b
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -80,10 +80,20 @@ class Reason(IntEnum):
     TOO_LARGE = 13  # more came back than anybody should send
     STEP_FAILED = 14  # never asked: a step before it failed
     CAPTURE = 15  # of a step: its answer has no value that can be used
+    STEP_UNANSWERED = 16  # never asked: a step before it had no answer, or an error of the server
 
     @property
     def text(self) -> str:
         return self.name.lower().replace("_", "-")
+
+
+STEPS_FAILED: Final = (Reason.STEP_FAILED, Reason.STEP_UNANSWERED)
+"""Why the issue of a start was never asked."""
+UNREACHED: Final = (
+    *(Reason.TIMEOUT, Reason.CONNECT_REFUSED, Reason.CONNECT_FAILED),
+    Reason.STEP_UNANSWERED,
+)
+"""Why a start is `refused` although no answer of the system says so: nobody was reached."""
 
 
 _COMMON: Final = [
@@ -117,6 +127,13 @@ _RECORD_1: Final = np.dtype([*_COMMON, ("issue_id", "S40")])
 _MAPPED: Final = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
 
 Records = npt.NDArray[np.void]
+Mask = npt.NDArray[np.bool_]
+
+
+def unreached(outcome: npt.NDArray[Any], reason: npt.NDArray[Any]) -> Mask:
+    """Starts that were refused, and not by an answer; a timeout of one that was sent is unknown."""
+    found: Mask = (outcome == Outcome.REFUSED) & np.isin(reason, [int(each) for each in UNREACHED])
+    return found
 
 
 def stored_id(text: str) -> bytes:

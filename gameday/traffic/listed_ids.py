@@ -32,7 +32,7 @@ class ListedIds:
         self._known = {text.encode(): index for index, text in enumerate(told)}
         for before, behind in around:
             self._also(f"{before}{text}{behind}" for text in told)
-        self._also(str(int(text)) if _DIGITS.fullmatch(text) else text for text in told)
+        self._also(_plain(text) if _DIGITS.fullmatch(text) else text for text in told)
         self._folded = _distinct(self._known)
 
     def _also(self, spellings: Iterator[str]) -> None:
@@ -54,6 +54,13 @@ class ListedIds:
 def _text(cell: Cell) -> str:
     """A value as JSON would write it."""
     return ("true" if cell else "false") if isinstance(cell, bool) else str(cell)
+
+
+def _plain(digits: str) -> str:
+    """A number as it is written without zeros before it; Python reads only 4,300 digits."""
+    sign, digits = ("-", digits[1:]) if digits.startswith("-") else ("", digits)
+    rest = digits.lstrip("0")
+    return f"{sign}{rest}" if rest else "0"
 
 
 def _fold(text: bytes) -> bytes:

@@ -61,6 +61,8 @@ MEANINGS: Final[Mapping[str, str]] = {
 SERIES: Final[Mapping[str, str]] = {
     "k6_http_reqs_total": "Requests that are over, by `scenario` and `outcome`: issued, duplicate,"
     " sold_out, refused, accepted, unknown.",
+    "k6_http_reqs_unreached_total": "Those of them that are refused by no answer, as no connection"
+    " could be made, by `scenario`.",
     "k6_http_req_duration_seconds": "A histogram of the latency from the instant a request was due,"
     " by `scenario`.",
     "k6_http_req_service_seconds": "A histogram of the latency from the send, by `scenario`.",

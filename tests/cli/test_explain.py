@@ -112,3 +112,39 @@ def test_an_open_redis_is_said(tmp_path: Path) -> None:
     done = gameday("validate", str(path))
     assert done.exit_code == 0, done.output
     assert "any local user can alter what it holds" in done.output
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        "{argv: [x, '{redis_url}']}",
+        "{argv: [x], setup: [[x, '{redis_direct_url}']]}",
+        "{argv: [x], env: {A: '{redis_url}'}}",
+    ],
+)
+def test_an_open_redis_is_no_authority_wherever_it_is_asked_for(tmp_path: Path, begun: str) -> None:
+    path = tmp_path / "mine.yaml"
+    head = (
+        f"name: mine\nbase_url: http://127.0.0.1:1\nstart: {begun}\n"
+        "requests: {issue: {get: /, outcomes: {accepted: {status: 200}}}}\n"
+    )
+    path.write_text(f"{head}authority: redis\n")
+    refused = gameday("validate", str(path))
+    assert refused.exit_code == 2, refused.output
+    assert "5:1: 'authority': " in refused.output
+    path.write_text(head)
+    warned = gameday("validate", str(path))
+    assert warned.exit_code == 0, warned.output
+    assert "any local user can alter what it holds" in warned.output
+
+
+def test_braces_about_the_name_of_an_open_redis_ask_for_none(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(
+        "name: mine\nbase_url: http://127.0.0.1:1\nauthority: redis\n"
+        "start: {argv: [x], env: {A: '{{redis_url}}'}}\n"
+        "requests: {issue: {get: /, outcomes: {accepted: {status: 200}}}}\n"
+    )
+    done = gameday("validate", str(path))
+    assert done.exit_code == 0, done.output
+    assert "any local user" not in done.output

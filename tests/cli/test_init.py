@@ -9,7 +9,9 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -191,6 +193,69 @@ def test_a_secret_header_is_sent_and_never_written(tmp_path: Path) -> None:
     assert "headers: {Authorization: {env: AUTHORIZATION}}" in written
     assert "s3cret" not in written + done.stdout + done.stderr
     assert "export AUTHORIZATION" in done.stdout
+
+
+def test_a_secret_header_is_the_one_that_was_given_or_refused(tmp_path: Path) -> None:
+    words = ("--url", "http://127.0.0.1:9/x", "--no-request", "--header")
+    other = init(tmp_path, *words, "Api-Key: fromcli", API_KEY="exported")
+    assert other.returncode == 2
+    assert "API_KEY has another value already" in other.stderr
+    assert "fromcli" not in other.stderr
+    assert "exported" not in other.stderr
+    two = init(tmp_path, *words, "Api-Key: one", "--header", "API_KEY: two")
+    assert two.returncode == 2
+    same = init(tmp_path, *words, "Api-Key: fromcli", API_KEY="fromcli")
+    assert same.returncode == 0, same.stderr
+
+
+class Protected(BaseHTTPRequestHandler):
+    """A shop that asks for a token everywhere, and hands out a list of one order.
+
+    Its audit has another order before, whose number is one of the answer's.
+    """
+
+    orders: list[dict[str, Any]]
+    log_message = lambda *_: None  # noqa: E731  it would write to the terminal
+
+    def do_GET(self) -> None:
+        if self.headers["Authorization"] != "Bearer s3cret-token":
+            self.say(401, {})
+        else:
+            self.say(200, {"stock": 5, "rows": self.orders})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.orders += [{"userId": "x", "issueId": "1"}, {"userId": body["user"], "issueId": "2"}]
+        self.say(201, {"number": 1, "orders": [{"id": "2"}]})
+
+    def say(self, status: int, told: Any) -> None:
+        raw = json.dumps(told).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(raw)))
+        self.end_headers()
+        self.wfile.write(raw)
+
+
+def test_a_protected_audit_gets_the_secret_and_tells_the_id_in_a_list(tmp_path: Path) -> None:
+    Protected.orders = []
+    with ThreadingHTTPServer(("127.0.0.1", 0), Protected) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/orders"
+        words = ("--url", url, "--json", '{"user": 7}', "--audit", "/audit")
+        refused = init(tmp_path, *words)
+        secret = "Authorization: Bearer s3cret-token"
+        done = init(tmp_path, *words, "--header", secret)
+        server.shutdown()
+    assert refused.returncode == 2
+    assert "/audit answers 401" in refused.stderr
+    assert done.returncode == 0, done.stderr
+    text = (tmp_path / "system.yaml").read_text()
+    system = yaml.safe_load(text)
+    headers = {"Authorization": {"env": "AUTHORIZATION"}}
+    assert system["audit"] == {"get": "/audit", "headers": headers}
+    assert system["requests"]["issue"]["capture"] == {"issue_id": "orders.0.id"}
+    assert "s3cret" not in text + done.stdout
+    assert "# semantics: {per_user: many}" in text
 
 
 HOSTILE = {

@@ -34,7 +34,7 @@ OF_RICH = {
     "rich.prompt": {"Prompt", "Confirm"},
     "rich.markup": {"escape", "render"},
 }
-MAY = {"terminal.py": STREAMS | {"confirm"}, "drawing.py": {"Console", "Text", "Live"}}
+MAY = {"terminal.py": STREAMS | {"confirm", "prompt"}, "drawing.py": {"Console", "Text", "Live"}}
 
 
 def prints(tree: ast.Module) -> set[str]:

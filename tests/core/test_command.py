@@ -1,6 +1,8 @@
 """Commands of somebody's own: whatever they do, they end, and so does all that they started."""
 
+import asyncio
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import Any
@@ -39,20 +41,56 @@ async def test_it_runs_in_its_folder_reads_nothing_and_gets_its_secret_by_the_en
     assert "s3cret" not in str(tool)
 
 
-@pytest.mark.parametrize("ends", ["import time; time.sleep(600)", "pass"])
-async def test_what_it_has_started_ends_with_it(tmp_path: Path, ends: str) -> None:
+@pytest.mark.parametrize("own_group", [False, True])
+@pytest.mark.parametrize(
+    ("ends", "late"),
+    [
+        ("import time; time.sleep(600)", "did not end within 2 s"),
+        ("pass", "what it has started did not within 2 s"),
+    ],
+)
+async def test_what_it_has_started_ends_with_it(
+    tmp_path: Path, ends: str, late: str, own_group: bool
+) -> None:
     told = tmp_path / "pid"
+    group = ", process_group=0" if own_group else ""
     code = (
         "import subprocess, sys; p = subprocess.Popen([sys.executable, '-c', 'import time;"
-        f" time.sleep(600)']); open({str(told)!r}, 'w').write(str(p.pid)); " + ends
+        f" time.sleep(600)']{group}); open({str(told)!r}, 'w').write(str(p.pid)); " + ends
     )
-    if ends == "pass":
-        assert (await run_command(line(code))).status == 0
-    else:
-        with pytest.raises(CommandError, match="did not end within 2 s"):
-            await run_command(line(code, within_s=2.0))
+    with pytest.raises(CommandError, match=late):
+        await run_command(line(code, within_s=2.0))
     pid = int(told.read_text())
     wait_until(lambda: not _runs(pid), 10.0, "the child of the command has ended")
+
+
+async def test_what_it_has_started_ends_with_whoever_waits_for_it(tmp_path: Path) -> None:
+    told = tmp_path / "pid"
+    code = f"timeout 600 sh -c 'echo $$ > {told}.part; mv {told}.part {told}; exec sleep 600'"
+    waiting = asyncio.create_task(run_command(CommandLine(argv=["sh", "-c", code])))
+    await asyncio.to_thread(wait_until, told.exists, 10.0, "the child has begun")
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert not _runs(int(told.read_text()))
+
+
+async def test_what_it_has_left_at_work_may_still_print() -> None:
+    code = "echo user,id; seq 1 30000 | sed 's/.*/u&,c&/' > >(sort)"
+    done = await run_command(CommandLine(argv=["bash", "-c", code]))
+    assert done.status == 0
+    assert done.output.count(b"\n") == 30_001
+
+
+async def test_an_output_that_is_held_open_elsewhere_is_not_taken_for_a_whole_one(
+    tmp_path: Path,
+) -> None:
+    code = f"echo 1; setsid sh -c 'echo $$ > {tmp_path}/pid; exec sleep 600' & sleep 0.2"
+    try:
+        with pytest.raises(CommandError, match="may be half of it"):
+            await run_command(CommandLine(argv=["sh", "-c", code], within_s=2.0))
+    finally:
+        os.kill(int((tmp_path / "pid").read_text()), signal.SIGKILL)
 
 
 def _runs(pid: int) -> bool:

@@ -113,3 +113,23 @@ def test_a_log_without_an_error_ends_with_its_last_lines(tmp_path: Path) -> None
     assert cause(path, path.stat().st_size) == []
     path.write_bytes(b"Error: " + b"x" * 10_000_000)
     assert sum(map(len, cause(path))) < 1000
+
+
+def test_a_secret_is_hidden_before_its_line_is_cut(tmp_path: Path) -> None:
+    path = tmp_path / "part.log"
+    path.write_text("Error: " + "x" * 280 + "s3cretpassword-of-forty-characters" + "y" * 50)
+    [told] = cause(path, 0, Hidden(["s3cretpassword-of-forty-characters"]))
+    assert "s3cret" not in told
+    assert "***" in told
+
+
+@pytest.mark.parametrize("after", ["\nthe end\n", " and no end of the line"])
+def test_what_is_left_of_a_secret_where_a_log_is_cut_is_not_told(
+    tmp_path: Path, after: str
+) -> None:
+    path = tmp_path / "part.log"
+    filling = "z" * (END_BYTES - len(after) - len("password"))
+    path.write_text(f"x s3cretpassword{after}{filling}")
+    told = "\n".join(last_lines(path, 20, 0, Hidden(["s3cretpassword"])))
+    assert "password" not in told
+    assert told.endswith("zzz")

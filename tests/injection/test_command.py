@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ def site(place: Path, environment: Mapping[str, str] | None = None, **changes: A
     command = {
         "run": shell("echo in >> it"),
         "undo": shell("rm -f it; echo out >> undone"),
-        "check": shell("test -e it"),
+        "check": shell("test -e it || exit 3"),
         **changes,
     }
     command = {key: value for key, value in command.items() if value is not None}
@@ -104,13 +105,25 @@ async def test_what_is_in_already_is_not_begun_and_a_program_that_is_missing_is_
     with pytest.raises(StackError, match="before anything was broken"):
         await Drivers().prepare(CHANGE, site(place))
     (place / "it").unlink()
-    with pytest.raises(StackError, match="ended with 3"):
-        await Drivers().prepare(CHANGE, site(place, check=shell("exit 3")))
+    for failing in (shell("exit 1"), shell("exit 2"), ["grep", "-q", "x", "no-such-file"]):
+        with pytest.raises(StackError, match="ended with [12]"):
+            await Drivers().prepare(CHANGE, site(place, check=failing))
     for argv in (["no-such-program-at-all"], ["./not-here.sh"]):
         with pytest.raises(UsageError, match="there is no program"):
             await Drivers().prepare(CHANGE, site(place, undo=argv))
     with pytest.raises(UsageError, match="names no command"):
         await Drivers().prepare(CommandChange("other"), site(place))
+
+
+async def test_a_check_that_fails_to_look_never_says_that_it_is_out(place: Path) -> None:
+    looks = "import socket, os; os.path.exists('it') or exit(3); os.path.exists('deaf') and 1 / 0"
+    where = site(place, check=[sys.executable, "-c", looks], undo=shell("touch deaf"))
+    drivers = Drivers()
+    undo = await drivers.prepare(CHANGE, where)
+    await drivers.act(CHANGE, undo, where)
+    assert (await drivers.look(undo)).gone is False
+    await drivers.undo(undo)
+    assert (await drivers.look(undo)).gone is None
 
 
 async def test_a_command_that_fails_says_why_without_secrets(place: Path) -> None:

@@ -104,18 +104,18 @@ def test_a_mysql_greeting_is_told_from_other_words() -> None:
 
 
 def test_a_name_a_port_or_a_store_tells_the_protocol_and_nothing_else_does() -> None:
-    stores: dict[int, Known] = {7000: "redis"}
-    assert guess(["cache"], 7000, stores) == "redis"
-    assert guess(["cache"], 7001, stores) is None
-    assert guess(["shop-redis"], 9999, {}) == "redis"
-    assert guess(["redis-exporter"], 9121, {}) is None
-    assert guess(["kafka-ui"], 8080, {}) == "http"
-    assert guess(["db", "db", "mariadb"], 33060, {}) == "mysql"
-    assert guess(["db"], 3306, {}) == "mysql"
-    assert guess(["db"], 13306, {}) == "mysql"
-    assert guess(["db"], 26379, {}) == "redis"
-    assert guess(["db"], 10080, {}) is None  # 80 is too short an end to mean anything
-    assert guess(["predis"], None, {}) is None
+    stores: dict[tuple[str, int], Known] = {("127.0.0.1", 7000): "redis"}
+    assert guess(["cache"], ("127.0.0.1", 7000), stores) == "redis"
+    assert guess(["billing", "billing", "erp"], ("erp", 7000), stores) is None
+    assert guess(["cache"], ("127.0.0.1", 7001), stores) is None
+    assert guess(["shop-redis", "redis2"], ("x", 9999), {}) == "redis"
+    assert guess(["db", "db", "mariadb"], ("mariadb", 33060), {}) == "mysql"
+    for other in ("redis-exporter", "mongo-express", "kafka-connect", "rabbit-stomp", "predis"):
+        assert guess([other], ("x", 9121), {}) is None
+    for port, protocol in ((3306, "mysql"), (13306, "mysql"), (26379, "redis"), (8080, "http")):
+        assert guess(["db"], ("db.example", port), {}) == protocol
+    for port in (65432, 25672, 10080, 46379):
+        assert guess(["db"], ("db.example", port), {}) is None
     assert guess(["redis-postgres"], None, {}) is None
 
 

@@ -383,6 +383,31 @@ def test_a_try_that_never_reached_the_service_held_nothing() -> None:
     assert verdict(run, "no_premature_sold_out").validity is Validity.INVALID
 
 
+@pytest.mark.parametrize("reason", [Reason.STEP_FAILED, Reason.STEP_UNANSWERED])
+def test_starts_whose_login_hung_held_nothing_and_explain_no_sold_out(reason: Reason) -> None:
+    hung = [Answer(k, k, Outcome.REFUSED, k / 10, 19, "", reason) for k in range(170)]
+    issued = [issue(k, k, k / 10) for k in range(170, 270)]
+    late = [Answer(k, k, Outcome.SOLD_OUT, k / 10) for k in range(270, 300)]
+    run = RunDir(stock=250, answers=[*hung, *issued, *late])
+    answer = verdict(run, "no_premature_sold_out")
+    assert answer.validity is Validity.INVALID
+    assert answer.certificate["could_be_taken"] == 100
+    run.semantics = {"per_user": "many"}
+    assert verdict(run, "no_premature_sold_out").validity is Validity.INVALID
+
+
+def test_a_start_whose_step_may_have_reserved_explains_a_sold_out() -> None:
+    reserved = Answer(0, 0, Outcome.UNKNOWN, 0.0, 0.2, "", Reason.STEP_FAILED)
+    run = RunDir(stock=1, answers=[reserved, Answer(1, 1, Outcome.SOLD_OUT, 9.0)])
+    assert verdict(run, "no_premature_sold_out").validity is Validity.VALID
+
+
+def test_a_start_whose_login_failed_explains_no_duplicate() -> None:
+    failed = Answer(0, 1, Outcome.REFUSED, 0.0, 0.5, "", Reason.STEP_FAILED)
+    run = RunDir(answers=[failed, Answer(1, 1, Outcome.DUPLICATE, 0.2)])
+    assert verdict(run, "no_phantom").validity is Validity.INVALID
+
+
 def test_an_unanswered_try_may_hold_a_coupon_to_the_end() -> None:
     lost = Answer(0, 0, Outcome.UNKNOWN, 0.0, 0.2)
     run = RunDir(stock=1, answers=[lost, Answer(1, 1, Outcome.SOLD_OUT, 9.0)])

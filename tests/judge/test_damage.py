@@ -7,7 +7,7 @@ import pytest
 
 from gameday.judge.judge import judge
 from gameday.judge.verdict import NotApplicable, Validity
-from gameday.traffic.history import Outcome
+from gameday.traffic.history import Outcome, Reason
 from tests.support.rundirs import Answer, RunDir, evaluation, read, said, verdict
 
 ABOVE = {"above": 0.05}
@@ -107,6 +107,7 @@ def test_where_nobody_could_look_it_is_unknown() -> None:
 
 def of_one_kind(outcome: Outcome, rows: int = 0) -> RunDir:
     run = RunDir()
+    run.effective = {"failed": ["unknown", "unreached"]}
     run.answers = [Answer(k, k, outcome, k / 10) for k in range(300)]
     run.rows = [(k, f"i{k}") for k in range(rows)]
     return run
@@ -133,11 +134,52 @@ def test_answers_that_cannot_all_be_right_are_a_question(
     ]
 
 
-@pytest.mark.parametrize("other", [Outcome.UNKNOWN, Outcome.REFUSED])
-def test_answers_that_tell_nothing_beside_them_make_it_no_accusation(other: Outcome) -> None:
+@pytest.mark.parametrize(("other", "first"), [(Outcome.UNKNOWN, 1), (Outcome.REFUSED, 0)])
+def test_answers_that_tell_nothing_beside_them_make_it_no_accusation(
+    other: Outcome, first: int
+) -> None:
     run = of_one_kind(Outcome.SOLD_OUT)
-    run.answers[::3] = [replace(a, outcome=other) for a in run.answers[::3]]
+    run.answers[first::3] = [replace(a, outcome=other) for a in run.answers[first::3]]
     assert verdict(run, "no_premature_sold_out").message.id == "check.match"
+
+
+@pytest.mark.parametrize("holds", ["compensated", "strict"])
+def test_requests_that_may_have_taken_the_stock_before_make_it_an_accusation_again(
+    holds: str,
+) -> None:
+    """A hundred that time out, and keep what they took: who comes after is rightly told no."""
+    run = of_one_kind(Outcome.SOLD_OUT)
+    run.semantics = {"holds": holds}
+    lost = [
+        replace(a, outcome=Outcome.UNKNOWN, reason=Reason.TIMEOUT, took_s=10.0)
+        for a in run.answers[:100]
+    ]
+    run.answers = lost + run.answers[100:]
+    assert verdict(run, "no_premature_sold_out").validity is Validity.INVALID
+    assert verdict(run, "no_premature_sold_out").message.id != "check.match"
+
+
+def test_a_request_that_was_open_at_the_first_answer_may_have_taken_it() -> None:
+    run = of_one_kind(Outcome.SOLD_OUT)
+    run.answers[0] = replace(run.answers[0], took_s=0.5)
+    run.answers[1] = replace(run.answers[1], outcome=Outcome.UNKNOWN, took_s=9.0)
+    run.answers[2:5] = [replace(a, sent_s=1.0) for a in run.answers[2:5]]
+    assert verdict(run, "no_premature_sold_out").validity is Validity.INVALID
+    run.answers[0] = replace(run.answers[0], took_s=0.05)
+    assert verdict(run, "no_premature_sold_out").message.id == "check.match"
+
+
+@pytest.mark.parametrize("failed", [None, ["unknown"], ["refused", "unknown"]])
+@pytest.mark.parametrize(
+    ("outcome", "check"),
+    [(Outcome.SOLD_OUT, "no_premature_sold_out"), (Outcome.DUPLICATE, "no_phantom")],
+)
+def test_of_a_run_of_before_nothing_is_asked(
+    failed: list[str] | None, outcome: Outcome, check: str
+) -> None:
+    run = of_one_kind(outcome)
+    run.effective = {} if failed is None else {"failed": failed}
+    assert verdict(run, check).validity is Validity.INVALID
 
 
 def test_one_person_who_was_served_makes_it_an_accusation_again() -> None:

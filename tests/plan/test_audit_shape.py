@@ -241,6 +241,32 @@ async def test_pages_that_do_not_fit_together_are_no_audit(
         await asked(page, **audit)
 
 
+@pytest.mark.parametrize("total", [None, "all"])
+async def test_an_empty_page_in_the_middle_is_no_end(total: str | None) -> None:
+    pages = {"1": [{"m": 1}, {"m": 2}], "3": [{"m": 3}, {"m": 4}]}
+
+    def page(_: str, query: dict[str, list[str]]) -> object:
+        return {"items": pages.get(query["p"][0], []), "all": 4}
+
+    shape: dict[str, Any] = {"query": {"p": "{page}"}, "paging": {}}
+    if total is None:
+        with pytest.raises(GamedayError, match="is empty, and not the last: name its `total`"):
+            await asked(page, **shape)
+    else:
+        assert len((await asked(page, **shape, total=total)).rows) == 4
+
+
+async def test_a_page_behind_the_last_may_be_an_error_and_is_none_of_the_most() -> None:
+    def page(_: str, query: dict[str, list[str]]) -> object:
+        number = int(query["p"][0])
+        return (
+            {"items": [{"m": number}] if 0 < number < 3 else []} if number < 4 else "no such page"
+        )
+
+    found = await asked(page, query={"p": "{page}"}, paging={"most": 3})
+    assert [user for user, _ in found.rows] == [1, 2]
+
+
 async def test_numbers_beside_the_rows_are_told_with_them() -> None:
     found = await asked(
         lambda *_: {"items": [{"m": 1}], "of": {"all": "7", "left": 6.0}},

@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +41,11 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_all_commands_are_named_with_their_keys(project: Path) -> None:
     named = [str(each) for each in commands_of(loaded(project).system)]
-    assert named == ["audit.command: sh -c echo", "before_run.1.command: sh reset.sh"]
+    where = f"(in {project})"
+    assert named == [
+        f"audit.command: sh -c echo {where}",
+        f"before_run.1.command: sh reset.sh {where}",
+    ]
     there = loaded(project)
     told = [each.found for each in (*findings(there), *acts.findings(there.system))]
     assert told == [
@@ -69,6 +74,11 @@ def test_one_from_elsewhere_is_asked_about_once_for_these_very_words(tmp_path: P
     preloaded |= {"env": {"LD_PRELOAD": "evil.so"}}
     (first, _) = unagreed(loaded(tmp_path / "elsewhere", audit=preloaded))
     assert "LD_PRELOAD=evil.so" in str(first)
+    (tmp_path / "elsewhere" / "tools").mkdir()
+    elsewhere: dict[str, Any] = {"command": ["sh", "-c", "echo"], "rows": "$", "user": "$"}
+    elsewhere |= {"folder": "tools"}
+    (first, _) = unagreed(loaded(tmp_path / "elsewhere", audit=elsewhere))
+    assert str(first).endswith("tools)")
     assert unagreed(loaded(tmp_path / "copied"))
     assert unagreed(there) == []
 
@@ -104,6 +114,76 @@ def test_a_home_that_is_a_repository_is_no_project(
     monkeypatch.chdir(tmp_path / "work")
     assert is_inside_project(tmp_path / "work" / "own.yaml")
     assert not is_inside_project(tmp_path / "downloads" / "own.yaml")
+
+
+@pytest.mark.parametrize("above", [False, True])
+def test_a_home_and_what_is_above_it_is_no_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, above: bool
+) -> None:
+    (tmp_path / "home").mkdir()
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path if above else tmp_path / "home")
+    assert not is_inside_project(tmp_path / "home" / "downloads" / "own.yaml")
+    monkeypatch.chdir("/")
+    assert not is_inside_project(tmp_path / "own.yaml")
+
+
+START: dict[str, Any] = {
+    "argv": ["sleep", "9"],
+    "env": {"MODE": "test"},
+    "setup": [["touch", "ran"], {"sql": "seed.sql"}],
+}
+
+
+def of_setup(folder: Path) -> LoadedSystem:
+    folder.mkdir()
+    (folder / "seed.sql").write_text("SELECT 1;")
+    return loaded(folder, audit={"get": "/"}, before_run=[], start=START)
+
+
+@pytest.mark.usefixtures("project")
+def test_commands_before_the_service_are_asked_about_with_its_environment(tmp_path: Path) -> None:
+    there = of_setup(tmp_path / "elsewhere")
+    assert list(map(str, unagreed(there))) == ["start.setup.0: MODE=test touch ran"]
+    agree(there)
+    assert unagreed(there) == []
+
+
+def gameday(
+    there: LoadedSystem, here: Path, *arguments: str, answer: str | None
+) -> tuple[int, str]:
+    """Exit code and output; with an answer it has a terminal."""
+    argv = [sys.executable, "-m", "gameday", *arguments, "--system", str(there.path)]
+    mine, its = os.openpty()
+    try:
+        process = subprocess.Popen(
+            argv,
+            stdin=subprocess.DEVNULL if answer is None else its,
+            stdout=its,
+            stderr=its,
+            cwd=here,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        )
+        os.close(its)
+        os.write(mine, (answer or "").encode())
+        said = b""
+        with suppress(OSError):  # the end of a terminal is an error
+            while piece := os.read(mine, 4096):
+                said += piece
+        return process.wait(60), said.decode()
+    finally:
+        os.close(mine)
+
+
+@pytest.mark.parametrize("answer", [None, "n\n"])
+def test_a_stack_is_not_put_up_with_commands_that_nobody_agreed_to(
+    project: Path, tmp_path: Path, answer: str | None
+) -> None:
+    code, said = gameday(of_setup(tmp_path / "elsewhere"), project, "up", answer=answer)
+    assert code == 2, said
+    assert "is from outside this project" in said and "in a terminal" in said
+    assert ("May they be run" in said) is (answer is not None)
+    assert not (tmp_path / "elsewhere" / "ran").exists()
 
 
 def test_a_run_with_commands_from_elsewhere_is_refused_where_nobody_can_answer(

@@ -24,6 +24,7 @@ from gameday.plan.finding import Finding
 from gameday.plan.leftovers import leftovers
 from gameday.plan.offline_checks import RunConditions, before
 from gameday.run.locks import TargetLock
+from gameday.spec.audit import Audit
 from gameday.spec.changes import Change
 from gameday.spec.faults import AnyFault, Fault
 from gameday.spec.inputs import Inputs, load_inputs
@@ -432,6 +433,7 @@ async def test_a_campaign_of_the_systems_own_must_be_fresh_and_the_one_that_is_m
 async def test_an_audit_is_asked_before_its_campaign_exists(tmp_path: Path) -> None:
     system = inputs_of(tmp_path).system.system
     async with serving({"/audit": (404, "no such campaign")}) as url:
+        system = system.model_copy(update={"base_url": url})
         sender = Sender(url, {"coupon": "C"}, {})
         (there,) = await service_checks.audit(system, sender, exists=False)
         (lacking,) = await service_checks.audit(system, sender, exists=True)
@@ -454,6 +456,41 @@ async def test_a_gateway_with_nobody_behind_it_is_no_system(tmp_path: Path, stat
         assert found.status == "fail"
         assert found.found.startswith(f"{status} from {url}/")
         assert "running" in found.cure
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        {"store": "mysql"},
+        {"command": ["./audit.sh"]},
+        {"get": "/audit", "url": "http://127.0.0.1:9"},
+    ],
+)
+async def test_a_service_that_its_audit_does_not_ask_is_asked_itself(
+    tmp_path: Path, kind: dict[str, Any]
+) -> None:
+    audit = TypeAdapter[Audit](Audit).validate_python(kind)
+    system = inputs_of(tmp_path).system.system.model_copy(update={"audit": audit, "start": None})
+    found, here = {}, system
+    for status in (404, 502, 503, 504):
+        async with serving({"/": (status, "")}) as url:
+            here = system.model_copy(update={"base_url": url})
+            (found[status],) = await service_checks.service(here)
+    (dead,) = await service_checks.service(here)
+    assert {status: each.status for status, each in found.items()} == {
+        404: "ok",
+        502: "fail",
+        503: "fail",
+        504: "fail",
+    }
+    assert dead.status == "fail"
+    for each in (dead, found[503]):
+        assert "running" in each.cure
+
+
+async def test_a_service_that_its_audit_asks_is_not_asked_twice(tmp_path: Path) -> None:
+    system = inputs_of(tmp_path).system.system.model_copy(update={"start": None})
+    assert await service_checks.service(system) == []
 
 
 async def test_an_alert_of_the_drill_that_holds_already_is_told(

@@ -45,6 +45,57 @@ def test_a_system_with_all_of_it_is_taken(tmp_path: Path) -> None:
     assert check(tmp_path, system()) == []
 
 
+@pytest.mark.parametrize(("weight", "asked_s"), [(2.5, 30.0), (0.25, 10.0), (4, 40.0)])
+def test_a_request_of_a_weight_takes_as_long_as_it_is_asked_often(
+    tmp_path: Path, weight: float, asked_s: float
+) -> None:
+    told = system(login={"timeout": "3s"}, issue={"timeout": "5s"})
+    told["requests"]["before"]["browse"] = {"get": "/items", "weight": weight, "timeout": "10s"}
+    assert check(tmp_path, told) == []
+    requests = load_system(tmp_path / "shop.yaml").system.requests
+    assert requests.longest_asked_s == asked_s + 3 + 5
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"Authorization": "Bearer {session}"},
+        {"Authorization": "{session}"},
+        {"Cookie": "uid={user}"},
+        {"Cookie": "a=1; uid=c{user:04d}"},
+        {"Cookie": "session_id={session}; theme=dark; lang=ko-KR"},
+        {"X-User-Token": "user-{user}"},
+        {"X-User-Token": "tok-{user:08d}-x"},
+        {"X-Api-Key": "{id}:{session}"},
+        {"Authorization": 'Digest username="{email}", realm="shop"'},
+    ],
+)
+def test_a_secret_header_of_placeholders_is_taken(tmp_path: Path, header: dict[str, str]) -> None:
+    assert check(tmp_path, system(issue={"headers": header})) == []
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        {"X-User-Token": "sk_live_9f8e7d6c5b4a-{user}"},
+        {"X-User-Token": "{user}.sk_live_9f8e7d6c5b4a"},
+        {"Cookie": "admin=sk_live_abc; u={user}"},
+        {"Cookie": "u={user}; admin=hunter2"},
+        {"Cookie": "u={user}&sk_live_9f8e7d6c5b4a"},
+        {"Cookie": "sk_live_9f8e7d6c5b4a11223344=x; u={user}"},
+        {"Authorization": "Bearer sk_live_9f8e {user}"},
+        {"Authorization": "Bearer abcdefghijkl-{user}"},
+        {"Authorization": "Bearer abc{{user}}"},
+    ],
+)
+def test_a_secret_beside_a_placeholder_is_a_secret_written_out(
+    tmp_path: Path, header: dict[str, str]
+) -> None:
+    with pytest.raises(FileError, match="a secret written out") as error:
+        check(tmp_path, system(issue={"headers": header}))
+    assert error.value.place.line > 0
+
+
 BROKEN: list[tuple[str, dict[str, Any], str]] = [
     ("a column that is none", {"login": {"json": {"e": "{emial}"}}}, "did you mean 'email'"),
     ("a capture of later", {"login": {"json": {"e": "{ticket}"}}}, "unknown placeholder"),

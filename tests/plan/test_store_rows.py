@@ -2,8 +2,11 @@
 
 import asyncio
 import json
+import shutil
+import subprocess
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -15,8 +18,16 @@ from gameday.injection.drivers.request import Sender
 from gameday.plan.audit_answer import AuditAnswer, ask
 from gameday.plan.stores.mysql import MysqlAddress
 from gameday.spec.system import System
+from gameday.spec.tls import Tls
 from tests.support.mariadb import MariaDb, running_mariadb
-from tests.support.sut_stores import Stores, running_stores
+from tests.support.sut_stores import (
+    Stores,
+    free_port,
+    postgres_server,
+    redis_server,
+    running_stores,
+    wait_until,
+)
 
 SYSTEM: dict[str, Any] = {
     "name": "own",
@@ -26,13 +37,19 @@ SYSTEM: dict[str, Any] = {
 
 
 async def asked(
-    name: str, store: dict[str, Any], address: str, *, coupon: int | str = "C"
+    name: str,
+    store: dict[str, Any],
+    address: str,
+    *,
+    coupon: int | str = "C",
+    tls: Tls | None = None,
 ) -> AuditAnswer:
     key = "dsn" if name == "postgres" else "url"
     stores = {name: {key: {"env": "AT"}, **store}}
     told = {**SYSTEM, "audit": {"store": name}, "stores": stores}
     system = System.model_validate_json(json.dumps(told))
-    return await ask(system, Sender(system.base_url, {"coupon": coupon}, {"AT": address}))
+    sender = Sender(system.base_url, {"coupon": coupon}, {"AT": address}, tls=tls)
+    return await ask(system, sender)
 
 
 @pytest.fixture(scope="module")
@@ -152,6 +169,73 @@ async def test_an_address_that_leads_nowhere_shows_no_password(address: str) -> 
     assert "secret" not in f"{caught.value} {caught.value.help}"
 
 
+@pytest.mark.parametrize("user", ["boss", "audit"])
+async def test_a_replica_of_a_mariadb_is_no_audit(mariadb: MariaDb, user: str) -> None:
+    mariadb.do(
+        "CHANGE MASTER TO MASTER_HOST='127.0.0.1', MASTER_PORT=1, MASTER_USER='x'",
+        "START SLAVE",
+        "SET GLOBAL read_only = 1",
+        user="boss",
+    )
+    try:
+        with pytest.raises(GamedayError, match="is a replica"):
+            await asked("mysql", {"rows": ROWS}, mariadb.url(user))
+    finally:
+        mariadb.do("SET GLOBAL read_only = 0", "STOP SLAVE", "RESET SLAVE ALL", user="boss")
+    assert len((await asked("mysql", {"rows": ROWS}, mariadb.url(user))).rows) == 2
+
+
+async def test_a_standby_of_a_postgres_is_no_audit(tmp_path: Path) -> None:
+    for folder in (tmp_path, *tmp_path.parents[:2]):
+        folder.chmod(0o755)
+    with postgres_server(tmp_path, "pw", is_standby=True) as port:
+        url = f"postgresql://gameday:pw@127.0.0.1:{port}/postgres"
+        with pytest.raises(GamedayError, match="is a standby"):
+            await asked("postgres", {"rows": "SELECT 1, 2"}, url)
+
+
+@pytest.mark.parametrize("key", ["stock", "remaining"])
+async def test_a_number_of_two_rows_is_none(mariadb: MariaDb, stores: Stores, key: str) -> None:
+    two = {"rows": "SELECT 1, 2", key: "SELECT 5 UNION ALL SELECT 6"}
+    for name, address in (("mysql", mariadb.url()), ("postgres", stores.postgres())):
+        with pytest.raises(GamedayError, match=f"`{key}` yields more than one row"):
+            await asked(name, two, address)
+
+
+@pytest.mark.parametrize("value", ["'Infinity'::numeric", "'NaN'::numeric", "'inf'::float8"])
+async def test_what_is_no_finite_number_is_neither_a_user_nor_a_stock(
+    stores: Stores, value: str
+) -> None:
+    with pytest.raises(GamedayError, match="which names nobody"):
+        await asked("postgres", {"rows": f"SELECT {value}, 'a'"}, stores.postgres())
+    counted = {"rows": "SELECT 1, 2", "stock": f"SELECT {value}"}
+    with pytest.raises(GamedayError, match="no whole number"):
+        await asked("postgres", counted, stores.postgres())
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Path:
+    """A folder with a certificate of its own for 127.0.0.1."""
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"]
+    command += ["-nodes", "-days", "1", "-subj", "/CN=test", "-keyout", "key.pem"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-out", "cert.pem"]
+    subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    return tmp_path
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="makes the certificate")
+async def test_a_mariadb_over_tls_is_believed_where_somebody_vouches(certificate: Path) -> None:
+    pem = certificate / "cert.pem"
+    with running_mariadb(f"--ssl-cert={pem}", f"--ssl-key={certificate / 'key.pem'}") as own:
+        url = f"{own.url()}?tls=true"
+        query = {"rows": "SELECT VARIABLE_VALUE, 'a' FROM information_schema.SESSION_STATUS"
+                 " WHERE VARIABLE_NAME = 'Ssl_version'"}  # fmt: skip
+        with pytest.raises(GamedayError, match="certificate verify failed"):
+            await asked("mysql", query, url)
+        ((version, _),) = (await asked("mysql", query, url, tls=Tls(ca=str(pem)))).rows
+        assert str(version).startswith("TLS")
+
+
 async def test_a_wrong_password_is_told_without_it(mariadb: MariaDb) -> None:
     wrong = mariadb.url().replace("audit:", "audit:x")
     with pytest.raises(
@@ -248,6 +332,7 @@ def client(stores: Stores) -> "redis.Redis":
         ({"hash": "hash:{coupon}"}, [("u00042", ""), (43, "")]),
         ({"hash": "hash:{coupon}", "id": "value"}, [("u00042", "a"), (43, "b")]),
         ({"hash": "turned:{coupon}", "user": "value", "id": "field"}, [("u1", "a"), ("u1", "b")]),
+        ({"hash": "turned:{coupon}", "user": "value"}, [("u1", ""), ("u1", "")]),
         ({"keys": "key[*]:{coupon}:{user}:x"}, [("u00042", ""), (43, "")]),
         ({"keys": "key[*]:{coupon}:{user}:x", "id": "value"}, [("u00042", "a"), (43, "b")]),
     ],
@@ -289,6 +374,43 @@ async def test_holders_that_expire_or_are_none_are_no_audit(
     client.expire("set:C", 600)
     with pytest.raises(GamedayError, match=says):
         await asked("redis", {"holders": holders}, stores.redis())
+
+
+async def test_a_replica_of_a_redis_is_no_audit(stores: Stores, client: "redis.Redis") -> None:
+    client.sadd("s", "1")
+    client.replicaof("127.0.0.1", 1)
+    try:
+        with pytest.raises(GamedayError, match="is a replica"):
+            await asked("redis", {"holders": "s"}, stores.redis())
+    finally:
+        client.replicaof("NO", "ONE")
+
+
+@pytest.mark.parametrize(
+    ("keys", "rows"), [("c:{user}", None), ("c:{{x}}:{user}", ["1"]), ("c:{{y}}:{user}", None)]
+)
+async def test_a_node_of_a_cluster_tells_of_its_own_keys_alone(
+    tmp_path: Path, keys: str, rows: list[str] | None
+) -> None:
+    more: dict[str, Any] = {"cluster_enabled": "yes", "cluster_require_full_coverage": "no"}
+    more["cluster_port"] = str(free_port())
+    with redis_server(tmp_path, "pw", **more) as port, redis.Redis(port=port, password="pw") as one:
+        slot = int(one.execute_command("CLUSTER", "KEYSLOT", "x"))
+        one.execute_command("CLUSTER", "ADDSLOTS", slot)
+        wait_until(lambda: _takes(one, "c:{x}:1"), 10.0, "the node is up")
+        url = f"redis://:pw@127.0.0.1:{port}/0"
+        if rows is None:
+            with pytest.raises(GamedayError, match="several nodes of a cluster"):
+                await asked("redis", {"holders": {"keys": keys}}, url)
+        else:
+            assert list((await asked("redis", {"holders": {"keys": keys}}, url)).rows) == [(1, "")]
+
+
+def _takes(client: "redis.Redis", key: str) -> bool:
+    try:
+        return bool(client.set(key, "a"))
+    except redis.RedisError:
+        return False
 
 
 async def test_many_holders_are_each_there_once_and_in_one_order(

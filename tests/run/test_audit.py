@@ -329,6 +329,7 @@ async def test_the_loop_of_a_run_goes_on_while_many_rows_are_audited(
             sender=Sender(url, {"coupon": "C", "run": "r"}, environment),
             coupon="C",
             stock=MANY,
+            users=None,
             clock=SystemClock(),
             dir=tmp_path,
             journal=book,

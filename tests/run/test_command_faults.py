@@ -120,6 +120,21 @@ def test_a_killed_controller_leaves_the_undo_to_the_reaper(
     assert healing.returncode == 0, said
 
 
+def test_an_abort_ends_a_command_that_is_at_work_and_takes_it_back(
+    tmp_path: Path, url: str
+) -> None:
+    slow = ["sh", "-c", "echo in >> acts; touch cut; sleep 25; echo late >> acts"]
+    write_files(tmp_path, url, run=slow, within="30s")
+    running = gameday(tmp_path, *run_arguments(tmp_path))
+    wait_for(lambda: (tmp_path / "cut").exists(), running)
+    running.send_signal(signal.SIGINT)
+    said, _ = running.communicate(timeout=60)
+    assert running.returncode == 5, said
+    assert not (tmp_path / "cut").exists()
+    assert (tmp_path / "acts").read_text().startswith("in\nout\n")
+    assert "late" not in (tmp_path / "acts").read_text()
+
+
 def journals(folder: Path, name: str = "journal") -> str:
     return "".join(path.read_text() for path in (folder / "runs").glob(f"*/{name}.jsonl"))
 

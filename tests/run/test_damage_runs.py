@@ -1,5 +1,6 @@
 """Damage as a whole run tells it, against a shop that fails, or turns people away, for a while."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,13 @@ SPIKE = {"fault": "traffic.spike", "id": "crowd", "rate": "60/s", "at": "6s", "d
 ISSUE = {"post": "/claim", "json": {"member": "{user}"}}
 
 
-def drop(folder: Path, away: list[Any], **more: Any) -> Finished:
+def drop(folder: Path, away: list[Any], gone: list[float] | None = None, **more: Any) -> Finished:
     """A run of 18 seconds, with a latency objective alone."""
     keys: Json = {"objectives": [{"name": "fast", "expr": FAST}], **more}
     traffic = {"executor": "constant-arrival-rate", "rate": "60/s", "duration": "18s"}
     issue = {**ISSUE, "outcomes": {**OUTCOMES, "refused": {"status": 429}}}
-    with shop(folder, stock=100_000, turns_away=away) as url:
+    setting: Json = {} if gone is None else {"gone": gone}
+    with shop(folder, stock=100_000, turns_away=away, **setting) as url:
         return run(folder, url, issue, traffic=traffic, users=100_000, more=keys)
 
 
@@ -56,3 +58,17 @@ def test_without_a_fault_a_burst_is_a_weakness_unless_it_is_expected(
     found = drop(tmp_path, BURST, **more)
     assert found.code == code, found.told
     assert [*found.wrong()] == (["objectives"] if code else [])
+
+
+def test_a_service_that_is_dead_for_a_while_has_hurt_people(tmp_path: Path) -> None:
+    """All that they see are refused connections, which no answer of its file names."""
+    found = drop(tmp_path, [], gone=[7.0, 10.0], objectives=[])
+    assert found.code == 1, found.told
+    assert [*found.wrong()] == ["objectives"]
+    clocks = found.result["clocks"]
+    assert 6.5 <= clocks["damage_at"] <= 9.0, found.told
+    assert 3.0 <= clocks["recovered_after_s"] <= 9.0
+    effective = json.loads((found.dir / "inputs" / "effective.json").read_bytes())
+    assert effective["failed"] == ["unknown", "unreached"]
+    draft = (found.dir / "postmortem.md").read_text()
+    assert "No customer was seen to be affected" not in draft

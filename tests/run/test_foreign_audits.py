@@ -113,6 +113,18 @@ def test_half_an_audit_is_never_a_verdict(
         assert verdicts[name] == "unknown", verdicts
 
 
+@pytest.mark.parametrize("oversells", [0, 80])
+def test_what_is_issued_after_its_answer_was_given_up_is_waited_for(
+    tmp_path: Path, oversells: int
+) -> None:
+    """All 120 claims are kept 3.5 s after they were asked for; nobody waits longer than 1 s."""
+    with shop(tmp_path, SHOP, stock=40, oversells=oversells, late_s=3.5) as url:
+        done = run(tmp_path, url, {**ISSUE, "timeout": "1s"}, audit=SHAPE, stock=40)
+    assert len(rows_of(done)) == 40 + oversells, done.told
+    books = done.check("no_over_issuance")
+    assert books["verdict"] == ("invalid" if oversells else "valid"), books
+
+
 @pytest.fixture(scope="module")
 def stores() -> Iterator[Stores]:
     with running_stores() as started:
@@ -146,6 +158,26 @@ def test_a_redis_alone_is_an_audit(
     assert lost["verdict"] == ("invalid" if forgets else "valid")
     assert len(rows_of(done)) == 40 - (40 // forgets if forgets else 0)
     assert stores.password not in done.told
+
+
+def test_a_redis_without_a_single_holder_is_asked_about_and_accuses_nobody(
+    tmp_path: Path, stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    redis.Redis.from_url(stores.redis()).flushall()
+    monkeypatch.setenv("AUDIT_REDIS", stores.redis())
+    holders = {"keys": "misspelt:{coupon}:{user}", "id": "value"}
+    with shop(tmp_path, SHOP, stock=40, redis=stores.redis()) as url:
+        done = ask(
+            tmp_path,
+            url,
+            audit={"store": "redis"},
+            stores={"redis": {"url": {"env": "AUDIT_REDIS"}, "holders": holders}},
+            stock=40,
+        )
+    assert done.code == 3, (done.told, done.wrong())
+    for check in ("no_lost_issuance", "no_over_issuance"):
+        assert done.check(check)["verdict"] == "unknown"
+    assert "have they expired" in done.told
 
 
 @pytest.fixture(scope="module")

@@ -90,6 +90,48 @@ def test_secret_columns_are_masked_and_public_ones_are_not(tmp_path: Path) -> No
     assert SECRET not in repr(table)
 
 
+CELLS = (
+    *("Passw0rd!", "abcdef123", "a1b2c3d4", "ann@example.com", "Ärger-Straße", "김철수님"),
+    *("key/0001==", "nancy01", "dom\\user77", "eyJh.bGci-Oi_JI", "true", "gold"),
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("it is Passw0rd!.", "it is ***"),
+        ("**Passw0rd!** and `Passw0rd!`", "*** and ***"),
+        ('{"m":"error\\nabcdef123\\tx"}', '{"m":"error\\n***\\tx"}'),
+        ("error\\\\nabcdef123", "error\\\\n***"),
+        ("_a1b2c3d4_ a1b2c3d4… ~a1b2c3d4~", "*** *** ***"),
+        ("id-ann@example.com id_ANN@example.com.", "id-*** id_***."),
+        ("ANN@example.com mailto:ann@example.com", "*** mailto:***"),
+        ("/u/ANN%40example.com/orders", "/u/***/orders"),
+        ("\\uae40\\ucca0\\uc218\\ub2d8 김철수님", "*** ***"),
+        ("\u1100\u1175\u11b7\u110e\u1165\u11af\u1109\u116e\u1102\u1175\u11b7", "***"),
+        ("ÄRGER-STRASSE", "***"),
+        ("key/0001== key\\/0001 key%2F0001 /k/key/0001", "***== *** *** /k/***"),
+        ("C:\\nancy01 dom\\user77", "C:\\*** dom\\***"),
+        ("Bearer eyJh.bGci-Oi_JI:x", "Bearer ***:x"),
+        ("gold-member, golden, true, False 42", "***-member, golden, true, False 42"),
+        ("example.com is no user, nor is passw0rds", "example.com is no user, nor is passw0rds"),
+        ("\\u12 \\ \\n %zz / -- __", "\\u12 \\ \\n %zz / -- __"),
+    ],
+)
+def test_a_cell_is_masked_however_it_is_spelled(tmp_path: Path, text: str, shown: str) -> None:
+    path = written(tmp_path, "u.json", json.dumps([{"cell": cell} for cell in CELLS]))
+    hide = hiding(nothing, UsersFile(file="u.json"), read_users(path))
+    assert hide(text) == shown
+
+
+def test_a_text_of_many_pieces_is_looked_through_in_no_time(tmp_path: Path) -> None:
+    cells = ["-".join(["a"] * n) + "-end" for n in range(2, 60)]
+    path = written(tmp_path, "u.json", json.dumps([{"cell": cell} for cell in cells]))
+    hide = hiding(nothing, UsersFile(file="u.json"), read_users(path))
+    for text in ("a-" * 20_000 + "b", "\\" * 200_000):
+        assert hide(text) == text
+
+
 def test_an_error_of_a_file_has_its_place(tmp_path: Path) -> None:
     with pytest.raises(FileError) as error:
         read_users(written(tmp_path, "u.csv", "id\n1\n\n2,3\n"))

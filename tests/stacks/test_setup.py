@@ -107,7 +107,8 @@ async def test_a_command_that_fails_ends_the_start_with_its_whole_cause_and_no_p
     (tmp_path / "migrate.py").write_text(
         "import os\nprint('with', os.environ['DB_PASSWORD'], flush=True)\n"
         "try:\n    {}['coupons']\nexcept KeyError as error:\n"
-        "    raise RuntimeError('no migration 7') from error\n"
+        "    raise RuntimeError('no migration 7 ' + 'x' * 255 + os.environ['DB_PASSWORD'])"
+        " from error\n"
     )
     with pytest.raises(StackError) as told:
         setup = [["python", "migrate.py"], ["python", "never.py"]]
@@ -119,7 +120,7 @@ async def test_a_command_that_fails_ends_the_start_with_its_whole_cause_and_no_p
     log = (ground.site.logs_dir / "setup-1.log").read_text()
     password = log.split("with ", 1)[1].splitlines()[0]
     assert len(password) > 20
-    assert password not in message
+    assert password[:8] not in message  # nor its beginning, where a long line is cut
 
 
 async def test_an_open_redis_lets_a_client_in_that_takes_no_password(

@@ -91,7 +91,7 @@ def write_files(folder: Path, url: str, **command: Any) -> None:
     cut: Mapping[str, Any] = {
         "run": ["sh", "-c", "echo in >> acts; touch cut"],
         "undo": ["sh", "-c", "rm -f cut; echo out >> acts"],
-        "check": ["test", "-e", "cut"],
+        "check": ["sh", "-c", "test -e cut || exit 3"],
         "within": "5s",
     }
     experiment = {

@@ -13,6 +13,7 @@ them, and how it tells, is set by words of its configuration:
   `planted_long`: one more, of so many characters
 - `turns_away`: `[[from_s, to_s, status, share], …]`: from and to so many seconds after the first
   claim, that share of the claims is answered with the status, and nothing is done
+- `gone`: `[from_s, to_s]` after the first claim nobody listens, as when its process was killed
 - `later_ms`: a claim is answered 202 with a ticket, and decided so much later; `loses`: every so
   many of those are never stored although the ticket says they are
 """
@@ -155,6 +156,8 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         for name, value in (headers or {}).items():
             self.send_header(name, value)
+        if "gone" in setting:  # then no connection is open where nobody listens any more
+            self.send_header("Connection", "close")
         self.send_header("Content-Length", str(len(raw)))
         self.end_headers()
         self.wfile.write(raw)
@@ -172,8 +175,27 @@ class Server(ThreadingHTTPServer):
         """Go on."""
 
 
+def serve(server: Server) -> None:
+    """Answer; and not for a while, where it is set."""
+    if "gone" in setting:
+        threading.Thread(target=stop_listening, args=(server,), daemon=True).start()
+    server.serve_forever()
+    server.server_close()
+    from_s, to_s = setting["gone"]
+    sleep(to_s - from_s)
+    Server(("127.0.0.1", server.server_port), Handler).serve_forever()
+
+
+def stop_listening(server: Server) -> None:
+    """End it so many seconds after the first claim."""
+    while not began:
+        sleep(0.02)
+    sleep(setting["gone"][0])
+    server.shutdown()
+
+
 server = Server(("127.0.0.1", 0), Handler)
 port_file = Path(sys.argv[1])
 port_file.with_suffix(".new").write_text(str(server.server_port))
 port_file.with_suffix(".new").rename(port_file)
-server.serve_forever()
+serve(server)

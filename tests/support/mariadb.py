@@ -23,7 +23,7 @@ URL_PASSWORD = "p%40ss%2Fw%3Ard"
 
 @dataclass(frozen=True, slots=True)
 class MariaDb:
-    """Its port; user `shop` may write to the database `shop`, user `audit` only read."""
+    """Its port; user `shop` may write to the database `shop`, `audit` only read, `boss` do all."""
 
     port: int
 
@@ -40,8 +40,8 @@ class MariaDb:
             autocommit=True,
         )
 
-    def do(self, *statements: str) -> None:
-        with self.connect() as connection, connection.cursor() as cursor:
+    def do(self, *statements: str, user: str = "shop") -> None:
+        with self.connect(user) as connection, connection.cursor() as cursor:
             for each in statements:
                 cursor.execute(each)
 
@@ -51,8 +51,8 @@ def program(name: str) -> str | None:
 
 
 @contextmanager
-def running_mariadb() -> Iterator[MariaDb]:
-    """Start one on a free port. Skips where MariaDB is not installed."""
+def running_mariadb(*more: str) -> Iterator[MariaDb]:
+    """Start one on a free port, with `more` arguments. Skips where MariaDB is not installed."""
     server, install = program("mariadbd"), program("mariadb-install-db")
     if server is None or install is None:
         pytest.skip("no MariaDB here (Debian: mariadb-server-core)")
@@ -74,6 +74,7 @@ def running_mariadb() -> Iterator[MariaDb]:
             *(server, "--no-defaults", f"--datadir={data}", f"--port={port}", *user),
             *("--bind-address=127.0.0.1", f"--socket={folder / 'socket'}", "--skip-name-resolve"),
             *("--innodb-buffer-pool-size=32M", "--innodb-flush-log-at-trx-commit=0"),
+            *("--server-id=7", *more),
         ],
         stdout=subprocess.DEVNULL,
         stderr=log,
@@ -105,3 +106,5 @@ def _prepare(path: Path, process: "subprocess.Popen[bytes]") -> None:
         for name, rights in (("shop", "ALL"), ("audit", "SELECT")):
             cursor.execute(f"CREATE USER {name}@'127.0.0.1' IDENTIFIED BY %s", (PASSWORD,))
             cursor.execute(f"GRANT {rights} ON shop.* TO {name}@'127.0.0.1'")
+        cursor.execute("CREATE USER boss@'127.0.0.1' IDENTIFIED BY %s", (PASSWORD,))
+        cursor.execute("GRANT ALL ON *.* TO boss@'127.0.0.1'")

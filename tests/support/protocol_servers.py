@@ -89,7 +89,13 @@ async def _mysql(talk: Talk, *, switches: bool = False) -> None:
         if await talk.hear() != b"\0\0\0\3":
             raise ValueError("no password")
         number = 4
-    denied = b"\xff" + struct.pack("<H", 1045) + b"#28000Access denied for user '" + user + b"'"
+    denied = (
+        b"\xff"
+        + struct.pack("<H", 1045)
+        + b"#28000Access denied for user '"
+        + user
+        + b"'@'localhost' (using password: NO)"
+    )
     talk.say(mysql_packet(number, denied))
 
 

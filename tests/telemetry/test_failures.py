@@ -48,7 +48,14 @@ def experiment(*objectives: str, **keys: Any) -> Experiment:
         ('sum(rate(requests_total{code=~".*"}[5s])) > 1', False),
         ("rate(checkout_errors_total[5s]) < 1", True),
         ("rate(failed_total[5s]) == 0", True),
+        ('sum(rate(requests_total{http_response_status_code=~"5.+"}[5s])) < 1', True),
+        ("job:errors:rate5m < 1", True),
+        ("rate(checkout_failures_total[5s]) < 1", True),
         ("up == 1", False),
+        ('up{port="500"} == 1', False),
+        ("pg_failover_in_progress == 0", False),
+        ("rate(terrors_total[5s]) < 1", False),
+        ('rate(latency_milliseconds_bucket{le="500"}[5s]) > 9', False),
         ("this is no expression", False),
     ],
 )
@@ -110,11 +117,11 @@ def test_the_share_is_the_files_before_it_is_the_settings(monkeypatch: pytest.Mo
 @pytest.mark.parametrize(
     ("objectives", "keys", "failed"),
     [
-        ([FAST], {"failures": {"above": 0.05}}, ["unknown"]),
-        ([OURS], {}, ["refused", "unknown"]),
-        (['rate(k6_http_reqs_total{outcome="unknown"}[5s]) < 1'], {}, ["unknown"]),
-        ([OURS], {"failures": {"above": 0.05}}, ["refused", "unknown"]),
-        ([FAST], {"failures": "expected"}, ["refused", "unknown"]),
+        ([FAST], {"failures": {"above": 0.05}}, ["unknown", "unreached"]),
+        ([OURS], {}, ["refused", "unknown", "unreached"]),
+        (['rate(k6_http_reqs_total{outcome="unknown"}[5s]) < 1'], {}, ["unknown", "unreached"]),
+        ([OURS], {"failures": {"above": 0.05}}, ["refused", "unknown", "unreached"]),
+        ([FAST], {"failures": "expected"}, ["refused", "unknown", "unreached"]),
     ],
 )
 def test_reports_call_failed_what_the_objectives_count(
@@ -124,24 +131,30 @@ def test_reports_call_failed_what_the_objectives_count(
 
 
 def holds(
-    above: float, answered: Sequence[float], unknown: Sequence[float], **others: float
+    above: float,
+    answered: Sequence[float],
+    unknown: Sequence[float],
+    unreached: float = 0.0,
+    **others: float,
 ) -> bool | None:
     """The assumed objective at the end of so many seconds of answers, and of those that failed."""
     objective = assumed_objective(experiment(failures={"above": above}))
     assert objective is not None
     store = SeriesStore(60.0)
-    totals = {"issued": 0.0, "unknown": 0.0, **dict.fromkeys(others, 0.0)}
+    lost, totals = 0.0, {"issued": 0.0, "unknown": 0.0, **dict.fromkeys(others, 0.0)}
     for second in range(len(answered) + 1):
         series = [
             (labels("k6_http_reqs_total", scenario="drop", outcome=outcome), total)
             for outcome, total in totals.items()
         ]
+        series.append((labels("k6_http_reqs_unreached_total", scenario="drop"), lost))
         store.append((100 + second) * NS, series, source="")
         if second < len(answered):
             totals["issued"] += answered[second] - unknown[second]
             totals["unknown"] += unknown[second]
             for outcome, each in others.items():
                 totals[outcome] += each
+            lost += unreached
     return reading(parse(objective.expr), store, (100 + len(answered)) * NS)
 
 
@@ -183,6 +196,14 @@ def test_two_failures_are_too_few_whatever_the_share() -> None:
 def test_refusals_that_the_file_names_are_no_damage() -> None:
     assert holds(0.05, [10] * 8, [0] * 8, refused=400.0) is True
     assert holds(0.05, [10] * 8, [0] * 8, duplicate=400.0, sold_out=400.0, accepted=5.0) is True
+
+
+def test_refusals_that_nobody_answered_are_damage() -> None:
+    """As of a service that is dead: every one is `refused`, and not by it."""
+    assert holds(0.05, [0] * 8, [0] * 8, unreached=60.0, refused=60.0) is False
+    assert holds(0.05, [100] * 8, [0] * 8, unreached=6.0, refused=6.0) is False
+    assert holds(0.05, [100] * 8, [0] * 8, unreached=4.0, refused=400.0) is True
+    assert holds(0.05, [100] * 8, [3] * 8, unreached=3.0, refused=3.0) is False
 
 
 def test_the_assumed_objective_has_data_as_long_as_there_is_traffic() -> None:

@@ -24,6 +24,14 @@ def test_numbers_are_read_as_texts_and_as_numbers() -> None:
     assert read(ids, [42, 7]) == [0, 1]
 
 
+def test_a_number_of_many_digits_is_read_as_any_other() -> None:
+    long = "7" * 5_000
+    ids = ListedIds([f"00{long}", "-007", "-0"])
+    assert read(ids, ["-7", -7, 0]) == [1, 1, 2]
+    told = [f"00{long}".encode(), long.encode(), b"7" * 4_999]
+    assert ids.read(np.array(told, dtype=np.bytes_)).tolist() == [0, 0, FOREIGN]
+
+
 def test_two_users_who_differ_in_case_alone_are_never_mistaken() -> None:
     ids = ListedIds(["kim", "Kim", "a1", "A1"])
     assert read(ids, ["kim", "Kim", "KIM"]) == [0, 1, FOREIGN]

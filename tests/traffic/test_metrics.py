@@ -90,6 +90,7 @@ def test_every_series_is_there_from_the_start_at_zero() -> None:
     assert set(series(fold)) == set(before)
     for outcome in ("issued", "duplicate", "sold_out", "refused", "accepted", "unknown"):
         assert f"k6_http_reqs_total{{outcome={outcome}}}" in before
+    assert "k6_http_reqs_unreached_total{}" in before
     assert "k6_dropped_iterations_total{reason=system-saturated}" in before
     assert {0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.5, 1.0} < set(BUCKETS_S)
     assert "k6_http_req_duration_seconds_bucket{le=0.2}" in before
@@ -120,6 +121,22 @@ def test_refused_connections_have_no_latency_and_dropped_starts_are_no_requests(
     assert found["k6_dropped_iterations_total{reason=system-saturated}"] == 50
     assert found["k6_http_req_duration_seconds_count{}"] == COUNT - 150
     assert sum(fold.by_outcome().values()) == COUNT - 50
+
+
+def test_refusals_that_nobody_answered_are_counted_by_themselves() -> None:
+    records = sent()
+    refuse(records, slice(0, 30))
+    for at, reason in ((30, Reason.CONNECT_FAILED), (40, Reason.TIMEOUT)):
+        refuse(records, slice(at, at + 10))
+        records["reason"][at : at + 10] = reason
+    records["outcome"][50:70] = Outcome.REFUSED  # by an answer, as a limit does
+    records["outcome"][70:90] = Outcome.UNKNOWN
+    records["reason"][70:90] = Reason.TIMEOUT
+    fold = Fold("drop")
+    fold.add(records, COUNT, T0)
+    found = series(fold)
+    assert found["k6_http_reqs_unreached_total{}"] == 50
+    assert found["k6_http_reqs_total{outcome=refused}"] == 70
 
 
 def test_open_requests_are_those_dispatched_without_a_record() -> None:

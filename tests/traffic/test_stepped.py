@@ -11,7 +11,8 @@ import pytest
 
 from gameday.traffic import step_log
 from gameday.traffic.history import History, Outcome, Reason
-from tests.traffic.test_worker import Reply, answer, child, counts, drop, run, serving
+from gameday.traffic.worker.config import Config
+from tests.traffic.test_worker import Reply, answer, child, counts, drop, run, serving, settings
 
 LOGIN = {"post": "/login", "json": {"u": "{user}"}, "capture": {"token": "t"}, "per": "user"}
 ISSUE = {
@@ -75,6 +76,8 @@ async def test_starts_of_a_user_wait_for_his_one_login(tmp_path: Path) -> None:
         (answer(b'{"t": {"deep": 1}}'), Reason.CAPTURE),
         (answer(b'{"t": 1' + b"0" * 400 + b"}"), Reason.CAPTURE),
         (answer(b'{"t": "' + b"x" * 9000 + b'"}'), Reason.CAPTURE),
+        (answer(b"{}", 429), Reason.UNMATCHED),
+        (answer(b"{}", 503), Reason.UNMATCHED),
         (b"nonsense\r\n\r\n", Reason.GARBAGE),
     ],
 )
@@ -89,7 +92,9 @@ async def test_a_failed_login_ends_the_start_and_nothing_is_issued(
         asked = kinds(server.requests)
     assert asked[b"POST /issue"] == 0
     assert set(counts(history)) == {"refused"}
-    assert {Reason(each) for each in history.records["reason"]} == {Reason.STEP_FAILED}
+    unanswered = reason is Reason.GARBAGE or login.startswith(b"HTTP/1.1 503")
+    told = Reason.STEP_UNANSWERED if unanswered else Reason.STEP_FAILED
+    assert {Reason(each) for each in history.records["reason"]} == {told}
     assert history.dispatched >= len(history.records) > 0
     found = {Reason(each) for each in log_of(tmp_path).records["reason"]}
     if b"X-Evil" not in login:  # it was captured, and could not stand where it should
@@ -109,6 +114,7 @@ async def test_nobody_there_is_told_of_and_never_asked_in_a_hurry(tmp_path: Path
         port = server.port
     history = await run(port, tmp_path, VUS, **steps())
     assert set(counts(history)) == {"refused"}
+    assert {Reason(each) for each in history.records["reason"]} == {Reason.STEP_UNANSWERED}
     assert len(history.records) < 100  # five users in a second, each with a rest
 
 
@@ -236,3 +242,88 @@ async def test_other_requests_are_mixed_in_by_their_weights_and_fail_for_themsel
     log = log_of(tmp_path).of("browse")
     assert len(log) == 100
     assert set(log["status"].tolist()) == {200, 500}
+
+
+def test_a_worker_knows_how_long_a_request_of_a_weight_may_keep_a_start_open(
+    tmp_path: Path,
+) -> None:
+    before = {"browse": {"get": "/items", "weight": 2.5, "timeout": "10s"}}
+    told = settings(1, tmp_path, drop()) | {"request": ISSUE, "before": before}
+    assert Config.model_validate(told).longest_s == 32
+
+
+SECRET = "eyJhbGciOiJIUzI1NiJ9.SECRET"
+LONG = "x1" * 1_500  # a cell that is longer than what is shown
+
+
+async def log_at_the_end(one: Any) -> str:
+    """Let a worker do its work; what it wrote on the way."""
+    await one.begin()
+    await one.event("idle")
+    one.say({"cmd": "stop", "grace_s": 1.0})
+    await one.event("done")
+    assert await one.process.wait() == 0
+    said: bytes = await one.process.stderr.read()
+    return said.decode()
+
+
+def listed(folder: Path) -> dict[str, Any]:
+    """A file of users whose one column is long, and a login that sends it."""
+    path = folder / "users.csv"
+    path.write_text("cell\n" + "\n".join(f"{LONG}{n:02d}" for n in range(20)) + "\n")
+    more = steps(json={"u": "{user}", "c": "{cell}"}, capture={"token": "token"})
+    return {**more, "users_file": {"path": str(path), "sha256": None}}
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        (
+            answer(f'{{"access_token": "{SECRET}", "in": {{"x": 1}}}}'.encode()),
+            "access_token, in.x",
+        ),
+        (answer(f'{{"{SECRET}": 1}}'.encode()), "JSON with ?"),
+        (answer(f'["{SECRET}"]'.encode()), "no object"),
+        (answer(SECRET.encode()), "no JSON"),
+        (answer(f'{{"access_token": "{SECRET}"}}'.encode(), 207), "unmatched: '(JSON"),
+        (answer(b"no such " + (LONG + "ab").encode(), 401), "no such"),
+        (answer(f"sid={SECRET}".encode(), 401, f"Set-Cookie: sid={SECRET}"), "sid=***"),
+        (answer(SECRET.encode() + b"y" * 70_000, 401), "bytes)"),
+    ],
+)
+async def test_a_failed_step_is_told_without_what_was_answered_in_secret(
+    tmp_path: Path, said: bytes, told: str
+) -> None:
+    async def reply(request: bytes, writer: asyncio.StreamWriter, _n: int) -> None:
+        cell = json.loads(request.partition(b"\r\n\r\n")[2])["c"].encode()
+        writer.write(said.replace((LONG + "ab").encode(), cell))
+
+    more = listed(tmp_path)
+    more["before"]["login"]["expect"] = {"status": [200]}
+    async with (
+        serving(reply) as server,
+        child(server.port, tmp_path, drop("5/s", "1s"), **more) as one,
+    ):
+        log = await log_at_the_end(one)
+    assert told in log
+    assert SECRET not in log and "x1x1" not in log
+
+
+async def test_a_cookie_that_was_sent_is_hidden_where_it_comes_back(tmp_path: Path) -> None:
+    async def reply(request: bytes, writer: asyncio.StreamWriter, _n: int) -> None:
+        if request.startswith(b"POST /login"):
+            writer.write(answer(b'{"t": "tok-1"}', 200, f"Set-Cookie: sid={SECRET}; Path=/"))
+        else:
+            ends = "Set-Cookie: sid=; Path=/; Max-Age=0"
+            writer.write(answer(f"session {SECRET} is over".encode(), 401, ends))
+
+    more = steps()
+    more["before"]["look"] = {"get": "/look"}
+    async with (
+        serving(reply) as server,
+        child(server.port, tmp_path, drop("5/s", "1s"), cookies=True, **more) as one,
+    ):
+        log = await log_at_the_end(one)
+        assert any(SECRET.encode() in each for each in server.requests)
+    assert "session *** is over" in log
+    assert SECRET not in log

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from gameday.core import files
+from gameday.core.secrets.redaction import nothing
 
 END_BYTES: Final = 64 * files.KIB  # the last lines of a log, whatever its size
 LONGEST_LINE: Final = 4 * files.MIB  # a longer line is read in pieces, so that memory has a bound
@@ -19,6 +20,7 @@ _CAUSE_LINES: Final = 2_000
 _SHOWN: Final = 30  # with the frames folded: a screen
 _FRAMES: Final = 2  # of each end of a stack
 _LONGEST_SHOWN: Final = 300
+_LONGEST_SECRET: Final = 4 * files.KIB
 # Python and what it quotes, Java and the JVM's others, Node, Go, Rust, Ruby, .NET.
 _FRAME: Final = re.compile(r"^(?:\s+at |\s+File \"|\s{4,}\S|\tfrom |\t\S+:\d+|\t\.\.\. \d+ more)")
 _BEGINS: Final = re.compile(
@@ -28,27 +30,39 @@ _BEGINS: Final = re.compile(
 QUIET: Final = "(it said nothing)"
 
 
-def last_lines(path: Path, count: int = 20, from_byte: int = 0) -> list[str]:
-    """The last lines that stand after `from_byte`; why it cannot be read, where that is so."""
+def last_lines(
+    path: Path, count: int = 20, from_byte: int = 0, hide: Callable[[str], str] = nothing
+) -> list[str]:
+    """The last lines that stand after `from_byte`; why it cannot be read, where that is so.
+
+    Where the log is cut, the rest of a line is left out: it may be the end of a secret, which
+    nothing could find any more.
+    """
     try:
         with files.open_file(path) as file:
             size = os.fstat(file.fileno()).st_size
-            file.seek(max(from_byte, size - END_BYTES, 0))
-            return file.read(END_BYTES).decode(errors="replace").splitlines()[-count:]
+            begin = max(from_byte, size - END_BYTES, 0)
+            file.seek(begin)
+            text = file.read(END_BYTES).decode(errors="replace")
+            if begin > from_byte:
+                end = text.find("\n", 0, _LONGEST_SECRET)
+                text = text[_LONGEST_SECRET if end < 0 else end + 1 :]
+            return hide(text).splitlines()[-count:]
     except FileNotFoundError:
         return []
     except OSError as error:
         return [f"({path.name} cannot be read: {error.strerror})"]
 
 
-def cause(path: Path, from_byte: int = 0) -> list[str]:
+def cause(path: Path, from_byte: int = 0, hide: Callable[[str], str] = nothing) -> list[str]:
     """The lines that say why a program failed, out of the end of its log.
 
     They begin where an error does (a traceback, an exception, a panic), however far from the end,
     and go to the end. Of the frames of a stack the first and the last stand, so that what came of
-    what (`Caused by: …`) is all there. Lines and text are bounded.
+    what (`Caused by: …`) is all there. Lines and text are bounded. `hide` comes before any cut:
+    of a secret in two halves neither would be known.
     """
-    lines = last_lines(path, _CAUSE_LINES, from_byte)
+    lines = last_lines(path, _CAUSE_LINES, from_byte, hide)
     begins = [n for n, line in enumerate(lines) if _BEGINS.search(line)]
     fewest = max(len(lines) - _SHOWN, 0)
     first = next((n for n in begins if len(_folded(lines[n:])) <= _SHOWN), fewest)

@@ -1,12 +1,13 @@
 """A command of somebody's own, run to its end: bounded in time and output, and ended as a whole.
 
-It has a process group of its own, which is killed when the command has ended, is late, says too
-much, or is waited for no more; so nothing that it started in that group stays. Its arguments are
-seen by every user of the machine, so no secret stands there: it gets them in its environment. It
-reads nothing. Its program is looked for as a shell would, a path with a `/` from its folder on.
+It has a session of its own. It has ended when its output has, and all of its session: what it left
+at work may still have something to say, and half of an output looks like a whole one. A session is
+killed when it is late, says too much, or is waited for no more; so nothing of it stays. Arguments
+are seen by every user of the machine, so no secret stands there: it gets them in its environment.
+It reads nothing. Its program is looked for as a shell would, a path with a `/` from its folder on.
 
-The group is killed while the number of its leader is still taken: a command that has ended is
-looked at without being reaped, so the number is not yet that of somebody else's group.
+The session is killed while the number of its leader is still taken: a command that has ended is
+looked at without being reaped, so the number is not yet that of somebody else's session.
 """
 
 import asyncio
@@ -21,9 +22,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, Final
 
-from gameday.core.clock import SystemClock
+from gameday.core.clock import NS, SystemClock
 from gameday.core.errors import UnknownError, excerpt
 from gameday.core.files import MIB, size
+from gameday.core.processes import session
 from gameday.core.processes.deadlines import cancelled
 
 Take = Callable[[bytes], object]
@@ -31,7 +33,8 @@ MOST_SAID: Final = 64 * 1024  # of what it says to people; the end is what tells
 _PIECE: Final = 64 * 1024
 _SHOWN: Final = 500  # characters of it in an error
 _LOOK_S: Final = 0.02
-_PIPES_S: Final = 1.0  # what has left its group may hold the pipes open: nobody waits for that
+_PIPES_S: Final = 1.0
+_KILLED_S: Final = 5.0
 
 
 class CommandError(UnknownError):
@@ -88,7 +91,7 @@ async def run_command(line: CommandLine, take: Take | None = None) -> CommandEnd
         async with asyncio.timeout(line.within_s):
             return await running.go()
     except TimeoutError as error:
-        raise CommandError(f"{_quoted(line)} did not end within {line.within_s:g} s") from error
+        raise CommandError(f"{_quoted(line)} {running.what_is_late}") from error
     finally:
         await running.end()
 
@@ -107,9 +110,10 @@ class _Running:
         self._count = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._reading: list[asyncio.Task[None]] = []
+        self._has_left = False
 
     def start(self) -> None:
-        """Start it in a group of its own. Raises CommandError."""
+        """Start it in a session of its own. Raises CommandError."""
         line, program = self._line, self._line.program
         if program is None:
             raise CommandError(f"{_quoted(line)}: there is no such program")
@@ -140,11 +144,21 @@ class _Running:
         while not _has_ended(process):
             self._raise_what_was_raised()
             await clock.sleep(_LOOK_S)
-        self._kill()  # what it has left in its group would hold the pipes
-        await asyncio.wait({*self._reading}, timeout=_PIPES_S)
+        self._has_left = True
+        while not all(task.done() for task in self._reading) or session.members(process.pid):
+            self._raise_what_was_raised()
+            await clock.sleep(_LOOK_S)
         self._raise_what_was_raised()
         errors = self._errors.decode("utf-8", "replace")
         return CommandEnd(process.wait(), bytes(self._output), errors)
+
+    @property
+    def what_is_late(self) -> str:
+        """The rest of a sentence about a command that is late."""
+        within = f"within {self._line.within_s:g} s"
+        if not self._has_left:
+            return f"did not end {within}"
+        return f"ended, but what it has started did not {within}: its output may be half of it"
 
     def _raise_what_was_raised(self) -> None:
         for task in self._reading:
@@ -165,15 +179,25 @@ class _Running:
         self._errors += piece
         del self._errors[:-MOST_SAID]
 
-    def _kill(self) -> None:
-        """Kill its group; its leader is not reaped yet, so the number is still its own."""
-        if self._process is not None and self._process.returncode is None:
-            with suppress(ProcessLookupError, PermissionError):
-                os.killpg(self._process.pid, signal.SIGKILL)
+    async def _kill(self) -> None:
+        """Kill its session; its leader is not reaped yet, so the number is still its own."""
+        process, clock = self._process, SystemClock()
+        if process is None or process.returncode is not None:
+            return
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+        until_ns = clock.now_ns() + int(_KILLED_S * NS)
+        while session.kill(process.pid) and clock.now_ns() < until_ns:
+            await clock.sleep(_LOOK_S)
 
     async def end(self) -> None:
         """Kill what is left of it, and let go of its pipes. Harmless when it has ended."""
-        self._kill()
+        try:
+            await self._kill()
+        finally:  # also where nobody waits any more
+            await self._let_go()
+
+    async def _let_go(self) -> None:
         if self._reading:
             await cancelled(*self._reading, within_s=_PIPES_S)
         process = self._process

@@ -47,7 +47,7 @@ from gameday.spec.undos import CommandUndo
 from gameday.spec.yaml import load
 
 CHECK_S: Final = 10.0  # it only looks
-IS_IN, IS_OUT = 0, 1  # exit codes of a check
+IS_IN, IS_OUT = 0, 3  # exit codes of a check; 1 and 2 are how programs fail
 _SHOWN: Final = 400
 UNCHECKED: Final = "no check tells; its undo was not run from here"
 

@@ -127,7 +127,9 @@ async def end_session(leader: int, clock: Clock) -> None:
     """End a session, politely first. Its leader is known to be ours."""
     for number, within_s in ((signal.SIGTERM, POLITE_S), (signal.SIGKILL, _KILLED_S)):
         deadline_ns = clock.now_ns() + int(within_s * NS)
-        for pid, began in process.in_session(leader).items():
+        # The leader first: a shell whose command is ended before it goes on to the next one.
+        there = process.in_session(leader)
+        for pid, began in sorted(there.items(), key=lambda each: each[0] != leader):
             with suppress(StuckFaultError):  # another user's, by sudo: the others are ended
                 process.send(pid, began, number, "command")
         while clock.now_ns() < deadline_ns:

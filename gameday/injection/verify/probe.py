@@ -26,6 +26,7 @@ LISTEN_S: Final = 0.4  # a server that speaks first does so as soon as it is con
 KNOCK_S: Final = 0.15  # a proxy that cannot reach what is behind it hangs up at once
 END_S: Final = 0.5  # for the end of a handshake, which nobody measures
 _GREETING_BYTES: Final = 4096
+_ANSWER_BYTES: Final = 512  # a refused login with the names in it is some 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +105,7 @@ async def _converse(
             if question := b"" if hung_up else conversation.question(greeting):
                 sent = clock.now_ns()
                 writer.write(question)
-                said = await reader.read(64)
+                said = await reader.read(_ANSWER_BYTES)
         over = clock.now_ns()
         answer = "answered" if said else "closed"
         if said and question:
@@ -145,7 +146,7 @@ async def _say_goodbye(
                 if not last:
                     return
                 writer.write(last)
-                said = await reader.read(64)
+                said = await reader.read(_ANSWER_BYTES)
     except (TimeoutError, OSError):
         return
 

@@ -45,16 +45,22 @@ _SAYS_NO: Final = re.compile(
     r"\b(?:fail(?:ed|ure)?|error|denied|rejected|invalid)\b", re.IGNORECASE
 )
 _DEEPEST: Final = 3
+_MOST_OF_A_LIST: Final = 3
 _MOST_VALUES: Final = 500
 _LONGEST_STEP: Final = 60
 _CAPTURED: Final = 200  # characters of an id: longer ones are digests of themselves in a record
 _LONG_ENOUGH: Final = 6
+_ITEM: Final = re.compile(r"(?:^|\.)[0-9]+(?:\.|$)")  # of a list: it may be of somebody else
 _EXCERPT: Final = 120
+_MOST_SHOWN: Final = 12  # keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Learnt:
     """The lesson of one answer. `problem` says why it taught nothing, `cure` what to do then.
+
+    `seen` is for the file: the keys of the answer, never what it gave out. `said` is the beginning
+    of the answer itself, for the screen of whoever asked.
 
     `ids` are the values that may be the id of what was given out, by their paths, the likeliest
     first; `values` are all that are long enough to be one. Only an audit can tell which of them
@@ -62,6 +68,7 @@ class Learnt:
     """
 
     seen: str
+    said: str = ""
     outcomes: tuple[OutcomeSketch, ...] = ()
     capture: Mapping[str, str] = field(default_factory=dict)
     ids: Mapping[str, str] = field(default_factory=dict)
@@ -89,14 +96,16 @@ def learn(answer: Answer, *, audited: bool, sent: frozenset[str] = frozenset()) 
     """The lesson of an answer to the issue request; `sent` are values of the request itself."""
     body = _parsed(answer)
     said = safe(answer.text[:_EXCERPT].strip()) if answer.body else "an empty body"
-    seen = f"{answer.status} {said}"
+    seen = f"{answer.status} {_keys(answer, body)}"
+    told = f"{answer.status} {said}"
     if (refusal := _refusal(answer, body, said)) is not None:
-        return Learnt(seen=seen, problem=refusal[0], cure=refusal[1])
+        return Learnt(seen=seen, said=told, problem=refusal[0], cure=refusal[1])
     match = {"status": answer.status, **_told_apart(answer, body, sent)}
     is_later = answer.status == ACCEPTED
     name = "issued" if audited and not is_later else "accepted"
     return Learnt(
         seen=seen,
+        said=told,
         outcomes=(OutcomeSketch(name=name, match=match, why=f"seen: {seen}"),),
         capture=_left(body),
         ids=_ids(body, sent),
@@ -196,26 +205,37 @@ def learn_again(first: Learnt, answer: Answer, sent: frozenset[str]) -> Again:
     second = learn(answer, audited=True, sent=sent)
     is_other = second.outcomes != () and _differs(first.outcomes[0], second.outcomes[0])
     if not second.problem and not is_other:
-        shared = [path for path in first.ids if path in second.ids]
+        shared = [path for path in first.ids if path in second.ids and not _ITEM.search(path)]
         if any(first.ids[path] != second.ids[path] for path in shared):
             return Again(semantics={"per_user": "many"})
         if shared:
             return Again(semantics={"replay": "idempotent"}, status=answer.status)
-        return Again(note=f"asked again, the same user was answered {second.seen}: one more?")
+        return Again(note=f"asked again, the same user was answered {second.said}: one more?")
     body = _parsed(answer)
     code = _code(body) or _number(body, answer.status)
     text = answer.text[:1000]
     if not 400 <= answer.status < 500 and code is None:
-        return Again(note=f"asked again, the same user was answered {second.seen}")
+        return Again(note=f"asked again, the same user was answered {second.said}")
     word = DUPLICATE.search(text)
     if SOLD_OUT.search(text) or word is None:
-        return Again(note=f"asked again, the same user was answered {second.seen}: what is that?")
+        return Again(note=f"asked again, the same user was answered {second.said}: what is that?")
     match: Any = {"status": answer.status}
     if code is not None and (type(code[1]) is int or DUPLICATE.search(code[1])):
         match["json"] = {code[0]: code[1]}
     else:  # the status alone may also be that of "sold out"
         match["text"] = {"contains": word[0]}
     return Again(outcome=OutcomeSketch(name="duplicate", match=match, why=f"seen: {second.seen}"))
+
+
+def _keys(answer: Answer, body: Any) -> str:
+    """The form of an answer without its values: they may be a code or a token."""
+    if not answer.body:
+        return "an empty body"
+    if isinstance(body, dict):
+        return safe(f"{{{', '.join(map(safe, list(body)[:_MOST_SHOWN]))}}}")
+    if isinstance(body, list):
+        return f"a list of {len(body)}"
+    return "a text" if body is None else "a single value"
 
 
 def _number(body: Any, status: int) -> tuple[str, Any] | None:
@@ -252,18 +272,25 @@ def _parsed(answer: Answer) -> Any:
         return None
 
 
-def _walk(value: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """The plain values of an answer with their paths, the nearest first; bounded."""
+def _walk(value: Any, *, lists: bool = False) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """The plain values of an answer with their paths, the nearest first; bounded.
+
+    With `lists` also those in its lists, the first few of each.
+    """
     waiting: list[tuple[tuple[str, ...], Any]] = [((), value)]
+    deepest = _DEEPEST + lists
     count = 0
     while waiting and count < _MOST_VALUES:
         path, each = waiting.pop(0)
         count += 1
         if isinstance(each, dict):
-            if len(path) < _DEEPEST:
+            if len(path) < deepest:
                 inner = list(each.items())[:_MOST_VALUES]
                 waiting += [((*path, key), v) for key, v in inner if _is_step(key)]
-        elif not isinstance(each, list):
+        elif isinstance(each, list):
+            if lists and len(path) < deepest:
+                waiting += [((*path, str(n)), v) for n, v in enumerate(each[:_MOST_OF_A_LIST])]
+        else:
             yield path, each
 
 
@@ -313,7 +340,7 @@ def _left(body: Any) -> dict[str, str]:
 def _ids(body: Any, sent: frozenset[str]) -> dict[str, str]:
     """The values that may be the id of what was given out, by path."""
     found: list[tuple[int, int, str, str]] = []
-    for path, value in _walk(body):
+    for path, value in _walk(body, lists=True):
         name, text = _name(path), str(value)
         is_text = isinstance(value, str) and value != ""
         is_number = isinstance(value, int) and not isinstance(value, bool) and name != "code"
@@ -327,7 +354,9 @@ def _ids(body: Any, sent: frozenset[str]) -> dict[str, str]:
 def _values(body: Any, sent: frozenset[str]) -> dict[str, str]:
     """Every text or number of an answer that is long enough to be no accident in an audit."""
     found = (
-        (".".join(path), str(value)) for path, value in _walk(body) if type(value) in (str, int)
+        (".".join(path), str(value))
+        for path, value in _walk(body, lists=True)
+        if type(value) in (str, int)
     )
     return {
         path: text

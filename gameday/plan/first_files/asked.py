@@ -1,7 +1,7 @@
 """The command line of `gameday init` becomes a sketch: an address, a document, a compose file."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -13,9 +13,8 @@ from gameday.core.errors import FileError, UsageError
 from gameday.core.network.allow_list import Allowed
 from gameday.core.network.http import Ask, HttpClient, HttpError
 from gameday.core.network.urls import Base, path_problem
-from gameday.core.secrets.redaction import TELLING
 from gameday.plan.first_files.compose_file import read_project
-from gameday.plan.first_files.examples import Templates, has_placeholders, is_code
+from gameday.plan.first_files.examples import Templates, is_code
 from gameday.plan.first_files.openapi import (
     LARGEST_BYTES,
     ApiDocument,
@@ -24,9 +23,14 @@ from gameday.plan.first_files.openapi import (
     read_api,
     request_of,
 )
+from gameday.plan.first_files.secret_names import (
+    is_secret,
+    refuse_secrets,
+    variable_of,
+)
 from gameday.plan.first_files.sketch import BodySketch, RequestSketch, Sketch, name_of, safe
 from gameday.spec.model import NAME_PATTERN
-from gameday.spec.request import Request
+from gameday.spec.request import METHODS, Request
 from gameday.spec.yaml import compose
 
 DOCUMENT_S: Final = 15.0
@@ -63,10 +67,24 @@ class InitRequest:
         given = {"--url": self.url, "--openapi": self.openapi, "--compose": self.compose}
         return "from " + " and ".join(name for name, value in given.items() if value)
 
-    def secrets(self) -> dict[str, str]:
-        """The values of secret headers, by the variables that stand for them in the file."""
-        given = (_header(text) for text in self.headers)
-        return {_variable(name): value for name, value in given if _is_secret(name, value)}
+    def secrets(self, environment: Mapping[str, str]) -> dict[str, str]:
+        """The values of secret headers, by the variables that stand for them in the file.
+
+        Raises UsageError where a variable has another value already: that would be sent later.
+        """
+        found: dict[str, str] = {}
+        for header, value in map(_header, self.headers):
+            if not _is_secret(header, value):
+                continue
+            variable = variable_of(header)
+            if found.get(variable, environment.get(variable, value)) != value:
+                raise UsageError(
+                    f"--header: {header} would be {{env: {variable}}} in the file,"
+                    f" and {variable} has another value already",
+                    help=f"unset {variable}, or export the value that you mean",
+                )
+            found[variable] = value
+        return found
 
 
 async def read_document(asked: InitRequest, allowed: Allowed) -> ApiDocument | None:
@@ -103,7 +121,8 @@ def gather(asked: InitRequest, api: ApiDocument | None) -> Sketch:
     if api is not None:
         operation = api.pick(asked.operation)
         base_url = base_of(api, asked.url or ours, asked.document_url)
-        request = request_of(api, operation, templates)
+        given = asked.body is not None or asked.form is not None
+        request = request_of(api, operation, templates, with_body=not given)
         outcomes = outcomes_of(api, operation, audited=asked.audit is not None)
     elif asked.url is not None:
         base_url, request = _of_url(asked, templates)
@@ -144,6 +163,8 @@ def _of_url(asked: InitRequest, templates: Templates) -> tuple[str, RequestSketc
         raise UsageError(f"--url: {error.message}", help=error.help) from None
     pairs = parse_qsl(base.query, keep_blank_values=True)
     query = {name: str(templates.of(name, value)) for name, value in pairs}
+    refuse_secrets("--url", query, key=True)
+    refuse_secrets("--url", base.prefix.split("/"))
     request = RequestSketch(
         method=(asked.method or ("post" if asked.body or asked.form else "get")),
         path=templates.path(base.prefix or "/"),
@@ -169,15 +190,19 @@ def _with_options(
     body = request.body
     if asked.body is not None:
         body = BodySketch(form="json", value=templates.of("", _json(asked.body)))
+        refuse_secrets("--json", body.value)
     elif asked.form is not None:
         pairs = parse_qsl(asked.form, keep_blank_values=True)
         value = {name: str(templates.of(name, given)) for name, given in pairs}
+        refuse_secrets("--form", value)
         body = BodySketch(form="form", value=value)
-    headers = dict(request.headers)
-    secret: dict[str, str] = {}
-    for name, text in map(_header, asked.headers):
+    given = [_header(text) for text in asked.headers]
+    taken = {name.lower() for name, _ in given}
+    headers = {name: v for name, v in request.headers.items() if name.lower() not in taken}
+    secret = {name: v for name, v in request.secret_headers.items() if name.lower() not in taken}
+    for name, text in given:
         if _is_secret(name, text):
-            secret[name] = _variable(name)
+            secret[name] = variable_of(name)
         else:
             headers[name] = str(templates.of(name, text))
     given_body = asked.body is not None or asked.form is not None
@@ -209,12 +234,8 @@ def _header(text: str) -> tuple[str, str]:
 
 
 def _is_secret(name: str, value: str) -> bool:
-    """True for what must not stand in a file; a placeholder is no secret."""
-    return TELLING.search(name) is not None and not has_placeholders(value)
-
-
-def _variable(header: str) -> str:
-    return re.sub(r"[^A-Z0-9]+", "_", header.upper()).strip("_") or "HEADER"
+    """True for a header that must not stand in a file as text."""
+    return is_secret(name, Templates().of(name, value), key=True)
 
 
 def _campaign(given: str) -> Any:
@@ -228,6 +249,12 @@ def _campaign(given: str) -> Any:
             error.message, help=f"{error.help}; {cure}" if error.help else cure
         ) from None
     found: Any = document.plain()
+    for name, value in (found.get("headers") or {}).items():
+        if is_secret(name, value, key=True):
+            problem = f"--campaign: the header {safe(name)} is a secret"
+            raise UsageError(problem, help=f"write {name}: {{env: {variable_of(name)}}}")
+    for key in ("query", "json", "form", "text", *METHODS):
+        refuse_secrets("--campaign", found.get(key), key=key == "query")
     return found
 
 
@@ -236,6 +263,8 @@ def _audit_path(given: str, templates: Templates) -> str:
     if wrong := path_problem(given):
         raise UsageError(f"--audit: {safe(given)!r} {wrong}", help="write a path, as /audit/SALE")
     path, mark, query = given.partition("?")
+    refuse_secrets("--audit", dict(parse_qsl(query)), key=True)
+    refuse_secrets("--audit", path.split("/"))
     return templates.path(path) + mark + query
 
 

@@ -39,12 +39,18 @@ class Shape:
 def shape_of(told: Any, users: Collection[str], ids: Collection[str]) -> Shape | None:
     """The shape in which an answer tells of one of `users`; None where it tells of none."""
     for path, rows in _lists(told):
+        without_id = None
         for row in rows[-_MOST:]:
             found = list(_plain(row))
             user = next((at for at, value in found if value.lower() in users), None)
-            if user is not None:
-                id_, value = next((each for each in found if each[1] in ids), ("", ""))
+            if user is None:
+                continue
+            id_, value = next((each for each in found if each[1] in ids), ("", ""))
+            if id_:
                 return Shape(rows=path, user=user, id=id_, answered=value)
+            without_id = without_id or Shape(rows=path, user=user)
+        if without_id is not None:
+            return without_id
     return None
 
 

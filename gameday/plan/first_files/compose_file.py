@@ -24,6 +24,7 @@ from gameday.plan.first_files.sketch import (
     name_of,
     safe,
 )
+from gameday.plan.first_files.strangers_yaml import read_yaml
 from gameday.stacks.compose_config import ComposeConfig, ComposeService, read_config, read_variables
 
 KINDS: Final[Mapping[str, tuple[str, int]]] = {
@@ -60,9 +61,11 @@ _HELPERS: Final = re.compile(
 )
 _LARGEST: Final = 1 * files.MIB
 _VARIABLE: Final = re.compile(r"\$(?:(\$)|\{(\w+)(?:(:?[-?+])([^{}]*))?\}|(\w+))", re.ASCII)
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,255}")  # as compose has it; a map has , : = between
 _MOST_SERVICES: Final = 200
 _DEEPEST: Final = 40
-_MOST_VALUES: Final = 50_000
+_MOST_VALUES: Final = 10_000
+_MOST_CHARACTERS: Final = 4 * files.MIB
 
 
 def read_project(path: Path, wanted: str | None) -> ProjectSketch:
@@ -101,18 +104,26 @@ def read_project(path: Path, wanted: str | None) -> ProjectSketch:
 def _written(path: Path) -> Any:
     """The file as data, variables filled in. Raises UsageError."""
     try:
-        raw = files.read_bytes(path, _LARGEST)
-        found = yaml.load(raw, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+        found = read_yaml(files.read_bytes(path, _LARGEST), f"--compose: {path}", _LARGEST)
         return _mapping(_filled(found, {**read_variables(path.parent / ".env"), **os.environ}))
     except OSError as error:
         raise UsageError(f"--compose: {path}: {error.strerror}", help=files.HELP) from error
-    except (yaml.YAMLError, ValueError, RecursionError, TypeError, OverflowError) as error:
-        raise UsageError(f"--compose: {path}: no YAML: {safe(error)}") from error
+    except ValueError as error:
+        raise UsageError(f"--compose: {path}: {safe(error)}") from error
 
 
 def _filled(value: Any, variables: Mapping[str, str]) -> Any:
-    """The value with its variables; bounded, since aliases may expand to billions of values."""
+    """The value with its variables; bounded, since one may stand there a million times."""
     left = _MOST_VALUES
+    left_characters = _MOST_CHARACTERS
+
+    def variable(match: re.Match[str]) -> str:
+        nonlocal left_characters
+        text = _variable(match, variables)
+        left_characters -= len(text)
+        if left_characters < 0:
+            raise ValueError("its variables expand to more than 4 MB")
+        return text
 
     def fill(each: Any, depth: int) -> Any:
         nonlocal left
@@ -120,7 +131,7 @@ def _filled(value: Any, variables: Mapping[str, str]) -> Any:
         if left < 0 or depth > _DEEPEST:
             raise ValueError("more than anybody writes by hand")
         if isinstance(each, str):
-            return _VARIABLE.sub(lambda match: _variable(match, variables), each)
+            return _VARIABLE.sub(variable, each)
         if isinstance(each, dict):
             return {str(key): fill(inner, depth + 1) for key, inner in each.items()}
         if isinstance(each, list):
@@ -146,7 +157,7 @@ def _variable(match: re.Match[str], variables: Mapping[str, str]) -> str:
 
 def _config(path: Path, written: Any) -> ComposeConfig:
     try:
-        return read_config(yaml.safe_dump(written))
+        return read_config(yaml.dump(written, Dumper=getattr(yaml, "CSafeDumper", yaml.SafeDumper)))
     except StackError as error:
         problem = error.message.removeprefix("compose config: ")
         raise UsageError(f"--compose: {path}: {problem}", help="is it a compose file?") from error
@@ -158,6 +169,10 @@ def _mapping(value: object) -> Any:
 
 def _services(written: Any) -> Any:
     named = list(_mapping(written.get("services")).items())[:_MOST_SERVICES]
+    for name, _ in named:
+        if not _NAME.fullmatch(name):
+            problem = f"--compose: {safe(name)!r} is no name of a service"
+            raise UsageError(problem, help="compose takes letters, digits, '.', '_' and '-'")
     return {name: _mapping(each) for name, each in named}
 
 

@@ -5,18 +5,20 @@ in a circle, and nothing is taken from it but paths, names, types, examples and 
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 from urllib.parse import urljoin
 
-import yaml
-
 from gameday.core import files
 from gameday.core import json as strict_json
 from gameday.core.errors import UsageError
+from gameday.core.network.urls import Base
 from gameday.plan.first_files.examples import Templates, is_coupon, is_user
+from gameday.plan.first_files.schemas import MOST_KEYS, Schemas, listed, mapping, resolved
+from gameday.plan.first_files.secret_names import hushed, is_secret, variable_of
 from gameday.plan.first_files.sketch import BodySketch, OutcomeSketch, RequestSketch, safe
+from gameday.plan.first_files.strangers_yaml import read_yaml
 from gameday.plan.first_files.words import DUPLICATE, SOLD_OUT
 
 LARGEST_BYTES: Final = 8 * files.MIB
@@ -24,8 +26,7 @@ LARGEST_YAML_BYTES: Final = 1 * files.MIB  # its reader is slow
 MOST_SHOWN: Final = 12
 _METHODS: Final = ("post", "put", "patch", "get", "delete")
 _MOST_OPERATIONS: Final = 5_000
-_DEEPEST: Final = 8
-_MOST_KEYS: Final = 40
+_LONGEST_PATH: Final = 2_000
 _ISSUES: Final = re.compile(
     r"issue|issuance|claim|redeem|reserv|purchas|\bbuy|order|book|checkout|grab|apply|acquire"
     r"|participat|enter|draw"
@@ -116,51 +117,35 @@ class UnclearError(UsageError):
 def read_api(raw: bytes, where: str) -> ApiDocument:
     """The document, as JSON or YAML. Raises UsageError for what is none."""
     root = _parsed(raw, where)
-    paths = _mapping(root.get("paths"))
+    paths = mapping(root.get("paths"))
     if not paths:
         raise UsageError(
             f"{where}: it has no `paths`, so it is no OpenAPI document",
             help="name its JSON or YAML, not the page that shows it (often /openapi.json)",
         )
-    title = str(_mapping(root.get("info")).get("title") or "")
+    title = str(mapping(root.get("info")).get("title") or "")
     return ApiDocument(title, tuple(_servers(root)), tuple(_operations(root, paths)), root)
 
 
 def _parsed(raw: bytes, where: str) -> Any:
-    """The root of the document."""
-    try:
-        if raw.lstrip()[:1] == b"{":
+    """The root of the document. Raises UsageError."""
+    if raw.lstrip()[:1] == b"{":
+        try:
             found = strict_json.parse(raw)
-        elif len(raw) > LARGEST_YAML_BYTES:
-            raise UsageError(
-                f"{where}: more than 1 MB of YAML", help="hand it over as JSON, or cut it down"
-            )
-        else:
-            found = yaml.load(raw, getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except UsageError:
-        raise
-    except strict_json.JsonError as error:
-        raise UsageError(f"{where}: {error.message}") from error
-    except (yaml.YAMLError, ValueError, RecursionError, TypeError, OverflowError) as error:
-        raise UsageError(f"{where}: neither JSON nor YAML: {safe(error)}") from error
+        except strict_json.JsonError as error:
+            raise UsageError(f"{where}: {error.message}") from error
+    else:
+        found = read_yaml(raw, where, LARGEST_YAML_BYTES)
     if not isinstance(found, dict):
         raise UsageError(f"{where}: it is no OpenAPI document", help="is it the right address?")
-    return _mapping(found)
-
-
-def _mapping(value: object) -> Any:
-    return {str(key): each for key, each in value.items()} if isinstance(value, dict) else {}
-
-
-def _listed(value: object) -> list[Any]:
-    return value if isinstance(value, list) else []
+    return found
 
 
 def _servers(root: Any) -> Iterator[str]:
-    for each in _listed(root.get("servers"))[:_MOST_KEYS]:
-        yield str(_mapping(each).get("url") or "")
+    for each in listed(root.get("servers"))[:MOST_KEYS]:
+        yield str(mapping(each).get("url") or "")
     if "host" in root or "basePath" in root:  # Swagger 2
-        scheme = next(iter(_listed(root.get("schemes"))), "http")
+        scheme = next(iter(listed(root.get("schemes"))), "http")
         host = str(root.get("host") or "")
         yield f"{scheme}://{host}{root.get('basePath') or ''}" if host else str(root["basePath"])
 
@@ -168,116 +153,149 @@ def _servers(root: Any) -> Iterator[str]:
 def base_of(api: ApiDocument, given: str | None, document: str | None) -> str:
     """The address below which its paths are. Raises UsageError where none is known.
 
-    `given` wins; `document` is where the document was read, "" or None for a file.
+    `given` wins; `document` is where the document was read, "" or None for a file. Such a document
+    may name paths on its own host and port alone: no server leads a request to another one.
     """
     if given is not None:
         return given
-    for each in api.servers:
-        if each.startswith(("http://", "https://")) and "{" not in each:
-            return each
-        if document and each.startswith("/"):
-            return urljoin(document, each)
-    if document:
-        return urljoin(document, "/")
-    raise UsageError(
-        "--openapi: the document does not say where the system answers",
-        help="add --url http://127.0.0.1:PORT",
-    )
+    named = [each for each in api.servers if "{" not in each]
+    if not document:
+        found = next((each for each in named if each.startswith(("http://", "https://"))), None)
+        if found is not None:
+            return found
+        raise UsageError(
+            "--openapi: the document does not say where the system answers",
+            help="add --url http://127.0.0.1:PORT",
+        )
+    joined = [_joined(document, each) for each in named if each]
+    own = next((each for each in joined if _place(each) == _place(document)), None)
+    if own is not None:
+        return own
+    if joined:
+        raise UsageError(
+            f"--openapi: {safe(document)} says that the system answers elsewhere,"
+            f" at {safe(joined[0])}",
+            help=f"say which it is, as --url {safe(urljoin(document, '/').rstrip('/'))}",
+        )
+    return urljoin(document, "/")
+
+
+def _joined(document: str, server: str) -> str:
+    try:
+        return urljoin(document, server)
+    except ValueError:  # [ in a host
+        return server
+
+
+def _place(address: str) -> tuple[str, int] | None:
+    """Host and port; the names of this machine are one. None for what is no address."""
+    try:
+        base = Base.parse(address, query=True)
+    except UsageError:
+        return None
+    host = "127.0.0.1" if base.host in ("localhost", "::1") else base.host.lower()
+    return host, base.port or {"https": 443}.get(base.scheme, 80)
 
 
 def _operations(root: Any, paths: Any) -> Iterator[Operation]:
     count = 0
     for path, item in paths.items():
-        given = _mapping(_resolved(root, item))
-        shared = [_mapping(_resolved(root, each)) for each in _listed(given.get("parameters"))]
+        if len(path) > _LONGEST_PATH:
+            continue
+        given = mapping(resolved(root, item))
+        shared = [
+            mapping(resolved(root, each)) for each in listed(given.get("parameters"))[:MOST_KEYS]
+        ]
         for method in _METHODS:
-            found = _mapping(given.get(method))
+            found = mapping(given.get(method))
             if method not in given or not path.startswith("/") or count == _MOST_OPERATIONS:
                 continue
             count += 1
             texts = (found.get(key) for key in ("operationId", "summary"))
-            about = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", " ".join(str(t or "") for t in texts))
-            own = [_mapping(_resolved(root, each)) for each in _listed(found.get("parameters"))]
-            yield Operation(method, path, about[:400], found, (*shared, *own)[:_MOST_KEYS])
+            about = re.sub(
+                r"(?<=[a-z])(?=[A-Z])", " ", " ".join(t[:400] for t in texts if isinstance(t, str))
+            )
+            own = [
+                mapping(resolved(root, each))
+                for each in listed(found.get("parameters"))[:MOST_KEYS]
+            ]
+            yield Operation(method, path, about[:400], found, (*shared, *own)[:MOST_KEYS])
 
 
-def _resolved(root: Any, value: object) -> object:
-    """The value that a reference in the document stands for; None if it leads nowhere."""
-    for _ in range(_DEEPEST):
-        reference = _mapping(value).get("$ref")
-        if not isinstance(reference, str):
-            return value
-        if not reference.startswith("#/"):
-            return None
-        value = root
-        for step in reference[2:].split("/"):
-            value = _mapping(value).get(step.replace("~1", "/").replace("~0", "~"))
-    return None
+def request_of(
+    api: ApiDocument, operation: Operation, templates: Templates, *, with_body: bool = True
+) -> RequestSketch:
+    """The request of an operation, its values as examples, types and names say them.
 
-
-def request_of(api: ApiDocument, operation: Operation, templates: Templates) -> RequestSketch:
-    """The request of an operation, its values as examples, types and names say them."""
+    Without its body where somebody has given one. Raises UsageError where there is no end of it.
+    """
     guessed: list[str] = []
-    query, headers = {}, {}
-    path = operation.path
+    found: dict[str, dict[str, str]] = {"query": {}, "header": {}, "path": {}}
+    secret = {}
+    schemas = Schemas(api.root)
     for each in operation.parameters:
-        name, place = str(each.get("name") or ""), each.get("in")
-        if not name or (place != "path" and not each.get("required")):
+        name, place = str(each.get("name") or ""), str(each.get("in"))
+        if not name or place not in found or (place != "path" and not each.get("required")):
             continue
-        value = templates.of(name, _parameter(api.root, each))
-        text = str(value)
-        if place == "path":
-            path = path.replace(f"{{{name}}}", text)
-        elif place == "query":
-            query[name] = text
-        elif place == "header":
-            headers[name] = text
-        if "{" not in text and place in ("path", "query", "header"):
+        value = templates.of(name, _parameter(schemas, each))
+        if place == "header" and is_secret(name, value, key=True):
+            secret[name] = variable_of(name)
+            continue
+        found[place][name] = text = str(hushed(value, name))
+        if "{" not in text:
             guessed.append(f"{name} = {safe(text)}")
-    path = re.sub(r"[{](?!(?:user|coupon|key)[:}])([^{}]*)[}]", "1", path)
-    body, unclear = _body(api.root, operation, templates)
-    if operation.method == "get":
-        body = None
+    body: BodySketch | None = None
+    unclear: list[str] = []
+    if with_body and operation.method != "get":
+        body, unclear = _body(schemas, operation, templates)
     return RequestSketch(
         method=operation.method,
-        path=path,
-        query=query,
-        headers=headers,
+        path=_path(operation.path, found["path"]),
+        query=found["query"],
+        headers=found["header"],
+        secret_headers=secret,
         body=body,
         guessed=[*guessed, *unclear],
     )
 
 
-def _parameter(root: Any, parameter: Any) -> object:
+def _path(path: str, values: Mapping[str, str]) -> str:
+    """The path with its parameters; 1 for one that is not described."""
+    for name, text in values.items():
+        path = path.replace(f"{{{name}}}", text)
+    return re.sub(r"[{](?!(?:user|coupon|key)[:}])([^{}]*)[}]", "1", path)
+
+
+def _parameter(schemas: Schemas, parameter: Any) -> object:
     """An example of a parameter's value."""
-    examples = list(_mapping(parameter.get("examples")).values())
-    for each in (parameter.get("example"), *(_mapping(e).get("value") for e in examples)):
+    examples = list(mapping(parameter.get("examples")).values())[:MOST_KEYS]
+    for each in (parameter.get("example"), *(mapping(e).get("value") for e in examples)):
         if isinstance(each, str | int):
             return each
     schema = parameter.get("schema", parameter)
-    return _example(root, str(parameter.get("name")), schema, 0)
+    return schemas.example(str(parameter.get("name")), schema)
 
 
 def _body(
-    root: Any, operation: Operation, templates: Templates
+    schemas: Schemas, operation: Operation, templates: Templates
 ) -> tuple[BodySketch | None, list[str]]:
     """The body, and the names of those values that are only guessed."""
+    root = schemas.root
     form, media = _media(root, operation)
     if form == "":
         return None, []
     given = media.get("example")
     if given is None:
-        first = next(iter(_mapping(media.get("examples")).values()), None)
-        given = _mapping(_resolved(root, first)).get("value")
-    schema = _resolved(root, media.get("schema"))
+        first = next(iter(mapping(media.get("examples")).values()), None)
+        given = mapping(resolved(root, first)).get("value")
     guessed: list[str] = []
     if given is None:
-        given = _example(root, "", schema, 0)
+        given = hushed(schemas.example("", media.get("schema")))
         guessed = _unnamed(given)
-    made = templates.of("", given)
+    made = hushed(templates.of("", schemas.counted(given)))
     if form == "form":
         made = {
-            name: v if isinstance(v, str | int) else str(v) for name, v in _mapping(made).items()
+            name: v if isinstance(v, str | int) else str(v) for name, v in mapping(made).items()
         }
     return BodySketch(form=form, value=made), guessed
 
@@ -287,14 +305,14 @@ def _media(root: Any, operation: Operation) -> tuple[str, Any]:
     for each in operation.parameters:
         if each.get("in") == "body":  # Swagger 2
             return "json", {"schema": each.get("schema")}
-    content = _mapping(
-        _mapping(_resolved(root, operation.definition.get("requestBody"))).get("content")
+    content = mapping(
+        mapping(resolved(root, operation.definition.get("requestBody"))).get("content")
     )
     for kind, media in content.items():
         if _JSON.match(kind):
-            return "json", _mapping(media)
+            return "json", mapping(media)
     if _FORM in content:
-        return "form", _mapping(content[_FORM])
+        return "form", mapping(content[_FORM])
     return "", {}
 
 
@@ -302,84 +320,19 @@ def _unnamed(value: object) -> list[str]:
     """Keys whose value says nothing by itself and is no user and no campaign."""
     return [
         f"{safe(name)} = {safe(each)}"
-        for name, each in _mapping(value).items()
+        for name, each in mapping(value).items()
         if not isinstance(each, dict | list) and not is_user(name) and not is_coupon(name)
     ]
-
-
-def _example(root: Any, name: str, schema: object, depth: int) -> Any:
-    """A value that fits a schema: its own example, else one of its type."""
-    given = _mapping(_resolved(root, schema))
-    if depth > _DEEPEST:
-        return None
-    if any(_listed(given.get(key)) for key in _COMBINED):
-        return _combined(root, name, given, depth)
-    named = [given.get(key) for key in ("example", "default", "const")]
-    named += [each for key in ("examples", "enum") for each in _listed(given.get(key))[:1]]
-    for each in named:
-        if each is not None:
-            return each
-    if given.get("type") == "object" or "properties" in given:
-        return _object(root, given, depth)
-    return _plain_value(name, given)
-
-
-_COMBINED: Final = ("allOf", "oneOf", "anyOf")
-
-
-def _combined(root: Any, name: str, schema: Any, depth: int) -> Any:
-    """A value of all parts together, or of the first of several forms."""
-    for key in ("oneOf", "anyOf"):
-        if parts := _listed(schema.get(key)):
-            return _example(root, name, parts[0], depth + 1)
-    parts = _listed(schema.get("allOf"))[:_MOST_KEYS]
-    whole = [_example(root, name, each, depth + 1) for each in parts]
-    merged = {k: v for each in whole if isinstance(each, dict) for k, v in each.items()}
-    return merged or whole[0]
-
-
-def _object(root: Any, schema: Any, depth: int) -> Any:
-    """The keys that are required, or that say who asks and for what."""
-    required = set(map(str, _listed(schema.get("required"))))
-    properties = _mapping(schema.get("properties"))
-    named = {n for n in properties if n in required or is_user(n) or is_coupon(n)}
-    wanted = named or set(properties)
-    return {
-        name: _example(root, name, each, depth + 1)
-        for name, each in list(properties.items())[:_MOST_KEYS]
-        if name in wanted
-    }
-
-
-_FORMATS: Final = {
-    "uuid": "00000000-0000-4000-8000-000000000001",
-    "email": "user1@example.com",
-    "date-time": "2026-01-01T00:00:00Z",
-}
-
-
-def _plain_value(name: str, schema: Any) -> Any:
-    """A value of a plain type, written so that its template is of the right form."""
-    least = schema.get("minimum")
-    number = least if isinstance(least, int) and least > 1 else 1
-    by_type = {"array": [], "integer": number, "number": number, "boolean": True}
-    if (kind := str(schema.get("type"))) in by_type:
-        return by_type[kind]
-    if (format_ := str(schema.get("format"))) in _FORMATS:
-        return _FORMATS[format_]
-    if is_user(name):
-        return _FORMATS["email"] if "mail" in name.lower() else "1"
-    return "CODE" if is_coupon(name) else "text"
 
 
 def outcomes_of(api: ApiDocument, operation: Operation, *, audited: bool) -> list[OutcomeSketch]:
     """The outcomes that the document describes; an answer that it leaves open has none."""
     found: dict[str, OutcomeSketch] = {}
     refused = []
-    for status, response in _mapping(operation.definition.get("responses")).items():
+    for status, response in mapping(operation.definition.get("responses")).items():
         if not re.fullmatch(r"[1-5][0-9][0-9]", status):
             continue
-        about = str(_mapping(_resolved(api.root, response)).get("description") or "")[:1000]
+        about = str(mapping(resolved(api.root, response)).get("description") or "")[:1000]
         name = _outcome(int(status), about, audited=audited)
         why = f"the document says: {safe(about)}" if about else ""
         if name == "refused":

@@ -108,7 +108,10 @@ class ProjectSketch:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sketch:
-    """A system as far as it is known. `seen` is the answer to the one request, in a few words."""
+    """A system as far as it is known. `seen` is the answer to the one request, in a few words.
+
+    `audit_secrets` are the secret headers, by variables, without which the audit says nothing.
+    """
 
     name: str
     source: str
@@ -119,6 +122,7 @@ class Sketch:
     capture: Mapping[str, str] = field(default_factory=dict)
     audit: str | None = None
     audit_keys: Mapping[str, str] = field(default_factory=dict)
+    audit_secrets: Mapping[str, str] = field(default_factory=dict)
     stock: int | None = None
     campaign: Any | None = None
     project: ProjectSketch | None = None

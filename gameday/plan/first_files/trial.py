@@ -4,7 +4,6 @@ Whoever answers may be broken or hostile: the answer has a largest size and a ti
 it is safe or written but through `safe` and the YAML library.
 """
 
-import os
 import re
 import secrets
 from collections.abc import Mapping
@@ -29,22 +28,28 @@ from gameday.spec.template import Values, fill_text
 ANSWER_BYTES: Final = 256 * files.KIB
 AUDIT_BYTES: Final = 8 * files.MIB
 _WIDTH: Final = re.compile(r"\{user:0([1-9][0-9]?)d\}")
+_WHO_ASKS: Final = (401, 403)
 _ANY: Final = ["1xx", "2xx", "3xx", "4xx", "5xx"]
 _RATHER: Final = "--no-request writes the files all the same"
 
 
 async def try_once(
-    sketch: Sketch, allowed: Allowed, *, must_answer: bool, twice: bool = False
+    sketch: Sketch,
+    allowed: Allowed,
+    environment: Mapping[str, str],
+    *,
+    must_answer: bool,
+    twice: bool = False,
 ) -> Sketch:
     """The sketch with what one answer taught. Raises UsageError.
 
     `must_answer`: the address was named, so that silence is an error and no note. `twice`: the
-    same user asks once more, to see what a second one is answered.
+    same user asks once more, to see what a second one is answered. `environment` has the secrets.
     """
     base = Base.parse(sketch.base_url)
     await allowed.resolve(base.host, base.port or 80, "init")
     values = _values(sketch)
-    sender = Sender(sketch.base_url, values, os.environ)
+    sender = Sender(sketch.base_url, values, environment)
     await _with_campaign(sketch, sender)
     try:
         answer = await sender.send(_request(sketch, str(values["uuid"])), None, ANSWER_BYTES)
@@ -56,7 +61,7 @@ async def try_once(
         note = f"nothing answers at {sketch.base_url} yet: the outcomes are guesses"
         return replace(sketch, notes=(*sketch.notes, note))
     sent = frozenset(_filled(text, values) for text in texts_of(sketch.request))
-    answer = _without_secrets(answer, sketch)
+    answer = _without_secrets(answer, sketch, environment)
     learnt = learn(answer, audited=sketch.audit is not None, sent=sent)
     if learnt.problem and not must_answer:
         note = f"{sketch.request.line}: {learnt.problem}; {learnt.cure}"
@@ -67,20 +72,22 @@ async def try_once(
         )
     found = _learnt(sketch, learnt)
     if twice:
-        found = await _again(found, learnt, values)
-    return await _with_audit(found, sender, learnt, values)
+        found = await _again(found, learnt, values, environment)
+    return await _with_audit(found, sender, learnt, values, environment)
 
 
-async def _again(sketch: Sketch, learnt: Learnt, values: Values) -> Sketch:
+async def _again(
+    sketch: Sketch, learnt: Learnt, values: Values, environment: Mapping[str, str]
+) -> Sketch:
     """The sketch with what the same user is answered who asks again, as a new attempt."""
     key = f"{values['key']}-again"
-    other = Sender(sketch.base_url, {**values, "key": key, "attempt": f"{key}-1"}, os.environ)
+    other = Sender(sketch.base_url, {**values, "key": key, "attempt": f"{key}-1"}, environment)
     try:
         answer = await other.send(_request(sketch, str(values["uuid"])), None, ANSWER_BYTES)
     except GamedayError as error:
         raise UsageError(f"--twice: {safe(error.message)}", help=_RATHER) from error
     sent = frozenset(_filled(text, values) for text in texts_of(sketch.request))
-    again = learn_again(learnt, _without_secrets(answer, sketch), sent)
+    again = learn_again(learnt, _without_secrets(answer, sketch, environment), sent)
     outcomes = list(sketch.outcomes)
     if again.outcome is not None:
         outcomes = [each for each in outcomes if each.name != "duplicate"]
@@ -93,10 +100,10 @@ async def _again(sketch: Sketch, learnt: Learnt, values: Values) -> Sketch:
     return replace(sketch, outcomes=outcomes, semantics=again.semantics, notes=notes)
 
 
-def _without_secrets(answer: Answer, sketch: Sketch) -> Answer:
+def _without_secrets(answer: Answer, sketch: Sketch, environment: Mapping[str, str]) -> Answer:
     """The answer as it may be safe: a server may repeat the token that it was sent."""
     names = sketch.request.secret_headers.values()
-    values = [os.environ[name] for name in names if name in os.environ]
+    values = [environment[name] for name in names if name in environment]
     if not values:
         return answer
     return replace(answer, body=Hidden(values)(answer.text).encode())
@@ -178,21 +185,28 @@ def _learnt(sketch: Sketch, learnt: Learnt) -> Sketch:
     )
 
 
-async def _with_audit(sketch: Sketch, sender: Sender, learnt: Learnt, values: Values) -> Sketch:
+async def _with_audit(
+    sketch: Sketch,
+    sender: Sender,
+    learnt: Learnt,
+    values: Values,
+    environment: Mapping[str, str],
+) -> Sketch:
     """The sketch with its audit; the id by which that knows of it is the one to capture."""
-    if sketch.audit is None:
+    audit = sketch.audit
+    if audit is None:
         if learnt.ids:
             paths = ", ".join(map(safe, list(learnt.ids)[:3]))
             note = f"with an audit, capture the id that it has too: issue_id may be {paths}"
             return replace(sketch, notes=(*sketch.notes, note))
         return sketch
-    request = Request.model_validate({"get": sketch.audit, "expect": {"status": _ANY}})
-    try:
-        answer = await sender.send(request, None, AUDIT_BYTES)
-    except GamedayError as error:
-        raise UsageError(f"--audit: {safe(error.message)}", help="is the path right?") from error
+    answer = await _audit_answer(sketch, sender, {})
+    secret = sketch.request.secret_headers
+    if answer.status in _WHO_ASKS and secret:
+        answer = await _audit_answer(sketch, sender, secret)
+        sketch = replace(sketch, audit_secrets=secret)
     if not 200 <= answer.status < 300:
-        said = safe(answer.text[:200])
+        said = safe(_without_secrets(answer, sketch, environment).text[:200])
         cure = f"is the path right? {_RATHER}"
         raise UsageError(f"--audit: {sketch.audit} answers {answer.status}: {said}", help=cure)
     try:
@@ -202,9 +216,10 @@ async def _with_audit(sketch: Sketch, sender: Sender, learnt: Learnt, values: Va
     named = _named(sketch, values)
     if not _is_own_form(told):
         return _shaped(sketch, told, named, learnt)
-    rows = _rows(told, sketch.audit)
-    ids = {str(row.get("issueId")) for row in rows}
-    known = {**learnt.ids, **learnt.values}
+    rows = _rows(told, audit)
+    own = [row for row in rows if str(row["userId"]).lower() in named]
+    ids = {str(row.get("issueId")) for row in own or rows}
+    known = {**learnt.ids, **learnt.values} if own else learnt.values  # a 7 is of anybody
     path = next((path for path, value in known.items() if value in ids), None)
     capture = {"issue_id": path, **sketch.capture} if path is not None else sketch.capture
     notes = [*sketch.notes, *_who(rows, named)]
@@ -214,6 +229,16 @@ async def _with_audit(sketch: Sketch, sender: Sender, learnt: Learnt, values: Va
             " --campaign names the request that makes it (gameday explain campaign)"
         )
     return replace(sketch, capture=capture, notes=notes)
+
+
+async def _audit_answer(sketch: Sketch, sender: Sender, secret: Mapping[str, str]) -> Answer:
+    """The answer of the audit, whatever its status. Raises UsageError."""
+    headers = {name: {"env": variable} for name, variable in secret.items()}
+    asked = {"get": sketch.audit, "headers": headers, "expect": {"status": _ANY}}
+    try:
+        return await sender.send(Request.model_validate(asked), None, AUDIT_BYTES)
+    except GamedayError as error:
+        raise UsageError(f"--audit: {safe(error.message)}", help="is the path right?") from error
 
 
 _FORM: Final = (

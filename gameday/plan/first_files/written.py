@@ -112,6 +112,10 @@ def _capture(sketch: Sketch) -> Iterator[str]:
 def _semantics(sketch: Sketch) -> Iterator[str]:
     if sketch.semantics:
         yield _line(f"semantics: {flow(dict(sketch.semantics))}", "seen: the same user asked twice")
+    if sketch.audit and "per_user" not in sketch.semantics:
+        yield "# One for each user (`per_user: one`) is the default. Where people may hold several:"
+        more = {**sketch.semantics, "per_user": "many"}
+        yield f"# semantics: {flow(more)}         or a number instead of many"
 
 
 def _campaign(sketch: Sketch) -> Iterator[str]:
@@ -121,7 +125,9 @@ def _campaign(sketch: Sketch) -> Iterator[str]:
 
 def _audit(sketch: Sketch) -> Iterator[str]:
     if sketch.audit:
-        audit = {"get": sketch.audit, **sketch.audit_keys}
+        headers = {name: {"env": variable} for name, variable in sketch.audit_secrets.items()}
+        audit: Any = {"get": sketch.audit, **({"headers": headers} if headers else {})}
+        audit |= sketch.audit_keys
         yield _line(f"audit: {flow(audit)}", "who got one, as it was stored")
         return
     yield "# Without `audit` nothing about issuance is checked: not how many, nor to whom."

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from gameday.core.errors import UsageError
 from gameday.core.network.urls import Base
-from gameday.core.processes.command import CommandLine
 from gameday.spec.audit import AuditCommand, AuditRequest, AuditStore, CommandRun, Shaped
 from gameday.spec.campaign import CommandAct, CreatedCampaign, SqlAct
 from gameday.spec.inputs import FileWarning, Findings, LoadedSystem
@@ -153,6 +152,8 @@ def _program(loaded: LoadedSystem, loc: Loc, run: CommandRun) -> Findings:
             loc, f"'command': the program is {name!r}", help="write its name"
         )
         return
+    from gameday.core.processes.command import CommandLine  # asyncio, for the few with a command
+
     line = CommandLine(argv=run.command, folder=Path(run.folder or "."))
     if line.program is None:
         problem = f"'command': there is no program {name!r}"

@@ -5,10 +5,9 @@ from collections.abc import Mapping
 
 from gameday.spec import start
 from gameday.spec.inputs import FileWarning, Findings, LoadedSystem
-from gameday.spec.request import ISSUE_CAPTURES
-from gameday.spec.template import FORMATS, format_problem, placeholders_in
+from gameday.spec.request import ISSUE_CAPTURES, Request
+from gameday.spec.template import FORMATS, alone_in, format_problem, placeholders_in
 from gameday.spec.yaml import Document, Node, one_of_them
-from gameday.traffic.user_ids import MOST_USERS, UserIds
 
 Loc = tuple[str | int, ...]
 
@@ -87,9 +86,9 @@ def _somebody_asks(loaded: LoadedSystem) -> Findings:
     asked = placeholders_in(issue)
     if any(name.partition(":")[0] not in ISSUE for name in asked):
         return
-    if not UserIds.of(issue, _ANY, MOST_USERS, 0).name_nobody:
-        return
     names = {name.partition(":")[0] for name in asked}
+    if "user" in names and _is_named(issue):
+        return
     if "iteration" in names and "user" not in names:
         yield loaded.document.error(at, f"'issue': {_NO_USER}", help=_SAY_WHO)
     else:
@@ -97,20 +96,39 @@ def _somebody_asks(loaded: LoadedSystem) -> Findings:
         yield FileWarning(loaded.document.place(*at), text)
 
 
+def _is_named(issue: Request) -> bool:
+    """True if a value of the request has the user alone, or where it can be found again."""
+    if "user" in alone_in(issue):
+        return True
+    from gameday.traffic.user_ids import MOST_USERS, UserIds  # numpy, for the few that need it
+
+    return not UserIds.of(issue, _ANY, MOST_USERS, 0).name_nobody
+
+
 def _open_store(loaded: LoadedSystem) -> Findings:
-    """A Redis that asks for no password is no evidence, and whoever has one knows it."""
-    begun = loaded.system.start
-    for name, text in () if begun is None else begun.env.items():
-        open_ones = [each for each in sorted(start.OPEN) if f"{{{each}}}" in text]
-        if not open_ones:
-            continue
-        what = f"'{{{open_ones[0]}}}' is a Redis without a password"
-        if loaded.system.authority == "redis":
-            problem = f"'authority': {what}: any local user can alter it"
-            cure = "hand the service {redis}, or {redis_host}, {redis_port} and {redis_password}"
-            yield loaded.document.error(("authority",), problem, help=cure)
-        place = loaded.document.place("start", "env", name)
-        yield FileWarning(place, f"{name!r}: {what}: any local user can alter what it holds")
+    """A Redis that asks for no password is no evidence, and whoever has one knows it.
+
+    It is the same one for all, whether the service or a step of setup asks for it.
+    """
+    document = loaded.document
+    found = [
+        (loc, place, name)
+        for loc, place, node in document.under("start").root.walk("start")
+        if isinstance(node.content, str)
+        for name in dict.fromkeys(_BRACE.findall(node.content))
+        if name in start.OPEN
+    ]
+    if found and loaded.system.authority == "redis":
+        problem = f"'authority': {_open(found[0][2])}: any local user can alter it"
+        cure = "hand the service {redis}, or {redis_host}, {redis_port} and {redis_password}"
+        yield document.error(("authority",), problem, help=cure)
+    for loc, place, name in found:
+        key = next(part for part in reversed(loc) if isinstance(part, str))
+        yield FileWarning(place, f"{key!r}: {_open(name)}: any local user can alter what it holds")
+
+
+def _open(name: str) -> str:
+    return f"'{{{name}}}' is a Redis without a password"
 
 
 def _requests(loaded: LoadedSystem) -> dict[Loc, frozenset[str]]:

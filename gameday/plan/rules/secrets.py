@@ -14,11 +14,11 @@ from gameday.core import files
 from gameday.core.errors import UsageError
 from gameday.core.network.credentials import has_credentials
 from gameday.core.network.urls import Base, path_problem
-from gameday.core.secrets.redaction import TELLING, forms, user_of
+from gameday.core.secrets.redaction import SHORTEST, TELLING, forms, user_of
 from gameday.spec.inputs import FileWarning, Findings, Inputs, LoadedSystem
 from gameday.spec.request import METHODS
 from gameday.spec.system import ADDRESSES
-from gameday.spec.template import PLACEHOLDERS, WHOLE_PATH
+from gameday.spec.template import PLACEHOLDER, PLACEHOLDERS, WHOLE_PATH
 from gameday.spec.yaml import Document
 from gameday.telemetry.failures import steady_state
 
@@ -26,7 +26,11 @@ Loc = tuple[str | int, ...]
 _REQUESTS = ("campaign", "close", "audit")
 _GROUPS = ("requests", "actions", "before_run")
 _NO_SECRET = re.compile(r"|\d+|true|false|.*\{[a-z_]+\}.*", re.IGNORECASE | re.DOTALL)
-_PLACEHOLDER = re.compile(r"(?<!\{)\{[A-Za-z][^{}]*\}")
+_SCHEME = re.compile(r"[A-Za-z-]{1,16}\s+")
+_BETWEEN = re.compile(r"[\s;,=\"']+")
+_LONGEST_WORD = 8  # letters and digits of a word beside a placeholder, as in `user-{user}`
+_LONGEST_NAME = 24  # of a cookie
+_NO_NAME = re.compile(r"[\W_]+")
 _OURS = {
     "a word of gameday's own": "gameday toxic proxy traffic request process folder redis postgres "
     "toxiproxy service issued duplicate sold_out refused accepted unknown dropped latency",
@@ -76,7 +80,32 @@ def _no_secrets(loaded: LoadedSystem) -> Findings:
 def _is_secret_header(loc: Loc, key: str, text: str) -> bool:
     """A header that is secret by its name, written out: a placeholder is no secret."""
     written = len(loc) > 1 and loc[-2] == "headers" and bool(TELLING.search(key))
-    return written and not (loc[0] == "requests" and _PLACEHOLDER.search(text))
+    return written and not (loc[0] == "requests" and _is_of_placeholders(text))
+
+
+def _is_of_placeholders(text: str) -> bool:
+    """True for a header whose placeholders say all but short words: a scheme, a name, a prefix.
+
+    `Bearer {token}`, `uid={user}` and `user-{user}` are. A word by itself has
+    letters alone, or is too short for a secret.
+    """
+    marked = PLACEHOLDER.sub(lambda found: "\0" if found[1] else found[0], text)
+    if "\0" not in marked:
+        return False
+    rest = marked[found.end() :] if (found := _SCHEME.match(marked)) else marked
+    for pair in re.split(r"[;,&]", rest):
+        name, equals, value = pair.partition("=")
+        if len(name.strip()) > _LONGEST_NAME and equals:
+            return False
+        for word in _BETWEEN.split(value if equals else name):
+            letters = _NO_NAME.sub("", word)
+            if len(letters) > _LONGEST_WORD or ("\0" not in word and not _is_plain(letters)):
+                return False
+    return True
+
+
+def _is_plain(text: str) -> bool:
+    return len(text) < SHORTEST or text.isalpha()
 
 
 def _is_for_command(loc: Loc) -> bool:

@@ -12,7 +12,7 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -36,9 +36,10 @@ from gameday.plan.stores import (
     StoreReadError,
     StoreRows,
 )
-from gameday.plan.stores.values import count_value, id_value, user_value
+from gameday.plan.stores.values import count_value, id_value, only_value, user_value
 from gameday.spec.system import MysqlStore
 from gameday.spec.template import fill_text
+from gameday.spec.tls import Tls
 
 T = TypeVar("T")
 
@@ -57,6 +58,7 @@ NO_MYSQL: Final = (
     *(ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError),
     *(RuntimeError, MemoryError, OSError, struct.error),
 )
+_GONE: Final = (2006, 2013, 2014)  # the connection is
 _HELP: Final = "write mysql://USER:PASSWORD@HOST:PORT/DATABASE, specials percent-encoded"
 
 
@@ -93,15 +95,12 @@ class MysqlAddress:
         )
 
 
-def _verified() -> Any:
-    """TLS that checks who answers; of a mapping the client would check nothing without a `ca`."""
-    return ssl.create_default_context()
-
-
 class MysqlSession(_Connection):
     """A connection over a socket of ours, which reads no more than so many bytes."""
 
-    def __init__(self, at: MysqlAddress, most_bytes: int) -> None:
+    def __init__(
+        self, at: MysqlAddress, most_bytes: int, context: ssl.SSLContext | None = None
+    ) -> None:
         self._left = most_bytes
         super().__init__(
             host=at.host,
@@ -116,7 +115,7 @@ class MysqlSession(_Connection):
             connect_timeout=int(_CONNECT_S),
             defer_connect=True,
             local_infile=False,  # a server may ask for any file of ours otherwise
-            ssl=_verified() if at.tls else None,
+            ssl=context,  # of a mapping it would check nothing
         )
 
     def _read_bytes(self, num_bytes: int) -> Any:
@@ -141,15 +140,22 @@ async def _opened_for(name: str, at: MysqlAddress) -> socket.socket:
         raise StoreReadError(f"{name}: no connection: {error.strerror or error}") from error
 
 
-async def in_session(url: str, key: str, work: Callable[[MysqlSession], T], within_s: float) -> T:
+async def in_session(
+    url: str,
+    key: str,
+    work: Callable[[MysqlSession], T],
+    within_s: float,
+    tls: Tls | None = None,
+) -> T:
     """Do `work` with a session, in a thread. Raises StoreReadError, UsageError, or what it raises.
 
-    `key` names the address in an error.
+    `key` names the address in an error; `tls` says whom to believe where the address asks for it.
     """
     at = MysqlAddress.parse(url, key)
+    context = (tls or Tls()).context() if at.tls else None
     name = key.rpartition(".")[0] or key
     opened = await _opened_for(name, at)
-    session = MysqlSession(at, settings.current()["bounds.audit_bytes"])
+    session = MysqlSession(at, settings.current()["bounds.audit_bytes"], context)
     done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
     thread = threading.Thread(
         target=_work, args=(session, opened, work, done), name="mysql", daemon=True
@@ -205,7 +211,12 @@ def _in_words(error: pymysql.err.Error) -> str:
 
 
 async def read_mysql(
-    store: MysqlStore, campaign: str, environment: Mapping[str, str], *, counts: bool = False
+    store: MysqlStore,
+    campaign: str,
+    environment: Mapping[str, str],
+    *,
+    counts: bool = False,
+    tls: Tls | None = None,
 ) -> StoreRows:
     """The rows of the store; with `counts` also its stock and what is left.
 
@@ -216,6 +227,7 @@ async def read_mysql(
         raise UsageError("stores.mysql: no `rows`")
 
     def work(session: MysqlSession) -> StoreRows:
+        _must_be_master(session)
         _only_read(session)
         found, values = StoreRows(), {"coupon": campaign}
         with session.cursor() as cursor:
@@ -226,10 +238,39 @@ async def read_mysql(
                 if asked is not None:
                     cursor.execute(session.filled(asked, values))
                     told = cursor.fetchmany(2)
-                    setattr(found, key, count_value(key, told[0][0] if told else None))
+                    setattr(found, key, count_value(key, only_value(key, told)))
         return found
 
-    return await in_session(secret(store.url, environment), "stores.mysql.url", work, STORE_S)
+    url = secret(store.url, environment)
+    return await in_session(url, "stores.mysql.url", work, STORE_S, tls)
+
+
+def _must_be_master(session: MysqlSession) -> None:
+    """Raise StoreReadError for a replica: what it does not have yet would be missing.
+
+    Who may not ask that is told whether it takes changes, which hardly a replica does.
+    """
+    for question in ("SHOW ALL SLAVES STATUS", "SHOW REPLICA STATUS", "SELECT @@global.read_only"):
+        try:
+            with session.cursor() as cursor:
+                cursor.execute(question)
+                names = [each[0].lower() for each in cursor.description or ()]
+                told = cursor.fetchall()
+        except (pymysql.err.OperationalError, pymysql.err.ProgrammingError) as error:
+            if error.args[0] in _GONE:
+                raise
+            continue  # another server's words, or no right
+        if _is_replica(names, told):
+            raise StoreReadError("stores.mysql is a replica, which may lag behind: name its source")
+        return
+
+
+def _is_replica(names: Sequence[str], told: Sequence[Sequence[object]]) -> bool:
+    """True if one of its channels is at work, or it takes no changes."""
+    if names == ["@@global.read_only"]:
+        return str(told[0][0]) != "0"
+    at_work = [at for at, name in enumerate(names) if name.endswith(("io_running", "sql_running"))]
+    return any(row[at] not in (None, "No") for row in told for at in at_work)
 
 
 def _only_read(session: MysqlSession) -> None:

@@ -19,7 +19,7 @@ from gameday.plan.stores import (
     StoreReadError,
     StoreRows,
 )
-from gameday.plan.stores.values import count_value, id_value, user_value
+from gameday.plan.stores.values import count_value, id_value, only_value, user_value
 from gameday.spec.system import PostgresStore
 
 # Columns of other types may hold a megabyte in each row, which no id is, and no number of a user.
@@ -65,6 +65,7 @@ async def _read(
     found = StoreRows()
     try:
         async with asyncio.timeout(STORE_S):
+            await _must_be_primary(connection)
             if (columns := len((await connection.prepare(query)).get_attributes())) < 2:
                 raise RowError(f"`rows` yields {columns} column: {TWO_COLUMNS}")
             query = await with_short_texts(connection, query)
@@ -104,7 +105,18 @@ def _arguments(statement: "asyncpg.prepared_stmt.PreparedStatement", campaign: s
 
 async def _count(connection: asyncpg.Connection, key: str, query: str, campaign: str) -> int:
     statement = await connection.prepare(query)
-    return count_value(key, await statement.fetchval(*_arguments(statement, campaign)))
+    cursor = await statement.cursor(*_arguments(statement, campaign))
+    return count_value(key, only_value(key, await cursor.fetch(2)))
+
+
+async def _must_be_primary(connection: asyncpg.Connection) -> None:
+    """Raise StoreReadError for a standby: what it does not have yet would be missing."""
+    try:
+        recovers = await connection.fetchval("SELECT pg_catalog.pg_is_in_recovery()")
+    except asyncpg.PostgresError:  # what only talks as PostgreSQL does may not know it
+        return
+    if recovers:
+        raise StoreReadError("stores.postgres is a standby, which may lag behind: name its primary")
 
 
 async def with_short_texts(connection: asyncpg.Connection, query: str) -> str:

@@ -45,6 +45,11 @@ from gameday.spec.template import fill_text
 MOST_HOLDERS: Final = 8_000_000  # as many as an answer has room for beside its rows; 320 MB
 MOST_HELD: Final = 4_000_000  # where a set is the audit itself
 _SCANS: Final = {"set": "s", "zset": "z", "hash": "h"}
+_ELSEWHERE: Final = (
+    redis.exceptions.ClusterCrossSlotError,
+    redis.exceptions.AskError,
+    redis.exceptions.ClusterError,
+)
 _AT_ONCE: Final = 50_000  # pairs that become rows
 _GLOB: Final = str.maketrans({each: f"\\{each}" for each in "*?[]\\^"})
 _LOOKED_AT: Final = 200 * MOST_HOLDERS  # keys of others that a scan for ours may pass
@@ -62,6 +67,7 @@ async def session(
         raise unusable("stores.redis.url", error) from error
     try:
         async with asyncio.timeout(STORE_S):
+            await _must_be_master(client)
             yield client
     except redis.RedisError as error:
         raise StoreReadError(f"stores.redis: {type(error).__name__}: {error}") from error
@@ -88,8 +94,8 @@ async def read_redis(store: RedisStore, campaign: str, environment: Mapping[str,
     return found
 
 
-Pairs = Sequence[tuple[str, str]]
-"""Users and the ids of their issues, "" for none."""
+Pairs = Sequence[tuple[str, str, str]]
+"""Users and the ids of their issues, "" for none; and what tells two issues of one user apart."""
 
 
 class HolderSet:
@@ -103,9 +109,11 @@ class HolderSet:
         """Raises RowError for too many."""
         if not pairs:
             return
-        users = [str(user_of(user)) for user, _ in pairs]  # a NUL in it is an escape from here on
-        ids = [issue_id(id_) for _, id_ in pairs]
-        both = [f"{user}\0{id_}".encode() for user, id_ in zip(users, ids, strict=True)]
+        users = [str(user_of(user)) for user, _, _ in pairs]  # a NUL is an escape from here on
+        ids = [issue_id(id_) for _, id_, _ in pairs]
+        apart = [mark and f"{mark}." for _, _, mark in pairs]  # NULs at the end are cut off
+        all_ = zip(users, ids, apart, strict=True)
+        both = [f"{user}\0{id_}\0{mark}".encode() for user, id_, mark in all_]
         piece = np.array(both, dtype=np.bytes_)
         self._pieces.append(piece)
         self._count += len(piece)
@@ -119,8 +127,9 @@ class HolderSet:
             return
         found = np.unique(np.concatenate(self._pieces))
         for at in range(0, len(found), _AT_ONCE):
-            pairs = [raw.decode().partition("\0") for raw in found[at : at + _AT_ONCE].tolist()]
-            rows.add([user for user, _, _ in pairs], [id_ for _, _, id_ in pairs])
+            told = [f"{raw.decode()}\0\0" for raw in found[at : at + _AT_ONCE].tolist()]
+            pairs = [each.split("\0", 2)[:2] for each in told]
+            rows.add([user for user, _ in pairs], [id_ for _, id_ in pairs])
 
 
 async def scan(
@@ -141,16 +150,17 @@ async def scan(
         cursor, told = await ask(key, max(int(cursor), 0), count=PIECE)
         match kind:
             case "set":
-                yield [(text_of(member), "") for member in told]
+                yield [(text_of(member), "", "") for member in told]
             case "zset":
-                yield [(text_of(member), "") for member, _ in told]
+                yield [(text_of(member), "", "") for member, _ in told]
             case _:
                 yield [_of_hash(where, text_of(f), text_of(v)) for f, v in told.items()]
 
 
-def _of_hash(where: RedisHolders, field: str, value: str) -> tuple[str, str]:
+def _of_hash(where: RedisHolders, field: str, value: str) -> tuple[str, str, str]:
+    """A field is an issue, also where it is not its id: a user as value may have several."""
     both = {"field": field, "value": value, None: ""}
-    return both[where.user], both[where.id]
+    return both[where.user], both[where.id], field if where.user == "value" else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +189,7 @@ async def _keys(
 ) -> AsyncIterator[Pairs]:
     """One key a user. Raises RowError where they expire: then nobody knows who is missing."""
     pattern = _Pattern.of(keys, campaign)
+    await _must_be_here(client, pattern)
     cursor, passed = -1, 0
     while cursor:
         cursor, raw = await client.scan(max(int(cursor), 0), match=pattern.glob, count=PIECE)
@@ -187,6 +198,28 @@ async def _keys(
             raise RowError("the scan does not come to an end")
         for at in range(0, len(raw), PIECE):
             yield await _values(client, where, pattern, raw[at : at + PIECE])
+
+
+async def _must_be_here(client: redis.asyncio.Redis, pattern: _Pattern) -> None:
+    """Raise RowError where other keys of that pattern may be on other nodes of a cluster.
+
+    A scan tells of one node alone. A request with several keys is refused by every node, unless all
+    of them are in one slot, and here; and it takes no right that a reader has not.
+    """
+    try:
+        await client.exists(*(f"{pattern.before}{each}{pattern.behind}" for each in "abcd"))
+    except _ELSEWHERE as error:
+        raise RowError("`keys` are on several nodes of a cluster, and one is asked") from error
+
+
+async def _must_be_master(client: redis.asyncio.Redis) -> None:
+    """Raise StoreReadError for a replica: what it does not have yet would be missing."""
+    try:
+        role = (await client.role())[0]
+    except redis.ResponseError:  # no right to ask, or no such command: nobody can tell
+        return
+    if text_of(role) != "master":
+        raise StoreReadError("stores.redis is a replica, which may lag behind: name its master")
 
 
 async def _values(
@@ -206,7 +239,7 @@ async def _values(
     raws = told[1::2] if where.id is not None else [None] * len(keys)
     ids = ["" if raw is None else text_of(raw) for raw in raws]
     users = [pattern.user_of(text_of(key)) for key in keys]
-    return list(zip(users, ids, strict=True))
+    return [(user, id_, "") for user, id_ in zip(users, ids, strict=True)]
 
 
 async def holders_of(client: redis.asyncio.Redis, key: str) -> list[User]:

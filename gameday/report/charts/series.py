@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from gameday.core.clock import NS
+from gameday.telemetry.failures import FailedOutcome
 from gameday.telemetry.promql.histograms import bucket_quantile, upper_edge
 from gameday.telemetry.samples import Scrape
 
@@ -22,20 +23,25 @@ Curve = npt.NDArray[np.float64]
 WINDOW_S: Final = 5.0  # the window that the shipped rules and objectives use, so both tell the same
 _BUCKETS: Final = "k6_http_req_duration_seconds_bucket"
 _ANSWERS: Final = "k6_http_reqs_total"
+_UNREACHED: Final = "k6_http_reqs_unreached_total"
 _DROPS: Final = "k6_dropped_iterations_total"
-NAMES: Final = frozenset({_BUCKETS, _ANSWERS, _DROPS})
+NAMES: Final = frozenset({_BUCKETS, _ANSWERS, _UNREACHED, _DROPS})
 _LARGEST: Final = 2.0**53  # up to here a sum of counts is exact
 _LONGEST_S: Final = 1e9  # an upper edge beyond it is none of ours
 
 
 @dataclass(frozen=True, slots=True)
 class Curves:
-    """Counters summed over scenarios: `answers` by outcome, `drops`, `buckets` by upper edge."""
+    """Counters summed over scenarios: `answers` by outcome, `drops`, `buckets` by upper edge.
+
+    `unreached` are those of the refused whom nobody answered.
+    """
 
     t_s: Curve
     answers: Mapping[str, Curve]
     drops: Curve
     buckets: Mapping[float, Curve]
+    unreached: Curve
     _percentiles: dict[float, Curve] = field(default_factory=dict, compare=False, repr=False)
 
     def per_s(self, counter: Curve) -> Curve:
@@ -43,6 +49,15 @@ class Curves:
         rates = np.full(len(counter), np.nan)
         rates[1:] = np.maximum(np.diff(counter), 0) / np.diff(self.t_s)
         return rates
+
+    def failed(self, outcomes: Sequence[FailedOutcome]) -> Curve:
+        """Starts so far that failed, where these outcomes count as failures; each counts once."""
+        found = self.drops
+        for name in outcomes:
+            found = found + self.answers.get(name, 0.0)
+        if "unreached" in outcomes and "refused" not in outcomes:
+            found = found + self.unreached
+        return found
 
     def percentile(self, q: float) -> Curve:
         """The q-quantile in seconds at each instant; NaN where nothing was answered."""
@@ -83,7 +98,7 @@ def read_curves(scrapes: Sequence[Scrape], t0_ns: int) -> Curves:
     t_s = np.array([(scrape.t_ns - t0_ns) / NS for scrape in scrapes])
     answers = {name: np.array(column) for name, column in found.answers.items()}
     buckets = {edge: np.array(column) for edge, column in found.buckets.items()}
-    return Curves(t_s, answers, np.array(found.drops), buckets)
+    return Curves(t_s, answers, np.array(found.drops), buckets, np.array(found.unreached))
 
 
 class _Columns:
@@ -94,14 +109,15 @@ class _Columns:
         self.answers: dict[str, list[float]] = {}
         self.buckets: dict[float, list[float]] = {}
         self.drops = [0.0] * length
+        self.unreached = [0.0] * length
 
     def of(self, labels: Mapping[str, str]) -> list[float] | None:
         """The column that a series is added to; None where it is none of these."""
         name = labels.get("__name__")
         if name == _ANSWERS:
             return self.answers.setdefault(labels.get("outcome", ""), [0.0] * self._length)
-        if name == _DROPS:
-            return self.drops
+        if name in (_DROPS, _UNREACHED):
+            return self.drops if name == _DROPS else self.unreached
         edge = upper_edge(labels.get("le", "")) if name == _BUCKETS else None
         if edge is None or not (edge == np.inf or 0 <= edge <= _LONGEST_S):
             return None

@@ -323,10 +323,11 @@ class Sources:
 
     def _failed(self, at: int) -> float:
         """Failures up to an instant; those of a window are the difference of two."""
-        curves = self._m.curves
-        names = failed_of(self._m.effective)
-        red = sum(float(curves.answers[n][at]) for n in names if n in curves.answers)
-        return red + float(curves.drops[at])
+        return float(self._failures[at])
+
+    @cached_property
+    def _failures(self) -> Curve:
+        return self._m.curves.failed(failed_of(self._m.effective))
 
     def _of_result(self, path: str) -> list[Leaf] | None:
         place = self._result

@@ -103,10 +103,7 @@ def failed_between(m: Material, start_s: float, end_s: float) -> tuple[int, Mark
         return m.affected.failed, of_histories(m)
     t_s = m.curves.t_s
     first, last = (max(0, int(np.searchsorted(t_s, at, "right")) - 1) for at in (start_s, end_s))
-    failed = sum(
-        (m.curves.answers[n] for n in failed_of(m.effective) if n in m.curves.answers),
-        m.curves.drops,
-    )
+    failed = m.curves.failed(failed_of(m.effective))
     source = f"{format.of_sample(float(t_s[first]))} {format.of_sample(float(t_s[last]))}"
     return int(failed[last] - failed[first]), Markup(source)
 

@@ -9,7 +9,14 @@ right (`messages.py`). The first error of a file is told, one at a time.
 from gameday.core.errors import one_of_them
 from gameday.core.files import decode, shown_path
 from gameday.spec.model import NAME_PATTERN, Model, Name, shape
-from gameday.spec.yaml.document import Document, compose, load, load_documents, read_bytes
+from gameday.spec.yaml.document import (
+    Document,
+    compose,
+    compose_documents,
+    load,
+    load_documents,
+    read_bytes,
+)
 from gameday.spec.yaml.tree import MappingEntry, Node
 
 __all__ = [
@@ -20,6 +27,7 @@ __all__ = [
     "Name",
     "Node",
     "compose",
+    "compose_documents",
     "decode",
     "load",
     "load_documents",

@@ -103,6 +103,11 @@ def load_documents(path: Path) -> list[Node]:
     return grow_documents(decode(raw, file), file)
 
 
+def compose_documents(text: str, file: str, most_values: int) -> list[Node]:
+    """Read YAML of another program: several documents, merge keys. Raises FileError."""
+    return grow_documents(text, file, most_values)
+
+
 def compose(text: str, file: str, first_line: int = 1, first_column: int = 1) -> Document:
     """Read YAML that stands inside another file, from that line and column on."""
     return Document(file, grow(text, file, first_line, first_column), text.encode())

@@ -110,6 +110,7 @@ class _Builder:
     first_line: int = 1
     first_column: int = 1
     lenient: bool = False
+    most_values: int = MOST_VALUES
     root: Node | None = None
     roots: list[Node] = field(default_factory=list)
     documents: int = 0
@@ -188,8 +189,9 @@ class _Builder:
         if anchor is not None:
             self.anchors[anchor] = node
         size = self.closed_size + sum(each.size for each in self.open) + node.size
-        if size > MOST_VALUES:
-            raise FileError(node.place, f"more than {MOST_VALUES} values, aliases written out")
+        if size > self.most_values:
+            problem = f"more than {self.most_values} values, aliases written out"
+            raise FileError(node.place, problem)
         if not self.open:
             self.root = node
             self.roots.append(node)
@@ -267,12 +269,12 @@ def grow(text: str, file: str, first_line: int = 1, first_column: int = 1) -> No
     return builder.root
 
 
-def grow_documents(text: str, file: str) -> list[Node]:
+def grow_documents(text: str, file: str, most_values: int = MOST_VALUES) -> list[Node]:
     """The trees of all documents of a text, whatever they hold. Raises FileError.
 
     Merge keys (`<<`) are taken: formats of other programs have them.
     """
-    builder = _Builder(file, lenient=True)
+    builder = _Builder(file, lenient=True, most_values=most_values)
     _build(text, builder)
     return builder.roots
 

@@ -15,7 +15,14 @@ import numpy as np
 import numpy.typing as npt
 
 from gameday.core.clock import NS
-from gameday.traffic.history import HEAD_BYTES, RECORD, HistoryTail, Outcome, Reason
+from gameday.traffic.history import (
+    HEAD_BYTES,
+    RECORD,
+    HistoryTail,
+    Outcome,
+    Reason,
+    unreached,
+)
 from gameday.traffic.metrics.accounting import Records
 from gameday.traffic.metrics.percentiles import is_timed
 from gameday.traffic.metrics.running import RunningTotals
@@ -91,6 +98,7 @@ class Fold:
         self.scenario = scenario
         self.now_ns = 0
         self._outcomes = np.zeros(len(Outcome), dtype=np.int64)
+        self._unreached = 0
         self._drops = np.zeros(len(Reason), dtype=np.int64)
         self._dispatched: dict[int, int] = {}
         self._most_open = 0
@@ -104,6 +112,8 @@ class Fold:
         self.now_ns = max(self.now_ns, now_ns)
         self._dispatched[worker] = len(range(worker, dispatched, workers))
         self._outcomes += np.bincount(records["outcome"], minlength=len(Outcome))
+        nobody = unreached(records["outcome"], records["reason"])
+        self._unreached += int(np.count_nonzero(nobody))
         dropped = records["reason"][records["outcome"] == Outcome.DROPPED]
         self._drops += np.bincount(dropped, minlength=len(Reason))
         over = is_timed(records)
@@ -136,6 +146,7 @@ class Fold:
             ({"__name__": "k6_http_reqs_total", **own, "outcome": outcome}, float(count))
             for outcome, count in self.by_outcome().items()
         ]
+        found.append(({"__name__": "k6_http_reqs_unreached_total", **own}, float(self._unreached)))
         found += [
             (
                 {"__name__": "k6_dropped_iterations_total", **own, "reason": reason.text},

@@ -18,7 +18,7 @@ from typing import Any, Final, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from gameday.traffic.history import Outcome, Reason
+from gameday.traffic.history import STEPS_FAILED, Outcome, Reason
 from gameday.traffic.metrics.hdr_histogram import Hdr, SampleStore
 
 Times = npt.NDArray[np.int64]
@@ -32,7 +32,7 @@ CENSORED: Final = ("http_req_duration", INTENDED, "http_req_waiting")
 EXACT_UP_TO: Final = 2_000_000
 _NOWHERE: Final = (
     *(Reason.CONNECT_REFUSED, Reason.CONNECT_FAILED, Reason.INTERRUPTED),
-    Reason.STEP_FAILED,
+    *STEPS_FAILED,
 )
 _MS: Final = 1_000_000
 _LARGEST_32: Final = 2**32 - 1  # up to here times need half the memory

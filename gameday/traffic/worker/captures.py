@@ -1,6 +1,7 @@
 """Answers to the requests beside the issue: what is captured of them, and whether they will do."""
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -27,7 +28,8 @@ from gameday.traffic.worker.classify import (
 )
 
 NOTHING: Final[Captured] = MappingProxyType({})
-SAMPLE: Final = 2_000  # bytes of an answer that is told of where a step failed
+MOST_KEYS: Final = 12  # of an answer, as they are told of where a capture found nothing
+_KEY: Final = re.compile(r"[A-Za-z_-]{1,24}[0-9]?")  # what is no token
 
 
 class StepReading(NamedTuple):
@@ -84,6 +86,32 @@ def _value_in(place: CaptureFrom, body: bytes | bytearray, headers: Headers) -> 
     return group_pattern(place.matches or "").first_group(text)
 
 
+def _whole(body: bytes | bytearray) -> bytes:
+    """An answer that complains. It is masked before it is cut, so it is told as a whole or not."""
+    return bytes(body) if len(body) <= LOOKED_AT else f"({len(body)} bytes)".encode()
+
+
+def _shape(body: bytes | bytearray) -> bytes:
+    """The keys of an answer that may hold new secrets, a token of this user: never its values."""
+    parsed = parsed_body(body)
+    if isinstance(parsed, dict):
+        keys = [key for key, _ in zip(_keys(parsed.items()), range(MOST_KEYS + 1), strict=False)]
+        more = ", ..." if len(keys) > MOST_KEYS else ""
+        return f"(JSON with {', '.join(keys[:MOST_KEYS])}{more})".encode() if keys else b"({})"
+    kind = "no JSON" if parsed is MISSING else "JSON that is no object"
+    return f"({kind}, {len(body)} bytes)".encode()
+
+
+def _keys(items: Iterable[tuple[str, object]]) -> Iterator[str]:
+    """The keys of an object as paths, and those of the objects in it; none that may be a value."""
+    for key, value in items:
+        told = key if _KEY.fullmatch(key) else "?"
+        inner = value if isinstance(value, dict) else {}
+        yield from (f"{told}.{each if _KEY.fullmatch(each) else '?'}" for each in inner)
+        if not inner:
+            yield told
+
+
 class StepAnswers:
     """Reads the answers to a step before the issue: done, or not."""
 
@@ -96,15 +124,16 @@ class StepAnswers:
         cookies = headers.get("set-cookie", "")
         if status not in self._expected:
             outcome = Outcome.REFUSED if 400 <= status < 500 else Outcome.UNKNOWN
-            return StepReading(
-                outcome, Reason.UNMATCHED, cookies=cookies, said=bytes(body[:SAMPLE])
-            )
+            said = _whole(body) if status >= 400 else _shape(body)
+            return StepReading(outcome, Reason.UNMATCHED, cookies=cookies, said=said)
         try:
             captured = self._captures.of(body, headers)
         except UnfitError as error:
-            said = bytes(body[:SAMPLE])
             return StepReading(
-                Outcome.UNKNOWN, Reason.CAPTURE, cookies=cookies, said=said, why=str(error)
+                *(Outcome.UNKNOWN, Reason.CAPTURE),
+                cookies=cookies,
+                said=_shape(body),
+                why=str(error),
             )
         return StepReading(Outcome.ACCEPTED, Reason.NONE, captured=captured, cookies=cookies)
 

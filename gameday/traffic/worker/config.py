@@ -82,7 +82,7 @@ class Config(BaseModel):
     @property
     def longest_s(self) -> float:
         """The longest that a start may stay open, its poll left out."""
-        before = sum(step.timeout.total_seconds() for step in self.before.values())
+        before = sum(step.longest_s for step in self.before.values())
         return before + self.request.timeout.total_seconds()
 
     @property

@@ -107,6 +107,12 @@ class CookieJar:
         return [cookie.value for cookie in self._jars.get(user, {}).values()]
 
 
+def values_in(lines: str) -> list[str]:
+    """What the Set-Cookie lines of an answer hold, whether kept or not, to be hidden."""
+    pairs = (line.partition(";")[0].partition("=")[2] for line in lines.split(LINES))
+    return [value.strip() for value in pairs if value.strip()]
+
+
 def _is_below(path: str, folder: str) -> bool:
     """True if a cookie of `folder` goes with a request for `path`."""
     if path == folder:

@@ -1,16 +1,17 @@
 """Failures of steps, in the words of the system: a few of each, in the worker's log.
 
 An answer may quote what was sent, so it is masked by the row of its own user, by what was captured
-for him, and by the secrets of the request's headers, before a byte of it is kept.
+for him, by his cookies and by the secrets of the request's headers, before it is cut and kept.
 """
 
 import sys
 from collections import Counter
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
 from gameday.core.secrets.redaction import TELLING, Hidden
-from gameday.traffic.escapes import Captured
 from gameday.traffic.worker.config import Config
+from gameday.traffic.worker.cookie_jar import values_in
 from gameday.traffic.worker.filled_request import Columns, requests_of
 
 if TYPE_CHECKING:
@@ -35,16 +36,23 @@ class StepFailures:
         self._told: Counter[str] = Counter()
 
     def note(
-        self, step: str, errand: "Errand", reading: Any, status: int, values: Captured
+        self,
+        step: str,
+        errand: "Errand",
+        reading: Any,
+        status: int,
+        hidden: Iterable[object] = (),
     ) -> None:
-        """Tell of a failure, unless enough were told of."""
+        """Tell of a failure, unless enough were told of; never what is `hidden`."""
         self._told[step] += 1
         if self._told[step] > MOST:
             return
         why = getattr(reading, "why", "") or reading.reason.text
         answered = f" answered {status}" if status else ""
         said = bytes(getattr(reading, "said", b"")).decode(errors="replace")
-        hide = Hidden([*self._secrets, *self._row(errand.user), *map(str, values.values())])
+        told_now = values_in(getattr(reading, "cookies", ""))
+        own = [*self._row(errand.user), *map(str, hidden), *told_now]
+        hide = Hidden([*self._secrets, *own])
         shown = ascii(hide(said)[:SHOWN]) if said else ""
         told = f": {shown}" if shown else ""
         sys.stderr.write(f"step {step} of user {errand.user}{answered}: {why}{told}\n")

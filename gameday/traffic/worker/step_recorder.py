@@ -54,16 +54,17 @@ class StepRecorder(Recorder):
             *(min(max(asked, 1), _MOST), ended.sent_ns, ended.ended_ns, reading.issue_id),
         )
 
-    def step_failed(self, start: Start, now_ns: int, holding_since_ns: int) -> None:
+    def step_failed(
+        self, start: Start, now_ns: int, holding_since_ns: int, *, answered: bool
+    ) -> None:
         """Note a start whose issue is never asked.
 
         It has certainly issued nothing, unless a step may have reserved something, since
         `holding_since_ns`.
         """
+        reason = Reason.STEP_FAILED if answered else Reason.STEP_UNANSWERED
         outcome = Outcome.UNKNOWN if holding_since_ns else Outcome.REFUSED
-        self._not_answered(
-            start, outcome, Reason.STEP_FAILED, sent_ns=holding_since_ns, ended_ns=now_ns
-        )
+        self._not_answered(start, outcome, reason, sent_ns=holding_since_ns, ended_ns=now_ns)
 
     def flush(self) -> None:
         super().flush()

@@ -5,8 +5,9 @@ has its own time limit, its own connections and its own reading of answers; the 
 as ever, and its record says what it always said. All else goes to the step log.
 
 A step that fails ends its start: the issue is never asked. It is `refused` then, with the reason
-`step-failed`, or `unknown` where a step may have reserved something meanwhile: one that is done for
-each attempt and is no GET. An interrupted one is `unknown`, as every request that is interrupted.
+`step-failed` (`step-unanswered` where no answer came, or an error of the server), or `unknown`
+where a step may have reserved something meanwhile: one that is done for each attempt and is no GET.
+An interrupted one is `unknown`, as every request that is interrupted.
 """
 
 import asyncio
@@ -40,6 +41,8 @@ from gameday.traffic.worker.vu_pool import Vu
 
 MOST_POLLED: Final = 10_000  # issues of a worker whose decision is waited for at once
 REST_S: Final = 0.1  # of a virtual user whose start failed without a request: no busy waiting
+_ANSWERED: Final = (Reason.UNMATCHED, Reason.CAPTURE, Reason.INTERRUPTED)
+"""Why a step failed that is no failure of the server to answer."""
 _NO_ANSWER: Final = Reading(Outcome.UNKNOWN, Reason.CAPTURE)
 
 
@@ -213,19 +216,22 @@ class SteppedClient:
         if step.may_hold and ended.sent_ns:
             errand.may_hold = True
             errand.first_sent_ns = errand.first_sent_ns or ended.sent_ns
-        self._keep_cookies(errand, reading)
         done = reading.reason is Reason.NONE
         if not done and reading.reason is not Reason.INTERRUPTED:
-            values = self._values(errand)
-            self._failures.note(step.name, errand, reading, ended.status, values)
+            # Before the jar takes what was answered: that may end the cookie that was sent.
+            cookies = self._jar.values(errand.user) if self._jar is not None else ()
+            hidden = [*self._values(errand).values(), *cookies]
+            self._failures.note(step.name, errand, reading, ended.status, hidden)
+        self._keep_cookies(errand, reading)
         released = [errand, *self._learned(errand, step, reading, done=done)]
+        answered = ended.status < 500 and reading.reason in _ANSWERED
         ready = []
         for each in released:
             if each.leg is not Leg.BEFORE:  # abandoned meanwhile
                 continue
             each.spent_ns += now_ns - each.began_ns
             if not done and step.weight is None:
-                self._failed(each, now_ns, asked=ended.sent_ns > 0)
+                self._failed(each, now_ns, asked=ended.sent_ns > 0, answered=answered)
             elif self._advance(each):
                 ready.append(each)
         self._issue_all(ready)
@@ -244,11 +250,12 @@ class SteppedClient:
             visitor.captured.update(reading.captured)
         return visitor.waiting.pop(step.index, ())
 
-    def _failed(self, errand: Errand, now_ns: int, *, asked: bool) -> None:
+    def _failed(self, errand: Errand, now_ns: int, *, asked: bool, answered: bool = True) -> None:
         """End a start whose issue is never asked."""
         start = (errand.k, errand.user, errand.due_ns)
         recorder = _own(errand.book)
-        recorder.step_failed(start, now_ns, errand.first_sent_ns if errand.may_hold else 0)
+        since_ns = errand.first_sent_ns if errand.may_hold else 0
+        recorder.step_failed(start, now_ns, since_ns, answered=answered)
         self._over(errand, rests=not asked)
 
     # The issue.
@@ -260,7 +267,7 @@ class SteppedClient:
                 errand.request = self._render(self.issue, errand)
             except UnfitError as error:
                 reading = StepReading(*_NO_ANSWER, why=str(error))
-                self._failures.note("issue", errand, reading, 0, {})
+                self._failures.note("issue", errand, reading, 0)
                 self._failed(errand, self.now(), asked=False)
                 continue
             errand.leg = Leg.ISSUE
@@ -298,7 +305,7 @@ class SteppedClient:
             errand.request = self._render(poll.filled, errand)
         except UnfitError as error:
             reading = StepReading(*_NO_ANSWER, why=str(error))
-            self._failures.note(POLL, errand, reading, 0, {})
+            self._failures.note(POLL, errand, reading, 0)
             self._decided(errand, reading, StepEnd(ended_ns=self.now()))
             return
         errand.asked += 1

@@ -153,3 +153,23 @@ def test_a_second_one_is_seen_by_its_id() -> None:
     assert again(201, {"id": "a2"}).semantics == {"per_user": "many"}
     assert again(200, {"id": "a1"}).semantics == {"replay": "idempotent"}
     assert again(201, {}, first={}).note
+
+
+def test_what_is_said_of_an_answer_in_the_file_has_its_keys_and_no_value() -> None:
+    told = learnt(200, {"success": True, "token": "eyJS3CR3T", "code": "S3CR3T-1"})
+    assert told.seen == "200 {success, token, code}"
+    assert told.outcomes[0].why == "seen: 200 {success, token, code}"
+    text = learnt(201, b"S3CR3T-1", "text/plain")
+    again = learn_again(text, Answer(409, {}, b"already, S3CR3T-1"), frozenset())
+    assert again.outcome is not None
+    for why in (text.outcomes[0].why, again.outcome.why):
+        assert "S3CR3T" not in why
+
+
+def test_an_id_in_a_list_is_found_and_another_one_there_is_not_taken_for_one_more() -> None:
+    told = learnt(201, {"data": {"coupons": [{"id": "c1"}]}})
+    assert told.ids == {"data.coupons.0.id": "c1"}
+    other = Answer(201, {}, json.dumps({"data": {"coupons": [{"id": "c2"}]}}).encode())
+    again = learn_again(told, other, frozenset())
+    assert again.semantics == {}
+    assert "one more?" in again.note

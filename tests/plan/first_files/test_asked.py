@@ -1,5 +1,6 @@
 """Options become a sketch: what is one campaign in two paths is the campaign."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from gameday.core.errors import UsageError
 from gameday.plan.first_files.asked import InitRequest, gather
+from gameday.plan.first_files.openapi import read_api
 from gameday.plan.first_files.sketch import Sketch
 
 
@@ -50,3 +52,71 @@ def test_what_cannot_be_meant_is_one_error_without_credentials(tmp_path: Path, g
     with pytest.raises(UsageError) as told:
         sketch(tmp_path, **given)
     assert "secret" not in str(told.value)
+
+
+SECRETS = [
+    {"url": "http://127.0.0.1:1/claim?api_key=QS3CR3T1"},
+    {"url": "http://127.0.0.1:1/claim?key=QS3CR3T1"},
+    {"url": "http://127.0.0.1:1/eyJhbGciS3CR3T1/claim"},
+    {"body": '{"memberId": "7", "password": "S3CR3T1"}'},
+    {"body": '{"memberId": "7", "accessToken": "S3CR3T1"}'},
+    {"body": '{"auth": {"by": ["S3CR3T1"]}}'},
+    {"body": '{"note": "Bearer S3CR3T1"}'},
+    {"body": '{"sessionId": 31337}'},
+    {"form": "user=7&password=S3CR3T1"},
+    {"form": "user=7&otp=31337"},
+    {"audit": "/audit?token=S3CR3T1"},
+    {"campaign": "{post: /sales, json: {secret: S3CR3T1}}"},
+    {"campaign": "{post: /sales, headers: {Authorization: S3CR3T1}}"},
+    {"campaign": "{post: '/sales', query: {db: 'redis://a:S3CR3T1@h'}}"},
+]
+
+
+@pytest.mark.parametrize("given", SECRETS)
+def test_a_secret_that_the_file_would_show_is_refused_with_a_cure(
+    tmp_path: Path, given: Any
+) -> None:
+    with pytest.raises(UsageError, match="is a secret") as told:
+        sketch(tmp_path, **given)
+    assert "{env: " in told.value.help
+    assert "S3CR3T1" not in f"{told.value} {told.value.help}"
+    assert "31337" not in f"{told.value} {told.value.help}"
+
+
+@pytest.mark.parametrize(
+    "name", ["X-Session-Id", "X-Access-Key", "X-Signature", "X-Key", "Api-Key", "Cookie"]
+)
+def test_a_secret_header_becomes_a_variable(tmp_path: Path, name: str) -> None:
+    found = sketch(tmp_path, headers=(f"{name}: s3cret",))
+    assert found.request.secret_headers == {name: name.upper().replace("-", "_")}
+    assert "s3cret" not in repr(found)
+
+
+def test_what_is_a_placeholder_or_no_secret_stays(tmp_path: Path) -> None:
+    given = '{"password": "pw-{user}", "author": "Ann", "requestToken": "r1", "authorized": true}'
+    found = sketch(tmp_path, body=given, headers=("Idempotency-Key: k1", "X-Shop: one"))
+    assert found.request.secret_headers == {}
+    assert found.request.headers == {"Idempotency-Key": "{key}", "X-Shop": "one"}
+    assert found.request.body is not None
+    assert found.request.body.value == {
+        "password": "pw-{user}",
+        "author": "Ann",
+        "requestToken": "{key}",
+        "authorized": True,
+    }
+
+
+def test_secrets_of_a_documents_examples_are_not_copied(tmp_path: Path) -> None:
+    example = {"memberId": "m1", "password": "s3cret", "size": "L"}
+    header = {"name": "X-Api-Key", "in": "header", "required": True, "example": "s3cret"}
+    claim = {
+        "summary": "claim a coupon",
+        "parameters": [header],
+        "requestBody": {"content": {"application/json": {"example": example}}},
+    }
+    api = read_api(json.dumps({"paths": {"/claim": {"post": claim}}}).encode(), "api.json")
+    found = gather(InitRequest(folder=tmp_path, url="http://127.0.0.1:1", openapi="x"), api)
+    assert "s3cret" not in repr(found)
+    assert found.request.secret_headers == {"X-Api-Key": "X_API_KEY"}
+    assert found.request.body is not None
+    assert found.request.body.value == {"memberId": "m{user}", "password": "text", "size": "L"}

@@ -17,6 +17,10 @@ from gameday.plan.first_files.audit_shape import Shape, shape_of
         ([{"who": 7, "at": 1}, {"who": 9}], Shape(rows="$", user="who")),
         ({"users": ["u7", "u8"]}, Shape(rows="users", user="$")),
         (
+            [{"who": "u7", "id": "other"}, {"who": "u7", "id": "v1"}],
+            Shape(rows="$", user="who", id="id", answered="v1"),
+        ),
+        (
             {"rows": [{"userId": "u7", "id": 12}]},
             Shape(rows="rows", user="userId", id="id", answered="12"),
         ),

@@ -42,6 +42,9 @@ BOMB = "a: &a [x,x,x,x,x,x,x,x,x]\n" + "".join(
     f"{name}: &{name} [{','.join([f'*{before}'] * 9)}]\n"
     for before, name in zip("abcdefg", "bcdefgh", strict=True)
 )
+MERGES = "a0: &a0 {k: 1}\n" + "".join(
+    f"a{n}: &a{n}\n  <<: [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 8)
+)
 
 
 def compose(folder: Path, text: str = SHOP) -> Path:
@@ -96,10 +99,14 @@ def test_where_two_services_could_be_meant_it_asks(tmp_path: Path) -> None:
         "a: b: c",
         "\x00",
         BOMB,
+        MERGES,
+        "services: {'a,b=c': {image: redis}, a: {build: ., ports: ['1:1']}}",
+        "services: {a: {build: '" + "$LONG" * 9000 + "'}}",
         "services: {a: !!python/object/apply:os.system [id]}",
     ],
 )
 def test_what_is_no_project_is_one_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / ".env").write_text(f"LONG={'x' * 1000}")
     with pytest.raises(UsageError):
         read_project(compose(tmp_path, text), None)
 

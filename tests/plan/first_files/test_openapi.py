@@ -15,7 +15,7 @@ from gameday.plan.first_files.openapi import (
     read_api,
     request_of,
 )
-from gameday.plan.first_files.sketch import BodySketch
+from gameday.plan.first_files.sketch import BodySketch, RequestSketch
 
 ORDER = {
     "type": "object",
@@ -113,6 +113,31 @@ def test_the_base_is_what_was_given_or_what_the_document_says(
     assert base_of(api(servers=servers), given, read_from) == base
 
 
+@pytest.mark.parametrize(
+    "server",
+    [
+        "http://127.0.0.1:2375",
+        "https://other.example",
+        "//127.0.0.1:2375/x",
+        "https://staging.example:8443/v1",
+        "https://staging.example@127.0.0.1/",
+        "http://[",
+    ],
+)
+def test_no_server_of_a_document_leads_to_another_host_or_port(server: str) -> None:
+    with pytest.raises(UsageError, match="answers elsewhere") as told:
+        base_of(api(servers=[{"url": server}]), None, "https://staging.example/openapi.json")
+    assert told.value.help.endswith("--url https://staging.example")
+    given = base_of(api(servers=[{"url": server}]), "http://127.0.0.1:7", "https://staging.example")
+    assert given == "http://127.0.0.1:7"
+
+
+def test_of_several_servers_the_one_of_the_document_is_taken() -> None:
+    servers = [{"url": "https://shop.example"}, {"url": "http://localhost:8000/v1"}]
+    base = base_of(api(servers=servers), None, "http://127.0.0.1:8000/openapi.json")
+    assert base == "http://localhost:8000/v1"
+
+
 def test_a_file_that_says_no_address_asks_for_one() -> None:
     with pytest.raises(UsageError, match="where the system answers"):
         base_of(api(servers=[{"url": "/v2"}]), None, "")
@@ -170,3 +195,71 @@ paths:
     request = request_of(found, found.pick(None), Templates())
     assert base_of(found, None, None) == "http://127.0.0.1:7/v1"
     assert request.body == BodySketch(form="json", value={"userId": "{user}"})
+
+
+def claim(schema: Any, **more: Any) -> ApiDocument:
+    body = {"content": {"application/json": {"schema": schema}}}
+    return api({"/claim": {"post": {"summary": "claim a coupon", "requestBody": body}}}, **more)
+
+
+def ask(found: ApiDocument, **more: Any) -> RequestSketch:
+    return request_of(found, found.pick(None), Templates(), **more)
+
+
+def test_a_schema_within_itself_is_not_entered_again() -> None:
+    again = {"$ref": "#/Node"}
+    keys: Any = {"memberId": {"type": "integer"}, **dict.fromkeys("abcde", again)}
+    node = {"properties": keys, "required": ["a"]}
+    found = ask(claim(again, Node=node))
+    assert found.body is not None
+    assert found.body.value == {"memberId": "{user}", "a": None}
+    free = {"properties": dict.fromkeys("abcde", again)}
+    assert ask(claim(again, Node=free)).body == BodySketch(form="json", value={})
+
+
+@pytest.mark.parametrize("example", [False, True])
+def test_a_schema_without_an_end_is_refused_and_a_body_of_ones_own_helps(*, example: bool) -> None:
+    levels = {
+        f"L{n}": {"properties": {f"k{k}": {"$ref": f"#/L{n + 1}"} for k in range(40)}}
+        for n in range(8)
+    }
+    schema = {"example": {"a": [0] * 100_000}} if example else {"$ref": "#/L0"}
+    found = claim(schema, **levels)
+    with pytest.raises(UsageError, match="more than 2000 values") as told:
+        ask(found)
+    assert "--json" in told.value.help
+    assert ask(found, with_body=False).body is None
+
+
+def test_dates_and_numbers_of_yaml_stay_what_json_can_say() -> None:
+    raw = b"""
+paths:
+  /vouchers/claim:
+    post:
+      requestBody:
+        content:
+          application/json:
+            schema:
+              required: [userId, day, at]
+              properties:
+                userId: {type: string, example: u1}
+                day: {type: string, format: date, example: 2024-01-01}
+                at: {type: string, default: 2024-01-01T10:00:00Z}
+      responses: {200: {description: ok}}
+"""
+    found = read_api(raw, "api.yaml")
+    body = request_of(found, found.pick(None), Templates()).body
+    assert body is not None
+    assert body.value == {"userId": "u{user}", "day": "2024-01-01", "at": "2024-01-01T10:00:00Z"}
+    assert outcomes_of(found, found.pick(None), audited=True)[0].match == {"status": 200}
+
+
+MERGES = "a0: &a0 {k: 1}\n" + "".join(
+    f"a{n}: &a{n}\n  <<: [{', '.join([f'*a{n - 1}'] * 9)}]\n" for n in range(1, 8)
+)
+
+
+@pytest.mark.parametrize("raw", [MERGES, "paths: {/a: {post: !!set {a, b}}}", "paths: !!binary x"])
+def test_merge_keys_without_an_end_and_tags_are_one_error(raw: str) -> None:
+    with pytest.raises(UsageError, match="values, aliases|tag"):
+        read_api(raw.encode(), "api.yaml")
