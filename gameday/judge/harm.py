@@ -216,7 +216,7 @@ def harm_of(evidence: Evidence, fault_at_s: float | None) -> HarmRecord:
 
 def _hurt(evidence: Evidence, asked: Attempts, slow_ms: float) -> Mapping[str, Mask]:
     """Which starts count at all, and which are failed, slow, or wrong."""
-    reason, outcome = asked.records["reason"], asked.records["outcome"]
+    reason, outcome = asked.records["reason"], asked.outcomes  # a poll's word is the last
     counts = says_something(reason)
     wrong = np.zeros(len(asked), dtype=bool)
     for found in _wrong(evidence, asked):

@@ -88,7 +88,9 @@ class FaultTask:
             try:
                 await self._run.drivers.act(change, undo, self._run.injection)
             finally:
-                ending.cancel()
+                if not self._run.abort.event.is_set():
+                    ending.cancel()  # else it ends what is left of the command's session
+                await asyncio.gather(ending, return_exceptions=True)
 
     async def _end_on_abort(self, undo: Undo) -> None:
         """End a command that is still at work when the run is aborted: its fault comes out now."""

@@ -17,7 +17,7 @@ from gameday.spec.system import System
 from gameday.traffic import history
 from gameday.traffic.history import Outcome, Reason
 from gameday.traffic.listed_ids import ListedIds
-from gameday.traffic.user_ids import UserIds
+from gameday.traffic.user_ids import NUMBERS, UserIds
 
 LONGEST_S: Final = 30.0  # a request without an answer is at work no longer; rows are awaited so far
 _NEVER_THERE: Final = (Reason.CONNECT_REFUSED, Reason.CONNECT_FAILED)
@@ -40,6 +40,7 @@ def _open_in(path: Path, now_ns: int) -> int:
     unknown &= ~np.isin(records["reason"], _NEVER_THERE)
     told = (records["reason"] == Reason.UNMATCHED) & ~np.isin(records["status"], _GATEWAY)
     silent = (unknown & ~told) | (records["attempts"] > 1)  # asked again: the first may go on
+    silent |= records["outcome"] == Outcome.ACCEPTED  # a queue may still write its row
     ended = np.where(records["ended_ns"] > 0, records["ended_ns"], now_ns)
     return int((silent & (ended > now_ns - int(LONGEST_S * NS))).sum())
 
@@ -58,11 +59,13 @@ async def stood_still(
     `rest` waits, and tells whether nobody has the time any more.
     """
     until_ns = clock.now_ns() + int((LONGEST_S + still_s) * NS)
+    # Rows of users from a file are numbers of its rows already.
+    index = NUMBERS.read if isinstance(ids, ListedIds) else ids.read
     while not found.problem:
         if await rest(still_s):
             return found, "the run was aborted before the rows had stood still"
         before, found = found, await read()
-        if not found.problem and before.rows.same(found.rows, ids.read):
+        if not found.problem and before.rows.same(found.rows, index):
             return found, ""
         if clock.now_ns() >= until_ns:
             return found, f"the rows still changed {LONGEST_S:g} s later"
