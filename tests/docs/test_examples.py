@@ -93,7 +93,7 @@ def _read(block: Block, keys: set[str], folder: Path) -> None:
     if "agenda" in keys:
         _read_day(block.text, folder)
     elif "base_url" in keys or keys <= set(_aliases(System)):
-        for each in blocks("csv"):  # the users of the page
+        for each in blocks("text"):  # the users of the page; no highlighter knows CSV
             if each.page == block.page:
                 _written(folder, "users.csv", each.text)
         text = block.text if "base_url" in keys else SYSTEM + block.text
