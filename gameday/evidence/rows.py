@@ -294,6 +294,8 @@ class Rows:
 def users_of(told: Iterable[object]) -> Sequence[int] | Sequence[bytes]:
     """Users as a column holds them: numbers if all of them are, else texts in UTF-8."""
     given = list(told)
+    if _are_numbers(given):
+        return given
     if set(map(type, given)) == {str} and (texts := _plain_texts(given)):
         return texts
     users = [user_of(user) for user in given]

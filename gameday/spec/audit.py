@@ -160,17 +160,24 @@ class AuditStore(Model):
     )
 
 
-def _kind(value: object) -> str:
-    """The kind of audit, told by its key; no kind is called as a key is."""
-    for key in ("store", "command"):
-        if (key in value) if isinstance(value, Mapping) else hasattr(value, key):
-            return f"of-{key}"
-    return "request"
+def kind_by(*keys: str) -> Discriminator:
+    """Discriminator of a union: `of-` the first of these keys that is there, else `request`.
+
+    No kind is called as a key is, so that an error's place names the key.
+    """
+
+    def kind(value: object) -> str:
+        for key in keys:
+            if (key in value) if isinstance(value, Mapping) else hasattr(value, key):
+                return f"of-{key}"
+        return "request"
+
+    return Discriminator(kind)
 
 
 Audit = Annotated[
     Annotated[AuditRequest, Tag("request")]
     | Annotated[AuditCommand, Tag("of-command")]
     | Annotated[AuditStore, Tag("of-store")],
-    Discriminator(_kind),
+    kind_by("store", "command"),
 ]

@@ -11,7 +11,7 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, Tag
 
 from gameday.core.units import Duration
-from gameday.spec.audit import CommandRun
+from gameday.spec.audit import CommandRun, kind_by
 from gameday.spec.request import Request, Secret
 from gameday.spec.yaml import Model, shape
 
@@ -76,18 +76,10 @@ class CommandAct(CommandRun):
     """A command that is run; its status must be 0."""
 
 
-def _kind(value: object) -> str:
-    """The kind of an act, told by its key; no kind is called as a key is."""
-    for key in ("sql", "command"):
-        if (key in value) if isinstance(value, Mapping) else hasattr(value, key):
-            return f"of-{key}"
-    return "request"
-
-
 Act = Annotated[
     Annotated[Request, Tag("request")]
     | Annotated[SqlAct, Tag("of-sql")]
     | Annotated[CommandAct, Tag("of-command")],
-    Discriminator(_kind),
+    kind_by("sql", "command"),
 ]
 """Something that is done before a run."""
