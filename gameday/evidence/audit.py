@@ -9,16 +9,17 @@ those lines are taken off as they come, some thousands at once, and what is left
 small JSON object. A file in any other form is read whole, with the same result.
 """
 
-import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
-from itertools import chain, islice
-from typing import Any, Final, Literal
+from functools import cached_property, partial
+from itertools import takewhile
+from typing import Any, BinaryIO, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from gameday.core.json import own
 from gameday.core.json_objects import Json, json_object
 from gameday.core.messages import Message
 from gameday.evidence.rows import Row, Rows, StoreView, checked_view
@@ -26,7 +27,9 @@ from gameday.evidence.users import Users
 from gameday.traffic.history import ID_BYTES, stored_id
 
 _CUTS = ("consistent", "moving", "unknown")
-_AT_ONCE: Final = 4_000  # rows: a few hundred kB of lines
+_AT_ONCE: Final = 1 << 17  # bytes: some thousand rows
+_PLAIN_DIGITS: Final = 18  # of a number of 64 bits whatever they are
+_DENSE: Final = 64  # of a table by user, for each row and answer: half a kB
 _BLOCK: Final = b'"rows": [\n'
 # How many lines stand before a block when the rows are taken off: the brace, schema, campaign,
 # stock; then "rows" and maybe the last of them, rows_from, cut, answer. Elsewhere a system may
@@ -85,12 +88,14 @@ class Audit:
         nobody = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=f"S{ID_BYTES}")
         return (np.concatenate(users), np.concatenate(ids)) if pieces else nobody
 
-    @cached_property
-    def by_user(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bytes_]]:
-        """The same, in the order of the users."""
-        users, ids = self.columns
-        order = np.argsort(users, kind="stable")
-        return users[order], ids[order]
+    def last_rows(self, users: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """The place of the last row of each of these users, -1 where he has none."""
+        holders = self.columns[0]
+        highest = int(max(holders.max(initial=-1), users.max(initial=-1)))
+        if highest <= _DENSE * (len(holders) + len(users)):
+            return _places(holders, users, highest)
+        known, numbered = np.unique(np.concatenate([holders, users]), return_inverse=True)
+        return _places(numbered[: len(holders)], numbered[len(holders) :], len(known))
 
     @cached_property
     def indexed(self) -> Sequence[tuple[int, str]]:
@@ -147,57 +152,90 @@ def questioned(audit: Audit, acknowledged: int) -> Audit:
     return replace(audit, question=Message("check.no_holders", acknowledged=acknowledged))
 
 
-def audit_of(lines: Iterable[bytes], users: Users | None = None) -> Audit:
+def audit_of(file: BinaryIO, users: Users | None = None) -> Audit:
     """The content of `audit.json`. Raises ValueError, KeyError, TypeError or RowError otherwise.
 
     `users` tells which id is whose; without it they are called by their index.
     """
     rows = Rows()
-    answered: list[bytes] = []
+    answered = (0, 0)
     beside: list[bytes] = []
-    rest = iter(lines)
-    while line := next(rest, b""):
+    while line := file.readline():
         before = len(beside)
         beside.append(line)
         if line != _BLOCK:
             continue
         if before == _BEFORE_ROWS:
-            end, more = _taken_off(rest, b'"],\n', lambda some: _add_pairs(rows, _parsed(some)))
+            _take_off(file, b'"],\n', partial(_add_lines, rows))
         elif before in _BEFORE_ANSWERED and beside[-2] == b'"answer": {\n':
-            end, more = _taken_off(rest, b'"},\n', answered.append)
-        else:
-            continue
-        beside.append(end)
-        rest = chain(more, rest)
-        if before != _BEFORE_ROWS:
-            beside.extend(rest)  # no rows any more, but maybe as many lines of a view
-    fields = json_object(json.loads(b"".join(beside)))
-    return _audit(fields, rows, answered, users or Users())
+            begin = file.tell()
+            _take_off(file, b'"},\n', lambda _: None)
+            answered = begin, file.tell()
+            break
+    beside.append(file.read())  # no rows any more, but maybe as many lines of a view
+    fields = json_object(own(b"".join(beside)))
+    return _audit(fields, rows, lambda: _between(file, *answered), users or Users())
 
 
-def _taken_off(
-    lines: Iterator[bytes], ending: bytes, add: Callable[[bytes], None]
-) -> tuple[bytes, Sequence[bytes]]:
-    """Hand the rows of a block on; the first line that is none of them, "" at the end, and more.
+def _between(file: BinaryIO, begin: int, end: int) -> Iterator[bytes]:
+    """The lines of a block once more, some thousands at once."""
+    file.seek(begin)
+    while file.tell() < end:
+        some = file.read(min(_AT_ONCE, end - file.tell()))
+        yield some if some.endswith(b"\n") else some + file.readline()
 
-    More are lines after that one which were read already. The last row is on the line that ends the
-    block, so it is not one of them.
+
+def _take_off(file: BinaryIO, ending: bytes, add: Callable[[bytes], None]) -> None:
+    """Hand the rows of a block on, and leave the file where the first line is that is none.
+
+    The last row is on the line that ends the block, so it is not one of them.
     """
-    while chunk := list(islice(lines, _AT_ONCE)):
-        joined = b"".join(chunk)
-        if joined.count(ending) == len(chunk):  # each ends so: a line has one line feed
-            add(joined)
+    while chunk := file.read(_AT_ONCE) + file.readline():
+        # A line has one line feed, so each ends so.
+        if chunk.endswith(ending) and chunk.count(ending) == chunk.count(b"\n"):
+            add(chunk)
             continue
-        last = next(n for n, line in enumerate(chunk) if not line.endswith(ending))
-        if last:
-            add(b"".join(chunk[:last]))
-        return chunk[last], chunk[last + 1 :]
-    return b"", []
+        lines = chunk.split(b"\n")[:-1]
+        rows = takewhile(lambda line: line.endswith(ending[:-1]), lines)
+        whole = sum(len(line) + 1 for line in rows)
+        if whole:
+            add(chunk[:whole])
+        file.seek(whole - len(chunk), os.SEEK_CUR)
+        return
+
+
+def _places(
+    holders: npt.NDArray[np.int64], users: npt.NDArray[np.int64], highest: int
+) -> npt.NDArray[np.int64]:
+    """Where each user stands last among holders, -1 for nowhere; users above zero."""
+    last = np.full(highest + 1, -1, dtype=np.int64)
+    own = np.flatnonzero(holders >= 0)
+    last[holders[own]] = own  # of several values for one place numpy keeps the last
+    found: npt.NDArray[np.int64] = np.where(users >= 0, last[users], -1)
+    return found
+
+
+def _add_lines(rows: Rows, lines: bytes) -> None:
+    """Add rows that gameday wrote, a line each; plain ones, as nearly all are, without decoding."""
+    parts = lines[1:-4].replace(b'"],\n[', b', "').split(b', "')
+    users, ids = parts[0::2], parts[1::2]
+    if len(parts) == 2 * lines.count(b"\n") == lines.count(b'"') and _are_plain(users, ids):
+        rows.add_plain(users, ids)
+    else:
+        _add_pairs(rows, _parsed(lines))
+
+
+def _are_plain(users: Sequence[bytes], ids: Sequence[bytes]) -> bool:
+    """True for users in digits and for ids that are in JSON as they are."""
+    text = b"".join(ids)
+    if not text.isascii() or not text.decode().isprintable() or b"\\" in text:
+        return False
+    return b"".join(users).isdigit() and max(map(len, users)) <= _PLAIN_DIGITS and all(users)
 
 
 def _parsed(lines: bytes) -> Any:
     """The rows that stand a line each, every one with its comma."""
-    return json.loads(b"[%s]" % lines[:-2])
+    return own(b"[%s]" % lines[:-2])
 
 
 def _add_pairs(rows: Rows, pairs: Any) -> None:
@@ -212,7 +250,9 @@ def _add_objects(rows: Rows, objects: Any) -> None:
     rows.add([row["userId"] for row in objects], [row.get("issueId") for row in objects])
 
 
-def _audit(fields: Json, rows: Rows, answered: Sequence[bytes], users: Users) -> Audit:
+def _audit(
+    fields: Json, rows: Rows, answered: Callable[[], Iterable[bytes]], users: Users
+) -> Audit:
     """The audit of what is beside the rows that were taken off; the others are still there."""
     answer = fields.get("answer") or {}
     if fields["cut"] not in _CUTS or not isinstance(fields["problem"], str):
@@ -223,7 +263,8 @@ def _audit(fields: Json, rows: Rows, answered: Sequence[bytes], users: Users) ->
     answer_rows: Rows | None = None
     if answer.get("rows") is not None:
         # A million rows that the run has found equal are not decoded once more.
-        answer_rows = rows if fields["answer_rows_equal"] else _answered(answered, answer["rows"])
+        equal = fields["answer_rows_equal"]
+        answer_rows = rows if equal else _answered(answered(), answer["rows"])
     return Audit(
         rows=rows,
         rows_from=str(fields["rows_from"]),
@@ -239,7 +280,7 @@ def _audit(fields: Json, rows: Rows, answered: Sequence[bytes], users: Users) ->
     )
 
 
-def _answered(taken_off: Sequence[bytes], left: Any) -> Rows:
+def _answered(taken_off: Iterable[bytes], left: Any) -> Rows:
     """The rows of the system's own answer: those that were taken off, and the rest."""
     rows = Rows()
     for some in taken_off:

@@ -21,7 +21,9 @@ _LARGEST_SETTING = 1e9  # of the generator: milliseconds, or shares of 1
 class _Record(BaseModel):
     """Fields that a run wrote; keys of later versions are ignored."""
 
-    model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False, frozen=True)
+    model_config = ConfigDict(
+        extra="ignore", strict=True, allow_inf_nan=False, frozen=True, defer_build=True
+    )
 
 
 class PlannedStep(_Record):

@@ -197,13 +197,21 @@ class Rows:
         """Add rows; nearly all are a number and a short text as they are. Raises RowError."""
         if not users:
             return
-        if self._count + len(users) > MOST_ROWS:
-            raise RowError(f"more than {MOST_ROWS} rows")
+        self._check_room(len(users))
         if not _are_numbers(users):
             users = users_of(users)
         if set(map(type, ids)) != {str} or "\0" in "".join(ids):
             ids = [issue_id(id_) for id_ in ids]
         self._keep(users, _encoded(ids))
+
+    def add_plain(self, users: Sequence[bytes], ids: Sequence[bytes]) -> None:
+        """Add rows of users in digits and ids in printable ASCII. Raises RowError."""
+        self._check_room(len(users))
+        self._keep([*map(int, users)], ids)
+
+    def _check_room(self, more: int) -> None:
+        if self._count + more > MOST_ROWS:
+            raise RowError(f"more than {MOST_ROWS} rows")
 
     def _keep(self, users: Sequence[int] | Sequence[bytes], ids: Sequence[bytes]) -> None:
         """Put rows into columns, in halves where one long text would widen those of many others."""
@@ -328,7 +336,7 @@ def _is_waste(texts: Sequence[int] | Sequence[bytes]) -> bool:
     """True if a column would be much wider than what stands in it."""
     if not isinstance(texts[0], bytes):
         return False
-    sizes = [len(text) for text in texts if isinstance(text, bytes)]
+    sizes = list(map(len, cast("Sequence[bytes]", texts)))
     longest = max(sizes)
     return longest > _SHORT_ID and longest * len(sizes) > _MOST_WASTE * (
         sum(sizes) + _SHORT_ID * len(sizes)

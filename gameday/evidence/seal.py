@@ -7,6 +7,7 @@ files are taken as they are, and its verdict is never better than unknown.
 
 import hashlib
 import os
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -20,7 +21,7 @@ from gameday.evidence.model import Part
 from gameday.telemetry import samples
 from gameday.traffic import history, step_log, vitals
 
-_PIECE: Final = 1 << 20
+_PIECE: Final = 1 << 23  # between two of them it waits for the interpreter
 _DIGESTS: Final[dict[tuple[int, ...], str]] = {}
 _MOST_DIGESTS: Final = 1_000
 SURE_NS: Final = 2 * NS
@@ -59,6 +60,14 @@ def sums(run_dir: Path) -> dict[str, str]:
     return found
 
 
+def begin_sums(run_dir: Path) -> None:
+    """Make the sums of a run beside other work: hashing leaves the interpreter to others.
+
+    Who asks for one that is not made yet makes it himself.
+    """
+    threading.Thread(target=sums, args=(run_dir,), daemon=True).start()
+
+
 def broken(run_dir: Path, records: Sequence[Record]) -> dict[Part, str]:
     """Which parts are no longer what they were when the run ended, and what is wrong with them."""
     ended = first(records, RunEnded)
@@ -92,8 +101,8 @@ def digest_of(path: Path, most_bytes: int | None = None) -> str:
     with files.open_file(path, most_bytes) as file:
         about = os.fstat(file.fileno())
         which = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
-        if which in _DIGESTS:
-            return _DIGESTS[which]
+        if (known := _DIGESTS.get(which)) is not None:
+            return known
         hashed = hashlib.sha256()
         while piece := file.read(_PIECE):
             hashed.update(piece)

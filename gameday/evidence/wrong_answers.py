@@ -105,9 +105,8 @@ def issued_again(attempts: Attempts, semantics: Semantics) -> Indices:
 
 def _repeated(users: Times) -> Mask:
     """Which of them are there more than once."""
-    _, place, counts = np.unique(users, return_inverse=True, return_counts=True)
-    found: Mask = counts[place] > 1
-    return found
+    ordered = np.sort(users)
+    return among(users, ordered[1:][ordered[1:] == ordered[:-1]])
 
 
 def lost(attempts: Attempts, audit: Audit, semantics: Semantics) -> Indices:
@@ -210,12 +209,11 @@ def _plainly_kept(attempts: Attempts, answers: Indices, audit: Audit) -> Mask:
 
 
 def _has_last_row(attempts: Attempts, answers: Indices, audit: Audit) -> Mask:
-    holders, rows = audit.by_user
-    if not len(holders):
+    ids = audit.columns[1]
+    if not len(ids):
         return np.zeros(len(answers), dtype=bool)
-    users = attempts.users[answers]
-    at = np.searchsorted(holders, users, side="right") - 1
-    same: Mask = (holders[at] == users) & (rows[at] == attempts.ids(answers))
+    at = audit.last_rows(attempts.users[answers])
+    same: Mask = (at >= 0) & (ids[at] == attempts.ids(answers))
     return same
 
 

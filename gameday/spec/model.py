@@ -11,7 +11,9 @@ Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 class Model(BaseModel):
     """A frozen model that knows all its keys and takes `"5"` for text, never for a number."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, strict=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", populate_by_name=True, strict=True, defer_build=True
+    )
 
 
 def shape(value: object) -> str:

@@ -5,6 +5,7 @@ Whatever answers, the command ends in its time, and says what came instead of an
 
 import asyncio
 import gzip
+import io
 import json
 import time
 from collections.abc import Awaitable, Callable
@@ -190,7 +191,7 @@ def read_audit(place: Place, script: Script) -> tuple[AuditReading, Path]:
         found = within(lambda: audit.read(system, sender, "C", None, SystemClock()))
     path = place.folder / "audit.json"
     found.write(path)
-    again = audit_of(path.read_bytes().splitlines(keepends=True))
+    again = audit_of(io.BytesIO(path.read_bytes()))
     assert again.problem == found.problem
     return found, path
 

@@ -1,5 +1,6 @@
 """Reading a run directory: tables, times and anchors, and what is missing."""
 
+import io
 import json
 import tracemalloc
 from pathlib import Path
@@ -199,7 +200,9 @@ def test_who_is_among_others_is_found_by_their_order(some: list[int], others: li
 def test_rows_are_read_whatever_form_their_ids_have() -> None:
     pairs = [[1, "a"], ["2", 3], [4, None], [1.0, "b"]]
     fields = {"rows": pairs, "rows_from": "stores", "cut": "consistent", "views": {}}
-    audit = audit_of([json.dumps({**fields, "answer_rows_equal": None, "problem": ""}).encode()])
+    audit = audit_of(
+        io.BytesIO(json.dumps({**fields, "answer_rows_equal": None, "problem": ""}).encode())
+    )
     assert audit.rows == ((1, "a"), (2, "3"), (4, ""), (1, "b"))
     assert all(type(user) is int for user, _ in audit.rows)
 
@@ -230,7 +233,7 @@ def test_a_row_of_no_user_is_foreign_and_shown(user: object, shown: object) -> N
         "cut": "consistent",
     }
     fields |= {"views": {}, "answer_rows_equal": None, "problem": ""}
-    audit = audit_of([json.dumps(fields).encode()])
+    audit = audit_of(io.BytesIO(json.dumps(fields).encode()))
     assert audit.columns[0].tolist() == [-1, 7]
     assert (audit.foreign, audit.users.id_of(-1)) == (1, shown)
 
@@ -264,7 +267,9 @@ def test_rows_and_answered_rows_are_not_taken_for_each_other(rows: dict[str, Any
     fields: dict[str, Any] = {"rows_from": "stores", "cut": "consistent", "views": {}}
     with pytest.raises(DAMAGED):
         audit_of(
-            [json.dumps({**fields, "answer_rows_equal": None, "problem": "", **rows}).encode()]
+            io.BytesIO(
+                json.dumps({**fields, "answer_rows_equal": None, "problem": "", **rows}).encode()
+            )
         )
 
 

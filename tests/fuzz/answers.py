@@ -1,6 +1,7 @@
 """What a system may answer, given to every reader of answers, and to judging and reporting."""
 
 import asyncio
+import io
 import tempfile
 from collections.abc import Awaitable, Mapping
 from contextlib import suppress
@@ -136,7 +137,7 @@ def _audit(raw: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "audit.json"
         found.write(path)
-        again = audit_of(path.read_bytes().splitlines(keepends=True))
+        again = audit_of(io.BytesIO(path.read_bytes()))
     assert again.problem == found.problem
     assert found.problem or found.rows == list(again.rows)
 

@@ -5,6 +5,7 @@ alone it is asked that no two texts lie over each other, whatever the run met.
 """
 
 import json
+import math
 import re
 import shutil
 import struct
@@ -19,6 +20,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gameday.core.clock import NS
 from gameday.report import write_report
@@ -36,9 +39,10 @@ from gameday.report.charts.plot import (
     lanes_chart,
     width_of,
 )
-from gameday.report.charts.series import Curve
+from gameday.report.charts.series import Curve, quantiles
 from gameday.report.charts.spans import objective_spans
 from gameday.report.inputs import read_material
+from gameday.telemetry.promql.histograms import bucket_quantile
 from tests.report.test_report import EVENTS, HOSTILE, RESULT, T0, write_run
 
 RSVG = shutil.which("rsvg-convert")
@@ -276,3 +280,18 @@ def test_colours_have_contrast_to_both_pages() -> None:
         for page, colour in zip(pages, (str(plot.LOOKS[kind]["fill"]), dark[kind]), strict=True):
             assert contrast(page, float(luminance(rgb(colour)))) >= 4.5, kind
     assert dark.keys() | {"grid", "mark"} <= plot.LOOKS.keys()
+
+
+@given(
+    bounds=st.lists(st.floats(0, 100), min_size=1, max_size=6, unique=True),
+    counts=st.lists(st.lists(st.integers(-2, 12), min_size=7, max_size=7), min_size=1, max_size=5),
+    q=st.sampled_from([0.0, 0.5, 0.95, 0.99, 1.0]),
+    is_whole=st.booleans(),
+)
+def test_quantiles_of_all_instants_are_those_of_the_rules_one_by_one(
+    bounds: list[float], counts: list[list[int]], q: float, *, is_whole: bool
+) -> None:
+    edges = [*sorted(bounds), *([math.inf] if is_whole else [])]
+    rows = np.array([each[: len(edges)] for each in counts], dtype=np.float64)
+    expected = [bucket_quantile(q, list(zip(edges, each, strict=True))) for each in rows.tolist()]
+    np.testing.assert_array_equal(quantiles(q, edges, rows.T), expected)

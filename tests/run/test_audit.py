@@ -1,6 +1,7 @@
 """The audit: real stores are looked into, and compared with what the system says of itself."""
 
 import asyncio
+import io
 import itertools
 import json
 import threading
@@ -354,7 +355,7 @@ async def test_the_loop_of_a_run_goes_on_while_many_rows_are_audited(
         "consistent",
         "",
     )
-    found = audit_of((tmp_path / "audit.json").read_bytes().splitlines(keepends=True))
+    found = audit_of(io.BytesIO((tmp_path / "audit.json").read_bytes()))
     assert len(found.rows) == len(found.answer_rows or ()) == MANY
     assert found.answer_rows_equal
     assert found.views[0].holders == frozenset(range(MANY))
@@ -403,8 +404,8 @@ def test_rows_read_line_by_line_are_those_read_whole(
     mask(found, [], System.model_validate_json(json.dumps(SYSTEM)), "")
     path = tmp_path / "audit.json"
     found.write(path)
-    by_line = audit_of(path.read_bytes().splitlines(keepends=True))
-    whole = audit_of([json.dumps(json.loads(path.read_bytes())).encode()])
+    by_line = audit_of(io.BytesIO(path.read_bytes()))
+    whole = audit_of(io.BytesIO(json.dumps(json.loads(path.read_bytes())).encode()))
     assert by_line.rows == whole.rows == by_line.answer_rows == whole.answer_rows == rows
     assert [each.tolist() for each in by_line.columns] == [each.tolist() for each in whole.columns]
     assert by_line.columns[0].tolist() == list(range(count))

@@ -6,6 +6,7 @@ else. All arrays lie over the same instants. A percentile at t is that of the an
 charts and the alert rules tell the same story.
 """
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from gameday.core.clock import NS
 from gameday.telemetry.failures import FailedOutcome
-from gameday.telemetry.promql.histograms import bucket_quantile, upper_edge
+from gameday.telemetry.promql.histograms import CLOSE, upper_edge
 from gameday.telemetry.samples import Scrape
 
 Curve = npt.NDArray[np.float64]
@@ -69,17 +70,46 @@ class Curves:
         if not self.buckets:
             return np.full(len(self.t_s), np.nan)
         back = np.searchsorted(self.t_s, self.t_s - WINDOW_S)
-        grown = {edge: (counts - counts[back]).tolist() for edge, counts in self.buckets.items()}
-        instants = zip(*grown.values(), strict=True)
-        return np.array(
-            [bucket_quantile(q, list(zip(grown, each, strict=True))) for each in instants]
-        )
+        edges = sorted(self.buckets)
+        grown = [self.buckets[edge] - self.buckets[edge][back] for edge in edges]
+        return quantiles(q, edges, np.stack(grown))
 
     def slower_than(self, edge_s: float) -> int | None:
         """The number of answers that took longer; None if no bucket ends there, or without data."""
         if edge_s not in self.buckets or np.inf not in self.buckets or not len(self.t_s):
             return None
         return int(self.buckets[np.inf][-1] - self.buckets[edge_s][-1])
+
+
+def quantiles(q: float, edges: Sequence[float], counts: Curve) -> Curve:
+    """`bucket_quantile` of many histograms over the same ascending edges, from 0 upwards, at once.
+
+    `counts` has a row for each edge and a column for each histogram. One by one, those of half an
+    hour took a tenth of a second for each curve.
+    """
+    rising = counts.copy()
+    for before, now in itertools.pairwise(rising):
+        close = np.abs(now - before) <= CLOSE * np.maximum(np.abs(now), np.abs(before))
+        now[:] = np.where((now < before) | close, before, now)
+    total = rising[-1]
+    if edges[-1] != np.inf or len(edges) < 2:
+        return np.full(len(total), np.nan)
+    rank = q * total
+    reached = rising[:-1] >= rank
+    at = np.where(reached.any(axis=0), reached.argmax(axis=0), len(edges) - 1)
+    ends = np.array([*edges[:-1], edges[-2]])
+    starts = np.array([0.0, *edges[:-1]])
+    here = np.arange(len(total))
+    below = np.where(at > 0, rising[at - 1, here], 0.0)
+    inside = rising[at, here] - below
+    with np.errstate(invalid="ignore", divide="ignore"):
+        found: Curve = starts[at] + (ends[at] - starts[at]) * ((rank - below) / inside)
+    found[inside == 0] = np.nan
+    found[at == len(edges) - 1] = ends[-1]
+    first = (at == 0) & (ends[0] <= 0)
+    found[first] = ends[0]
+    found[total == 0] = np.nan
+    return found
 
 
 def read_curves(scrapes: Sequence[Scrape], t0_ns: int) -> Curves:

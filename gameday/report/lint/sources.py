@@ -282,10 +282,10 @@ class Sources:
     def _of_sample(self, at_s: float) -> list[Leaf] | None:
         """The figures of the evaluations at an instant, and the counters there."""
         found: list[Leaf] = []
-        for each in self._m.evaluations:
-            if abs(self._m.at_s(each.t_ns) - at_s) <= _ALIKE_S:
-                found += leaves([dict(each.figures), sorted(_names(each))])
-                found.append(at_s)
+        for at in np.flatnonzero(np.abs(self._evaluated_at_s - at_s) <= _ALIKE_S).tolist():
+            each = self._m.evaluations[at]
+            found += leaves([dict(each.figures), sorted(_names(each))])
+            found.append(at_s)
         curves = self._m.curves
         nearest = self._nearest(at_s)
         if nearest is not None:
@@ -302,6 +302,10 @@ class Sources:
             return None
         wall = self._m.wall(at_s)
         return [*found, *([] if wall is None else [wall.strftime("%H:%M:%S")])]
+
+    @cached_property
+    def _evaluated_at_s(self) -> Curve:
+        return np.array([self._m.at_s(each.t_ns) for each in self._m.evaluations])
 
     def _nearest(self, at_s: float) -> int | None:
         """The index of the sample at an instant."""

@@ -13,6 +13,9 @@ from gameday.telemetry.promql.labels import Labels, drop, value_of
 Vector = dict[Labels, float]
 Bucket = tuple[float, float]
 
+CLOSE = 1e-12
+"""Of a count: a difference below it is rounding."""
+
 _DROPPED = frozenset({"le"})
 
 
@@ -92,10 +95,10 @@ def _coalesced(buckets: list[Bucket]) -> list[Bucket]:
 
 
 def _monotonic(buckets: list[Bucket]) -> list[Bucket]:
-    """Counts that never decrease; differences below 1e-12 of the count are rounding."""
+    """Counts that never decrease."""
     out = buckets[:1]
     for bound, count in buckets[1:]:
         before = out[-1][1]
-        close = abs(count - before) <= 1e-12 * max(abs(count), abs(before))
+        close = abs(count - before) <= CLOSE * max(abs(count), abs(before))
         out.append((bound, before if count < before or close else count))
     return out
