@@ -208,6 +208,8 @@ def _details(scenario: AnyScenario) -> Iterator[str]:
     if scenario.sleep:
         yield sentence("show.sleep", length=duration(scenario.sleep))
     yield from _asking(scenario.population)
+    for name, times in scenario.mix.items():
+        yield sentence("show.mix", name=name, times=times)
     if scenario.retries is not None:
         yield sentence("show.retries", n=scenario.retries.at_most)
 

@@ -50,7 +50,8 @@ def validate(inputs: Inputs) -> list[FileWarning]:
     """Check what one run needs; the warnings. Raises FileError at the first error."""
     rules = (
         *(scenarios.of_experiment, deadlines.of_experiment, names.of_experiment),
-        *(expressions.of_experiment, logs.of_experiment, secrets.of_experiment),
+        *(steps.of_experiment, expressions.of_experiment, logs.of_experiment),
+        *(secrets.of_experiment,),
     )
     findings = [finding for rule in rules for finding in _enough(rule(inputs))]
     files = [inputs.experiment.document.file]

@@ -14,7 +14,7 @@ from gameday.core.json_objects import Json
 from gameday.core.units import Duration, Rate
 from gameday.spec.failures import FailuresOrWord
 from gameday.spec.faults import AnyFault
-from gameday.spec.request import MOST_OPEN
+from gameday.spec.request import MOST_OPEN, MOST_STEPS, MOST_WEIGHT
 from gameday.spec.yaml import Model, Name, shape
 
 MOST_VUS = MOST_OPEN
@@ -119,6 +119,13 @@ class Stream(Model):
     )
     population: Population = Field(default="uniform", description="Which users ask")
     retries: Retries | None = Field(default=None, description="What is asked again, and how often")
+    mix: Mapping[Name, Annotated[float, Field(ge=0, le=MOST_WEIGHT, allow_inf_nan=False)]] = Field(
+        default_factory=dict,
+        max_length=MOST_STEPS,
+        description="How many of each request mixed in there are for each issue of this scenario,"
+        " 0 for none; default: the `weight` that the system file gives it",
+        examples=[{"browse": 10}],
+    )
 
 
 class ByRate(Stream):
@@ -474,3 +481,8 @@ class Experiment(Model):
         default=None,
         description="Top-level keys that replace those above in a drill, and the session's own",
     )
+
+    @property
+    def mixes(self) -> list[Mapping[str, float]]:
+        """The `mix` of each scenario."""
+        return [scenario.mix for scenario in self.traffic.values()]

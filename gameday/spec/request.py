@@ -3,7 +3,7 @@
 Traffic workers load this and not the whole system file, for they start beside a running clock.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from functools import cache
 from math import ceil
@@ -333,11 +333,21 @@ class BeforeStep(Request):
             raise ValueError("a request with a `weight` captures nothing, and is `per: attempt`")
         return self
 
-    @property
-    def longest_s(self) -> float:
+    def longest_s(self, weight: float | None) -> float:
         """The longest that it takes before one issue: it may be asked several times there."""
-        times = 1 if self.weight is None else ceil(self.weight)
+        times = 1 if weight is None else ceil(weight)
         return times * self.timeout.total_seconds()
+
+
+def longest_before_s(
+    steps: Mapping[str, BeforeStep], mixes: Iterable[Mapping[str, float]]
+) -> float:
+    """The longest that all steps before one issue take, in the scenario that asks the most."""
+    every = [mix.get for mix in mixes] or [dict[str, float]().get]
+    return max(
+        sum(step.longest_s(weight(name, step.weight)) for name, step in steps.items())
+        for weight in every
+    )
 
 
 class Poll(Request):

@@ -5,7 +5,7 @@ nothing about issuance is checked then. Addresses that a started stack supplies 
 written here; secrets are always references (`{env: NAME}` or `{file: PATH}`), never values.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Annotated, Literal
 
@@ -17,7 +17,14 @@ from gameday.spec.campaign import MOST_ACTS, Act, Campaign, CreatedCampaign
 from gameday.spec.commands import FaultCommand
 from gameday.spec.experiment import IssuanceCheck
 from gameday.spec.proxies import NamedProxy, Protocol, Proxies, name_of
-from gameday.spec.request import MOST_STEPS, BeforeStep, IssueRequest, Request, Secret
+from gameday.spec.request import (
+    MOST_STEPS,
+    BeforeStep,
+    IssueRequest,
+    Request,
+    Secret,
+    longest_before_s,
+)
 from gameday.spec.server import Server, ServerOrAddress, server
 from gameday.spec.start import Start
 from gameday.spec.template import placeholders_in
@@ -60,11 +67,10 @@ class Requests(Model):
         every = (self.issue, *self.before.values())
         return next((each for each in every if "user" in placeholders_in(each)), self.issue)
 
-    @property
-    def longest_asked_s(self) -> float:
-        """The longest that the steps before an issue and the issue itself take together."""
-        steps = sum(step.longest_s for step in self.before.values())
-        return steps + self.issue.timeout.total_seconds()
+    def longest_asked_s(self, mixes: Iterable[Mapping[str, float]]) -> float:
+        """The longest that steps and issue take together; `mixes` are those of the scenarios."""
+        before_s = longest_before_s(self.before, mixes)
+        return before_s + self.issue.timeout.total_seconds()
 
     @property
     def longest_poll_s(self) -> float:

@@ -141,4 +141,4 @@ def longest_start_s(system: System, experiment: Experiment) -> float:
     timeout_s = requests.issue.timeout.total_seconds()
     retries = [each.retries for each in scenarios_of(experiment).values()]
     again_s = max(each.at_most * (timeout_s + each.backoff_s) for each in retries)
-    return requests.longest_asked_s + again_s + requests.longest_poll_s
+    return requests.longest_asked_s(experiment.mixes) + again_s + requests.longest_poll_s

@@ -1,5 +1,6 @@
 """Rules about users of a file, steps and polls: each error with its place, its value and a cure."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +8,7 @@ import pytest
 import yaml
 
 from gameday.core.errors import FileError, UsageError
-from gameday.plan.validate import validate_system
+from gameday.plan.validate import validate, validate_system
 from gameday.spec.inputs import gather, load_experiment, load_system
 
 USERS = "id,email,token\n1,a@b.c,t1\n2,b@b.c,t2\n"
@@ -53,7 +54,47 @@ def test_a_request_of_a_weight_takes_as_long_as_it_is_asked_often(
     told["requests"]["before"]["browse"] = {"get": "/items", "weight": weight, "timeout": "10s"}
     assert check(tmp_path, told) == []
     requests = load_system(tmp_path / "shop.yaml").system.requests
-    assert requests.longest_asked_s == asked_s + 3 + 5
+    assert requests.longest_asked_s([]) == asked_s + 3 + 5
+    assert requests.longest_asked_s([{}, {"browse": 7}]) == max(asked_s, 70) + 3 + 5
+    assert requests.longest_asked_s([{"browse": 0}]) == 3 + 5
+
+
+def mixing(folder: Path, mix: dict[str, float]) -> list[str]:
+    """What is said of a scenario's `mix` against a system that mixes in `browse`."""
+    told = system()
+    told["requests"]["before"]["browse"] = {"get": "/items", "weight": 4}
+    check(folder, told)
+    drop = {"executor": "constant-arrival-rate", "rate": "50/s", "duration": "10s", "mix": mix}
+    experiment = {"name": "mixed", "seed": 1, "traffic": {"drop": drop}}
+    experiment["campaign"] = {"coupon": "C", "stock": 100, "users": 2}
+    (folder / "mixed.yaml").write_text(yaml.safe_dump(experiment))
+    loaded = load_experiment(str(folder / "mixed.yaml"))
+    return [str(each) for each in validate(gather(loaded, load_system(folder / "shop.yaml")))]
+
+
+def test_a_scenario_has_a_mix_of_its_own(tmp_path: Path) -> None:
+    assert not [each for each in mixing(tmp_path, {"browse": 0.5}) if "mix" in each]
+    assert not [each for each in mixing(tmp_path, {"browse": 0}) if "mix" in each]
+
+
+@pytest.mark.parametrize(
+    ("mix", "said"),
+    [
+        ({"brows": 2}, "no such request"),
+        ({"login": 2}, "the issue needs this step"),
+        ({"browse": -1}, "'browse'"),
+        ({"browse": 101}, "'browse'"),
+        ({"browse": math.nan}, "'browse'"),
+    ],
+)
+def test_a_mix_of_what_is_not_mixed_in_is_an_error(
+    tmp_path: Path, mix: dict[str, float], said: str
+) -> None:
+    with pytest.raises(FileError) as found:
+        mixing(tmp_path, mix)
+    assert said in str(found.value)
+    assert "mixed.yaml:" in str(found.value)
+    assert found.value.help or set(mix) == {"browse"}
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ BAD = [
     ("{executor: constant-vus, §vus: 2.5, duration: 10s}", "'vus': 2.5 is not a whole number", ""),
     ("{executor: constant-vus, §vus: 30000, duration: 10s}", "'vus': 30000 is more than 10000", "write 10000 or less"),
     ("{executor: constant-vus, vus: 3, §duration: 10ms}", "'duration': 10ms is shorter than 1s", "write 1s or more"),
-    (f"{{{VUS}, §rate: 5/s}}", "unknown key 'rate'", "one of duration, executor, gracefulStop, population, retries, sleep, startTime, vus"),
+    (f"{{{VUS}, §rate: 5/s}}", "unknown key 'rate'", "one of duration, executor, gracefulStop, mix, population, retries, sleep, startTime, vus"),
     ("{executor: ramping-vus, startVUs: 0, §stages: [{target: 0, duration: 5s}]}", "'stages': never has a virtual user", "give one stage a target of 1 or more"),
     ("{executor: ramping-vus, §stages: [{target: 9, duration: 0s}]}", "'stages': together must be longer than 0s", "give one a duration"),
     ("{executor: ramping-vus, stages: [{§target: 9/s, duration: 5s}]}", "'target': '9/s' is not a whole number", ""),
@@ -302,7 +302,7 @@ def test_the_schema_knows_every_executor_and_population() -> None:
     } <= set(schema["$defs"])
     assert set(schema["$defs"]["ConstantArrivalRate"]["properties"]) == {
         *("executor", "rate", "duration", "startTime", "gracefulStop", "sleep"),
-        *("population", "retries", "preAllocatedVUs", "maxVUs"),
+        *("population", "retries", "mix", "preAllocatedVUs", "maxVUs"),
     }
 
 

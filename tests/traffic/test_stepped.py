@@ -244,6 +244,28 @@ async def test_other_requests_are_mixed_in_by_their_weights_and_fail_for_themsel
     assert set(log["status"].tolist()) == {200, 500}
 
 
+async def test_a_scenario_asks_what_is_mixed_in_as_often_as_its_own_mix_says(
+    tmp_path: Path,
+) -> None:
+    issue = shop()
+
+    async def reply(request: bytes, writer: asyncio.StreamWriter, n: int) -> None:
+        if request.startswith(b"GET"):
+            writer.write(answer(b""))
+        else:
+            await issue(request, writer, n)
+
+    more = steps()
+    more["before"] |= {name: {"get": f"/{name}", "weight": 2} for name in ("browse", "search")}
+    more["mix"] = {"drop": {"browse": 0.5, "search": 0}, "other": {"browse": 9}}
+    async with serving(reply) as server:
+        history = await run(server.port, tmp_path, drop("40/s", "1s"), **more)
+        asked = kinds(server.requests)
+    assert counts(history) == {"issued": 40}
+    assert asked[b"GET /browse"] == 20
+    assert b"GET /search" not in asked
+
+
 def test_a_worker_knows_how_long_a_request_of_a_weight_may_keep_a_start_open(
     tmp_path: Path,
 ) -> None:

@@ -6,7 +6,7 @@ from functools import partial
 from gameday.core.errors import UsageError
 from gameday.core.network.urls import Base
 from gameday.core.units import ms
-from gameday.spec.inputs import FileWarning, Findings, LoadedSystem
+from gameday.spec.inputs import FileWarning, Findings, Inputs, LoadedSystem
 from gameday.spec.request import ISSUE_CAPTURES, ROOT, Request, path_of
 from gameday.spec.template import PLACEHOLDER, PLACEHOLDERS, WHOLE_PATH, placeholders_in
 from gameday.spec.users import UserTable, id_column
@@ -19,6 +19,26 @@ SHORTEST_EVERY_MS = 10  # a hundred questions a second about one order
 LONGEST_WITHIN_MS = 600_000
 _ISSUE: Loc = ("requests", "issue")
 _CURE = f"write names with dots between them, or {ROOT} for the whole answer"
+
+
+def of_experiment(inputs: Inputs) -> Findings:
+    """A scenario's `mix` is of requests that the system file mixes in."""
+    document, requests = inputs.experiment.document, inputs.system.system.requests
+    mixed_in = [name for name, step in requests.before.items() if step.weight is not None]
+    for scenario, stream in inputs.experiment.experiment.traffic.items():
+        for name in stream.mix:
+            if name in mixed_in:
+                continue
+            here: Loc = ("traffic", scenario, "mix", name)
+            if name in requests.before:
+                problem = (
+                    f"{name!r}: the issue needs this step; only one with a `weight` is mixed in"
+                )
+                help = f"leave it out, or give it a `weight` in {inputs.system.document.file}"
+            else:
+                problem = f"{name!r}: `requests.before` of the system file has no such request"
+                help = one_of_them(name, mixed_in) or "write it there, with a `weight`"
+            yield document.error(here, problem, help=help)
 
 
 def of_system(loaded: LoadedSystem) -> Findings:

@@ -274,7 +274,7 @@ def records_folder(folder: Path) -> Path:
 
 def demand(load: Load) -> Demand:
     """The highest demand on the generator."""
-    timeout_s = load.system.requests.longest_asked_s
+    timeout_s = load.system.requests.longest_asked_s(load.experiment.mixes)
     return demand_of(scenarios_of(load.experiment), timeout_s)
 
 

@@ -16,7 +16,7 @@ from pydantic import (
 
 from gameday.core.errors import UsageError
 from gameday.core.network.allow_list import Reach
-from gameday.spec.request import BeforeStep, IssueRequest
+from gameday.spec.request import BeforeStep, IssueRequest, longest_before_s
 from gameday.spec.tls import Tls
 from gameday.traffic.schedule.scenario import Scenario
 from gameday.traffic.schedule.scenario_json import from_json, to_json
@@ -65,6 +65,7 @@ class Config(BaseModel):
     base_url: str
     request: IssueRequest
     before: dict[str, BeforeStep] = Field(default_factory=dict)
+    mix: dict[Plain, dict[str, float]] = Field(default_factory=dict)
     cookies: bool = False
     users_file: PinnedUsers | None = None
     tls: Tls = Tls()
@@ -82,7 +83,7 @@ class Config(BaseModel):
     @property
     def longest_s(self) -> float:
         """The longest that a start may stay open, its poll left out."""
-        before = sum(step.longest_s for step in self.before.values())
+        before = longest_before_s(self.before, self.mix.values())
         return before + self.request.timeout.total_seconds()
 
     @property

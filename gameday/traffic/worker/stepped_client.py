@@ -72,7 +72,7 @@ class SteppedClient:
         for index, (name, step) in enumerate(config.before.items()):
             filled = FilledRequest(config, step, columns=columns, captured=captured)
             made = client(StepAnswers(step), seconds(step.timeout))
-            self._steps.append(SentStep(index, name, step, filled, made))
+            self._steps.append(SentStep(index, name, step, filled, made, mix=config.mix))
             captured += step.capture
         issue = config.request
         self.issue = FilledRequest(config, issue, columns=columns, captured=captured)
@@ -156,7 +156,7 @@ class SteppedClient:
         while errand.at < len(self._steps):
             step = self._steps[errand.at]
             if not step.once:
-                if errand.times < step.times(errand.k):
+                if errand.times < step.times(errand.book.recorder.name, errand.k):
                     errand.times += 1
                     self._ask_step(errand, step)
                     return False
