@@ -99,8 +99,7 @@ class Run:
         self.missing += due - len(body) // RECORD.size
         for record in RECORD.iter_unpack(body):
             k, _, answer, why, user, due, sent, _, ended, *_, asked, _, id_ = record
-            id_ = id_.rstrip(b"\0").decode()
-            at = sent or due, ended
+            at, id_ = (sent or due, ended), plain(id_.rstrip(b"\0").decode())
             yield Start(head["scenario"], k, user, answer, *at, id_, why, max(asked, 1))
 
     def _lay_over(self, starts, name):
@@ -119,7 +118,7 @@ class Run:
                 starts[one.scenario, k] = replace(one, sent=min(sent or one.sent, one.sent))
             elif one.answer == ACCEPTED and answer <= REFUSED and k not in decided:
                 decided.add(k)
-                told = id_.rstrip(b"\0").decode() or one.id
+                told = plain(id_.rstrip(b"\0").decode()) or one.id
                 starts[one.scenario, k] = replace(one, answer=answer, ended=ended, id=told)
 
     def is_settled(self, cut="moving"):
@@ -297,12 +296,14 @@ def users_in(request):
 
 def decided(run, possible, usual):
     """The reading that the issue ids tell, else all; `usual` is that of versions before formats."""
-    told = [(plain(each.id), each.user) for each in run.starts if each.answer == ISSUED and each.id]
+    told = [(each.id, each.user) for each in run.starts if each.answer == ISSUED and each.id]
     times = Counter(id_ for id_, _ in told)
     owner = {id_: user for id_, user in told if times[id_] == 1}
     known = [(user, owner[i]) for user, id_ in run.rows if (i := plain(id_)) in owner]
+    every = [*([usual] if usual else []), *possible]
+    known = [each for each in known if len({one.user(each[0]) for one in every}) > 1]
     for least in (0.9, 0.1):
-        for one in ([usual] if usual else []) + (possible if known and least > 0.5 else []):
+        for one in every if known and least > 0.5 else every[: bool(usual)]:
             if sum(one.user(user) == whose for user, whose in known) >= least * len(known):
                 return [one]
     return possible
@@ -409,13 +410,13 @@ def proves_answer(kind, facts, run, reading, rows):
     claimed, user = facts["answer"], reading.user(facts["answer"]["user"])
     word = {"lost": ISSUED, "phantom_answer": DUPLICATE}.get(kind, SOLD_OUT)
     mine = [each for each in run.starts if each.user == user]
-    id_ = claimed["issue_id"]
+    id_ = plain(claimed["issue_id"])
     found = [each for each in mine if each.answer == word and (each.id == id_ or not id_)]
     stored = Counter(plain(id_) for who, id_ in rows if who == user)
     if not found or claimed.get("index", user) != user:
         return False
     if kind == "lost" and run.most == 1:
-        return not (stored[plain(id_)] or stored[""] if id_ else stored)
+        return not (stored[id_] or stored[""] if id_ else stored)
     if kind == "lost":
         return lacks_rows([each.id for each in mine if each.answer == ISSUED], stored, run.repeats)
     if kind == "phantom_answer":
@@ -427,7 +428,7 @@ def proves_answer(kind, facts, run, reading, rows):
 
 def lacks_rows(told, stored, repeats):
     """True if a user has fewer rows than coupons that he was told of."""
-    named = {plain(id_) for id_ in told if id_}
+    named = {id_ for id_ in told if id_}
     without = sum(not stored[id_] for id_ in named)
     kept = len(named) - without + min(without, stored[""])
     nameless = 0 if repeats and stored else told.count("")

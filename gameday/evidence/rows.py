@@ -154,18 +154,28 @@ def quoted(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class StoreView:
-    """What another store holds of the campaign; `current` is None where that cannot be known."""
+    """What another store holds of the campaign; `current` is None where that cannot be known.
+
+    `holders` are as they were told.
+    """
 
     remaining: int | None
     holders: Sequence[User] | None
     current: bool | None = None
 
 
-def checked_view(name: str, view: Json) -> StoreView:
-    """A view of a store in its types."""
-    remaining, holders, current = (view.get(key) for key in ("remaining", "holders", "current"))
+def holders_in(name: str, view: Json) -> list[object] | None:
+    """The holders of a view as they stand there. Raises RowError for what is no list."""
+    holders = view.get("holders")
     if not isinstance(holders, list | None):
         raise RowError(f"views.{name}.holders: {quoted(holders)} is no list of users")
+    return holders
+
+
+def checked_view(name: str, view: Json) -> StoreView:
+    """A view of a store in its types."""
+    remaining, current = view.get("remaining"), view.get("current")
+    holders = holders_in(name, view)
     if not isinstance(current, bool | None):
         raise RowError(f"views.{name}.current: {quoted(current)} is neither true nor false")
     return StoreView(
@@ -208,6 +218,11 @@ class Rows:
         """Add rows of users in digits and ids in printable ASCII. Raises RowError."""
         self._check_room(len(users))
         self._keep([*map(int, users)], ids)
+
+    def add_texts(self, users: Sequence[bytes], ids: Sequence[bytes]) -> None:
+        """Add rows of texts in printable ASCII, the users as a column holds them."""
+        self._check_room(len(users))
+        self._keep(users, ids)
 
     def _check_room(self, more: int) -> None:
         if self._count + more > MOST_ROWS:
@@ -318,6 +333,34 @@ def _plain_texts(users: Sequence[Any]) -> Sequence[bytes]:
         return ()
     lines = "\n".join(users)
     return () if _NUMBER_LINE.search(lines) else lines.encode().split(b"\n")
+
+
+def are_plain_texts(users: Sequence[bytes]) -> bool:
+    """True for printable ASCII that `user_of` leaves as it is."""
+    lengths = set(map(len, users))
+    if max(lengths) > _SHOWN:
+        return False
+    return min(lengths) > _MOST_DIGITS or not _NUMBER_LINE.search(b"\n".join(users).decode())
+
+
+def columns_of(told: Sequence[object]) -> Sequence[Column]:
+    """Columns of users in any form, in their order; a long one does not widen those of others."""
+    if not told:
+        return []
+    users = users_of(told)
+    return [column_of(users[begin:end]) for begin, end in _narrow(users, 0, len(users))]
+
+
+def _narrow(
+    texts: Sequence[int] | Sequence[bytes], begin: int, end: int
+) -> Iterator[tuple[int, int]]:
+    """Where to part texts, so that no long one widens a column of many others."""
+    if _is_waste(texts[begin:end]):
+        middle = (begin + end) // 2
+        yield from _narrow(texts, begin, middle)
+        yield from _narrow(texts, middle, end)
+    else:
+        yield begin, end
 
 
 def column_of(users: Sequence[int] | Sequence[bytes]) -> Column:
