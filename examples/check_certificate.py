@@ -302,11 +302,11 @@ def decided(run, possible, usual):
     known = [(user, owner[i]) for user, id_ in run.rows if (i := plain(id_)) in owner]
     every = [*([usual] if usual else []), *possible]
     known = [each for each in known if len({one.user(each[0]) for one in every}) > 1]
-    for least in (0.9, 0.1):
-        for one in every if known and least > 0.5 else every[: bool(usual)]:
-            if sum(one.user(user) == whose for user, whose in known) >= least * len(known):
-                return [one]
-    return possible
+    shares = [sum(one.user(user) == whose for user, whose in known) for one in every]
+    for one, share in zip(every, shares):
+        if known and share >= 0.9 * len(known):
+            return [one]
+    return [usual] if usual and (not known or shares[0] > 0.1 * len(known)) else possible
 
 
 def plain(id_):

@@ -34,7 +34,7 @@ LONGEST_USER: Final = 200  # bytes; more is kept as its beginning and a digest
 MOST_BYTES: Final = 1_500_000_000  # of all columns: as many rows with ids of 64 bytes
 _LARGEST: Final = 2**63
 _MOST_DIGITS: Final = 20  # more than any 64-bit number has
-_SHORT_ID: Final = 64  # bytes; a column as wide is never much of a waste
+SHORT_ID: Final = 64  # bytes; a column as wide is never much of a waste
 _MOST_WASTE: Final = 4  # times the bytes that came
 _SHOWN: Final = 60  # a line of an error message
 _SHOWN_ROWS: Final = 5
@@ -381,8 +381,8 @@ def _is_waste(texts: Sequence[int] | Sequence[bytes]) -> bool:
         return False
     sizes = list(map(len, cast("Sequence[bytes]", texts)))
     longest = max(sizes)
-    return longest > _SHORT_ID and longest * len(sizes) > _MOST_WASTE * (
-        sum(sizes) + _SHORT_ID * len(sizes)
+    return longest > SHORT_ID and longest * len(sizes) > _MOST_WASTE * (
+        sum(sizes) + SHORT_ID * len(sizes)
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from gameday.core.json_objects import Json
 from gameday.core.secrets.redaction import Hidden, distinct, hidden_in
-from gameday.evidence.rows import Column, Rows, User, column_of, user_of, users_of
+from gameday.evidence.rows import Column, Rows, User, columns_of, user_of
 from gameday.plan.audit_answer import AuditAnswer
 from gameday.spec.system import System
 from gameday.spec.users_hidden import Hide
@@ -102,7 +102,8 @@ def _views_by_row(views: Any, rename: Callable[[Column], list[User]]) -> Any:
     found = {}
     for name, view in views.items():
         if isinstance(view, dict) and isinstance(view.get("holders"), list):
-            found[name] = {**view, "holders": rename(column_of(users_of(view["holders"])))}
+            told = columns_of(view["holders"])
+            found[name] = {**view, "holders": [user for piece in told for user in rename(piece)]}
         else:
             found[name] = view
     return found
@@ -117,10 +118,11 @@ class _Users:
 
     def __call__(self, holders: list[Any]) -> list[Any]:
         users = [user_of(each) for each in holders]
-        known = self.ids.read(column_of(users_of(users))) != FOREIGN
+        known = (self.ids.read(piece) != FOREIGN for piece in columns_of(users))
+        ours = (each for piece in known for each in piece.tolist())
         return [
-            user if ours or isinstance(user, int) else self.hide(user)
-            for user, ours in zip(users, known.tolist(), strict=True)
+            user if is_ours or isinstance(user, int) else self.hide(user)
+            for user, is_ours in zip(users, ours, strict=True)
         ]
 
 

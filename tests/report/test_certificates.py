@@ -12,7 +12,7 @@ import pytest
 
 from gameday.evidence.seal import digest_of
 from gameday.traffic import step_log
-from gameday.traffic.history import Outcome
+from gameday.traffic.history import HEAD_BYTES, Outcome
 from tests.support.foreign_runs import ROOT, Finished, run, shop
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
@@ -89,7 +89,7 @@ def test_without_the_word_of_the_poll_nothing_is_proven(tmp_path: Path) -> None:
 
     records = step_log.read(log).records.copy()
     records["outcome"] = np.where(records["outcome"] == Outcome.ISSUED, Outcome.UNKNOWN, 9)
-    log.write_bytes(log.read_bytes()[: step_log.HEAD_BYTES] + records.tobytes())
+    log.write_bytes(log.read_bytes()[:HEAD_BYTES] + records.tobytes())
     content["files"]["history/drop-0.steps"] = digest_of(log)
     path.write_text(json.dumps(content))
     assert checked(path) == (1, f"{content['says']}\n- NOT proven by these files\n")
