@@ -36,6 +36,7 @@ _LARGEST: Final = 2**63
 _MOST_DIGITS: Final = 20  # more than any 64-bit number has
 SHORT_ID: Final = 64  # bytes; a column as wide is never much of a waste
 _MOST_WASTE: Final = 4  # times the bytes that came
+_NARROWEST: Final = 4  # bits of a length
 _SHOWN: Final = 60  # a line of an error message
 _SHOWN_ROWS: Final = 5
 _NUMBER: Final = re.compile(r"0|-?[1-9][0-9]{0,18}")
@@ -344,23 +345,19 @@ def are_plain_texts(users: Sequence[bytes]) -> bool:
 
 
 def columns_of(told: Sequence[object]) -> Sequence[Column]:
-    """Columns of users in any form, in their order; a long one does not widen those of others."""
+    """Columns of users in any form, not in their order: those of like lengths stand in one."""
     if not told:
         return []
     users = users_of(told)
-    return [column_of(users[begin:end]) for begin, end in _narrow(users, 0, len(users))]
-
-
-def _narrow(
-    texts: Sequence[int] | Sequence[bytes], begin: int, end: int
-) -> Iterator[tuple[int, int]]:
-    """Where to part texts, so that no long one widens a column of many others."""
-    if _is_waste(texts[begin:end]):
-        middle = (begin + end) // 2
-        yield from _narrow(texts, begin, middle)
-        yield from _narrow(texts, middle, end)
-    else:
-        yield begin, end
+    if (
+        isinstance(users[0], int)
+        or max(map(len, texts := cast("Sequence[bytes]", users))) <= SHORT_ID
+    ):
+        return [column_of(users)]
+    by_length: dict[int, list[bytes]] = {}
+    for text in texts:
+        by_length.setdefault(max(_NARROWEST, len(text).bit_length()), []).append(text)
+    return [column_of(some) for some in by_length.values()]
 
 
 def column_of(users: Sequence[int] | Sequence[bytes]) -> Column:
