@@ -27,10 +27,10 @@ from gameday.evidence.rows import (
     Column,
     Row,
     Rows,
+    StoreView,
     are_plain_texts,
     checked_view,
     columns_of,
-    holders_in,
 )
 from gameday.evidence.users import Users
 from gameday.traffic.history import ID_BYTES, stored_id
@@ -338,7 +338,10 @@ def _audit(
         cut=fields["cut"],
         answer_rows=answer_rows,
         answer_rows_equal=fields["answer_rows_equal"],
-        views=tuple(_view(name, each, users) for name, each in sorted(fields["views"].items())),
+        views=tuple(
+            _view(name, checked_view(name, each), users)
+            for name, each in sorted(fields["views"].items())
+        ),
         problem=fields["problem"],
         users=users,
     )
@@ -360,8 +363,6 @@ def _stored(ids: npt.NDArray[np.bytes_]) -> npt.NDArray[np.bytes_]:
     return ids.astype(f"S{ID_BYTES}")
 
 
-def _view(store: str, told: Json, users: Users) -> View:
-    holders = holders_in(store, told)
-    view = checked_view(store, {**told, "holders": None})
-    columns = None if holders is None else columns_of(holders)
-    return View(store, view.remaining, view.current, columns, users)
+def _view(store: str, told: StoreView, users: Users) -> View:
+    columns = None if told.holders is None else columns_of(told.holders)
+    return View(store, told.remaining, told.current, columns, users)

@@ -115,7 +115,15 @@ def _are_numbers(told: Sequence[object]) -> TypeGuard[Sequence[int]]:
 
 
 def _as_told(users: Sequence[object]) -> Sequence[User]:
-    return users if _are_numbers(users) else [user_of(user) for user in users]
+    if _are_numbers(users):
+        return users
+    if _are_texts(users) and _plain_texts(users):
+        return users
+    return [user_of(user) for user in users]
+
+
+def _are_texts(told: Sequence[object]) -> TypeGuard[Sequence[str]]:
+    return set(map(type, told)) == {str}
 
 
 def _is_whole(value: object) -> TypeGuard[str | float]:
@@ -165,18 +173,11 @@ class StoreView:
     current: bool | None = None
 
 
-def holders_in(name: str, view: Json) -> list[object] | None:
-    """The holders of a view as they stand there. Raises RowError for what is no list."""
-    holders = view.get("holders")
-    if not isinstance(holders, list | None):
-        raise RowError(f"views.{name}.holders: {quoted(holders)} is no list of users")
-    return holders
-
-
 def checked_view(name: str, view: Json) -> StoreView:
     """A view of a store in its types."""
-    remaining, current = view.get("remaining"), view.get("current")
-    holders = holders_in(name, view)
+    remaining, holders, current = (view.get(key) for key in ("remaining", "holders", "current"))
+    if not isinstance(holders, list | None):
+        raise RowError(f"views.{name}.holders: {quoted(holders)} is no list of users")
     if not isinstance(current, bool | None):
         raise RowError(f"views.{name}.current: {quoted(current)} is neither true nor false")
     return StoreView(
@@ -320,7 +321,7 @@ def users_of(told: Iterable[object]) -> Sequence[int] | Sequence[bytes]:
     given = list(told)
     if _are_numbers(given):
         return given
-    if set(map(type, given)) == {str} and (texts := _plain_texts(given)):
+    if _are_texts(given) and (texts := _plain_texts(given)):
         return texts
     users = [user_of(user) for user in given]
     numbers = [user for user in users if isinstance(user, int)]
