@@ -22,9 +22,19 @@ import numpy.typing as npt
 from gameday.core.json import own
 from gameday.core.json_objects import Json, json_object
 from gameday.core.messages import Message
-from gameday.evidence.rows import Row, Rows, StoreView, checked_view
+from gameday.evidence.attempts import distinct
+from gameday.evidence.rows import (
+    Column,
+    Row,
+    Rows,
+    StoreView,
+    are_plain_texts,
+    checked_view,
+    columns_of,
+)
 from gameday.evidence.users import Users
 from gameday.traffic.history import ID_BYTES, stored_id
+from gameday.traffic.user_ids import FOREIGN
 
 _CUTS = ("consistent", "moving", "unknown")
 _AT_ONCE: Final = 1 << 17  # bytes: some thousand rows
@@ -38,17 +48,30 @@ _BEFORE_ROWS: Final = 4
 _BEFORE_ANSWERED: Final = (8, 9)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class View:
     """View of another store; `current` is None where that cannot be known.
 
-    `holders` are users by index.
+    `told` are its holders as the store has them, None where it tells of none.
     """
 
     store: str
     remaining: int | None
-    holders: frozenset[int] | None
     current: bool | None
+    told: Sequence[Column] | None = field(default=None, compare=False, repr=False)
+    users: Users = field(default_factory=Users, compare=False, repr=False)
+
+    @cached_property
+    def indices(self) -> npt.NDArray[np.int64] | None:
+        """The holders by index, each once and in order."""
+        if self.told is None:
+            return None
+        return distinct(_joined([self.users.indices(piece) for piece in self.told]))
+
+    @cached_property
+    def holders(self) -> frozenset[int] | None:
+        """The same as a set."""
+        return None if self.indices is None else frozenset(self.indices.tolist())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,10 +92,26 @@ class Audit:
     users: Users = field(default_factory=Users)
     question: Message | None = None
 
+    def with_users(self, users: Users) -> "Audit":
+        """The same, its users called otherwise; the file is not read again."""
+        views = tuple(replace(view, users=users) for view in self.views)
+        return replace(self, users=users, views=views)
+
+    @cached_property
+    def numbered(self) -> "Audit | None":
+        """The same where a number alone is a user as well; None where it could be another."""
+        users = self.users.with_numbers()
+        return None if users is None else self.with_users(users)
+
     @cached_property
     def holders(self) -> frozenset[int]:
         """Users who have a row."""
-        return frozenset(self.columns[0].tolist())
+        return frozenset(self.holding.tolist())
+
+    @cached_property
+    def holding(self) -> npt.NDArray[np.int64]:
+        """The same, each once and in order."""
+        return distinct(self.columns[0])
 
     @cached_property
     def kept(self) -> dict[int, tuple[object, npt.NDArray[np.bool_]]]:
@@ -83,10 +122,21 @@ class Audit:
     def columns(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bytes_]]:
         """The users of the rows, and beside each its issue id as a history holds ids."""
         pieces = self.rows.pieces
-        users = [self.users.indices(users) for users, _ in pieces]
-        ids = [_stored(ids) for _, ids in pieces]
-        nobody = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=f"S{ID_BYTES}")
-        return (np.concatenate(users), np.concatenate(ids)) if pieces else nobody
+        ids = [np.zeros(0, dtype=f"S{ID_BYTES}"), *(_stored(ids) for _, ids in pieces)]
+        users = self.of_the_run
+        if users is None:
+            users = [self.users.indices(users) for users, _ in pieces]
+        return _joined(users), np.concatenate(ids)
+
+    @cached_property
+    def of_the_run(self) -> Sequence[npt.NDArray[np.int64]] | None:
+        """The users of the rows by index, in pieces; None where one of them is foreign."""
+        found = []
+        for told, _ in self.rows.pieces:
+            found.append(self.users.read(told))
+            if (found[-1] == FOREIGN).any():
+                return None
+        return found
 
     def last_rows(self, users: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """The place of the last row of each of these users, -1 where he has none."""
@@ -215,21 +265,38 @@ def _places(
     return found
 
 
+def _joined(pieces: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    return np.concatenate([np.zeros(0, dtype=np.int64), *pieces])
+
+
 def _add_lines(rows: Rows, lines: bytes) -> None:
     """Add rows that gameday wrote, a line each; plain ones, as nearly all are, without decoding."""
-    parts = lines[1:-4].replace(b'"],\n[', b', "').split(b', "')
+    count, quotes = lines.count(b"\n"), lines.count(b'"')
+    if quotes == 4 * count:
+        parts = lines[2:-4].replace(b'"],\n["', b'", "').split(b'", "')
+    else:
+        parts = lines[1:-4].replace(b'"],\n[', b', "').split(b', "')
     users, ids = parts[0::2], parts[1::2]
-    if len(parts) == 2 * lines.count(b"\n") == lines.count(b'"') and _are_plain(users, ids):
+    if len(parts) != 2 * count or not _are_as_they_are(lines):
+        _add_pairs(rows, _parsed(lines))
+    elif quotes == 2 * count and _are_digits(users):
         rows.add_plain(users, ids)
+    elif quotes == 4 * count and are_plain_texts(users):
+        rows.add_texts(users, ids)
     else:
         _add_pairs(rows, _parsed(lines))
 
 
-def _are_plain(users: Sequence[bytes], ids: Sequence[bytes]) -> bool:
-    """True for users in digits and for ids that are in JSON as they are."""
-    text = b"".join(ids)
-    if not text.isascii() or not text.decode().isprintable() or b"\\" in text:
-        return False
+def _are_as_they_are(lines: bytes) -> bool:
+    """True for texts that are in JSON as they are."""
+    return (
+        lines.isascii()
+        and b"\\" not in lines
+        and lines.translate(None, b"\n").decode().isprintable()
+    )
+
+
+def _are_digits(users: Sequence[bytes]) -> bool:
     return b"".join(users).isdigit() and max(map(len, users)) <= _PLAIN_DIGITS and all(users)
 
 
@@ -297,6 +364,5 @@ def _stored(ids: npt.NDArray[np.bytes_]) -> npt.NDArray[np.bytes_]:
 
 
 def _view(store: str, told: StoreView, users: Users) -> View:
-    told_holders = told.holders
-    known = None if told_holders is None else frozenset(users.indices_of(told_holders).tolist())
-    return View(store, told.remaining, known, told.current)
+    columns = None if told.holders is None else columns_of(told.holders)
+    return View(store, told.remaining, told.current, columns, users)

@@ -207,17 +207,14 @@ def _asked_and_stored(
     if effective is not None and not effective.system.issues:  # there is nothing to be read
         return attempts, None
 
-    def stored(users: Users) -> Audit | None:
-        return _load(run_dir / "audit.json", partial(audit_of, users=users), problems, "audit")
-
-    audit = stored(users)
+    audit = _load(run_dir / "audit.json", partial(audit_of, users=users), problems, "audit")
     if audit is None or len(choices) == 1:
         return attempts, audit
-    chosen = reading_of(attempts, audit.rows, choices)
+    chosen = reading_of(attempts, audit, choices)
     if chosen is choices[0]:
         return attempts, audit
     users = Users(chosen)
-    return replace(attempts, names=users), stored(users)
+    return replace(attempts, names=users), audit.with_users(users)
 
 
 def _readings(

@@ -34,8 +34,9 @@ LONGEST_USER: Final = 200  # bytes; more is kept as its beginning and a digest
 MOST_BYTES: Final = 1_500_000_000  # of all columns: as many rows with ids of 64 bytes
 _LARGEST: Final = 2**63
 _MOST_DIGITS: Final = 20  # more than any 64-bit number has
-_SHORT_ID: Final = 64  # bytes; a column as wide is never much of a waste
+SHORT_ID: Final = 64  # bytes; a column as wide is never much of a waste
 _MOST_WASTE: Final = 4  # times the bytes that came
+_NARROWEST: Final = 4  # bits of a length
 _SHOWN: Final = 60  # a line of an error message
 _SHOWN_ROWS: Final = 5
 _NUMBER: Final = re.compile(r"0|-?[1-9][0-9]{0,18}")
@@ -114,7 +115,15 @@ def _are_numbers(told: Sequence[object]) -> TypeGuard[Sequence[int]]:
 
 
 def _as_told(users: Sequence[object]) -> Sequence[User]:
-    return users if _are_numbers(users) else [user_of(user) for user in users]
+    if _are_numbers(users):
+        return users
+    if _are_texts(users) and _plain_texts(users):
+        return users
+    return [user_of(user) for user in users]
+
+
+def _are_texts(told: Sequence[object]) -> TypeGuard[Sequence[str]]:
+    return set(map(type, told)) == {str}
 
 
 def _is_whole(value: object) -> TypeGuard[str | float]:
@@ -154,7 +163,10 @@ def quoted(value: object) -> str:
 
 @dataclass(frozen=True, slots=True)
 class StoreView:
-    """What another store holds of the campaign; `current` is None where that cannot be known."""
+    """What another store holds of the campaign; `current` is None where that cannot be known.
+
+    `holders` are as they were told.
+    """
 
     remaining: int | None
     holders: Sequence[User] | None
@@ -208,6 +220,11 @@ class Rows:
         """Add rows of users in digits and ids in printable ASCII. Raises RowError."""
         self._check_room(len(users))
         self._keep([*map(int, users)], ids)
+
+    def add_texts(self, users: Sequence[bytes], ids: Sequence[bytes]) -> None:
+        """Add rows of texts in printable ASCII, the users as a column holds them."""
+        self._check_room(len(users))
+        self._keep(users, ids)
 
     def _check_room(self, more: int) -> None:
         if self._count + more > MOST_ROWS:
@@ -304,7 +321,7 @@ def users_of(told: Iterable[object]) -> Sequence[int] | Sequence[bytes]:
     given = list(told)
     if _are_numbers(given):
         return given
-    if set(map(type, given)) == {str} and (texts := _plain_texts(given)):
+    if _are_texts(given) and (texts := _plain_texts(given)):
         return texts
     users = [user_of(user) for user in given]
     numbers = [user for user in users if isinstance(user, int)]
@@ -318,6 +335,30 @@ def _plain_texts(users: Sequence[Any]) -> Sequence[bytes]:
         return ()
     lines = "\n".join(users)
     return () if _NUMBER_LINE.search(lines) else lines.encode().split(b"\n")
+
+
+def are_plain_texts(users: Sequence[bytes]) -> bool:
+    """True for printable ASCII that `user_of` leaves as it is."""
+    lengths = set(map(len, users))
+    if max(lengths) > _SHOWN:
+        return False
+    return min(lengths) > _MOST_DIGITS or not _NUMBER_LINE.search(b"\n".join(users).decode())
+
+
+def columns_of(told: Sequence[object]) -> Sequence[Column]:
+    """Columns of users in any form, not in their order: those of like lengths stand in one."""
+    if not told:
+        return []
+    users = users_of(told)
+    if (
+        isinstance(users[0], int)
+        or max(map(len, texts := cast("Sequence[bytes]", users))) <= SHORT_ID
+    ):
+        return [column_of(users)]
+    by_length: dict[int, list[bytes]] = {}
+    for text in texts:
+        by_length.setdefault(max(_NARROWEST, len(text).bit_length()), []).append(text)
+    return [column_of(some) for some in by_length.values()]
 
 
 def column_of(users: Sequence[int] | Sequence[bytes]) -> Column:
@@ -338,8 +379,8 @@ def _is_waste(texts: Sequence[int] | Sequence[bytes]) -> bool:
         return False
     sizes = list(map(len, cast("Sequence[bytes]", texts)))
     longest = max(sizes)
-    return longest > _SHORT_ID and longest * len(sizes) > _MOST_WASTE * (
-        sum(sizes) + _SHORT_ID * len(sizes)
+    return longest > SHORT_ID and longest * len(sizes) > _MOST_WASTE * (
+        sum(sizes) + SHORT_ID * len(sizes)
     )
 
 

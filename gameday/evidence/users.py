@@ -4,12 +4,10 @@ Who no template of the issue request could have named is foreign: an index below
 text, so that checks count with them as with all others and a report can still show who it was.
 """
 
-from collections.abc import Iterable
-
 import numpy as np
 import numpy.typing as npt
 
-from gameday.evidence.rows import Column, User, column_of, quoted, user_of, users_of
+from gameday.evidence.rows import Column, User, quoted, user_of
 from gameday.traffic.user_ids import FOREIGN, MOST_USERS, NUMBERS, Indices, UserIds
 
 
@@ -21,9 +19,13 @@ class Users:
         self._foreign: dict[bytes, int] = {}
         self._names: list[User] = []
 
+    def read(self, told: Column) -> Indices:
+        """The indices of users as they were told, FOREIGN for all whom no request named."""
+        return self._ids.read(told)
+
     def indices(self, told: Column) -> Indices:
         """The indices of users as they were told, below zero for foreign ones."""
-        found = self._ids.read(told)
+        found = self.read(told)
         strange = np.flatnonzero(found == FOREIGN)
         if len(strange):
             texts = told[strange].astype(np.bytes_).tolist()
@@ -31,9 +33,10 @@ class Users:
             found[strange] = [self._index_of(text) for text in texts]
         return found
 
-    def indices_of(self, told: Iterable[object]) -> Indices:
-        """The same of users in any form."""
-        return self.indices(column_of(users_of(told)))
+    def with_numbers(self) -> "Users | None":
+        """The same where a number alone is a user as well; None where that could be another."""
+        ids = self._ids.with_numbers()
+        return None if ids is None else Users(ids)
 
     def _index_of(self, text: bytes) -> int:
         index = self._foreign.setdefault(text, FOREIGN - len(self._foreign))

@@ -5,7 +5,8 @@ functions return positions in the table of attempts, ordered by the time of the 
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,8 +14,9 @@ import numpy as np
 
 from gameday.evidence.attempts import Attempts, Indices, Mask, Times, among, distinct
 from gameday.evidence.audit import Audit
+from gameday.evidence.issue_ids import plain_id
 from gameday.spec.system import Semantics
-from gameday.traffic.history import Outcome, stored_id
+from gameday.traffic.history import Outcome
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,8 @@ def _told_again(attempts: Attempts, answers: Indices, semantics: Semantics) -> I
 
     Those without an id may be, where the system promises idempotent replay.
     """
-    users, ids = attempts.users[answers], attempts.ids(answers)
+    answers = answers[_repeated(attempts.users[answers])]
+    users, ids = attempts.users[answers], np.array(_ids(attempts, answers), dtype=np.bytes_)
     order = np.lexsort((ids, users))  # stable: the first answer comes first
     same = (users[order][1:] == users[order][:-1]) & (ids[order][1:] == ids[order][:-1])
     if semantics.replay == "none":
@@ -86,8 +89,7 @@ def issued_again(attempts: Attempts, semantics: Semantics) -> Indices:
     if most is None:
         return answers[:0]
     answers = answers[_repeated(attempts.users[answers])]
-    users = attempts.users[answers].tolist()
-    ids = attempts.ids(answers).tolist()
+    users, ids = attempts.users[answers].tolist(), _ids(attempts, answers)
     known: dict[int, set[bytes]] = {}
     held: Counter[int] = Counter()
     again = []
@@ -118,15 +120,29 @@ def lost(attempts: Attempts, audit: Audit, semantics: Semantics) -> Indices:
     if semantics.per_user != "one":
         return _without_row(attempts, answers, audit, semantics)
     answers = answers[~_plainly_kept(attempts, answers, audit)]
+    if not len(answers):
+        return answers
     users = attempts.users[answers].tolist()
-    ids = attempts.ids(answers).tolist()
-    stored = {(user, stored_id(id_)) for user, id_ in audit.indexed} if len(answers) else set()
+    stored = set(_rows_of(audit, attempts.users[answers]))
+    holders = {user for user, _ in stored}
     missing = [
         position
-        for position, (user, id_) in enumerate(zip(users, ids, strict=True))
-        if not _kept(user, id_, stored, audit.holders)
+        for position, (user, id_) in enumerate(zip(users, _ids(attempts, answers), strict=True))
+        if not _kept(user, id_, stored, holders)
     ]
     return answers[np.array(missing, dtype=np.intp)]
+
+
+def _rows_of(audit: Audit, users: Times) -> Iterator[tuple[int, bytes]]:
+    """The rows of some users, with their ids as they are compared."""
+    holders, ids = audit.columns
+    theirs = among(holders, users)
+    return zip(holders[theirs].tolist(), map(plain_id, ids[theirs].tolist()), strict=True)
+
+
+def _ids(attempts: Attempts, answers: Indices) -> Sequence[bytes]:
+    """The issue ids of some answers as they are compared."""
+    return list(map(plain_id, attempts.ids(answers).tolist()))
 
 
 def maybe_lost(attempts: Attempts, audit: Audit, semantics: Semantics) -> bool:
@@ -149,13 +165,11 @@ def _without_row(
     who = distinct(attempts.users[rest])  # of the others each was told of one coupon, and has it
     answers = answers[among(attempts.users[answers], who)]
     rows: dict[int, Counter[bytes]] = {}
-    holders, kept = audit.columns
-    theirs = among(holders, who)
-    for user, id_ in zip(holders[theirs].tolist(), kept[theirs].tolist(), strict=True):
+    for user, id_ in _rows_of(audit, who):
         rows.setdefault(user, Counter())[id_] += 1
     told: dict[int, list[tuple[int, bytes]]] = {}
-    users, ids = attempts.users[answers].tolist(), attempts.ids(answers).tolist()
-    for position, (user, id_) in enumerate(zip(users, ids, strict=True)):
+    users = attempts.users[answers].tolist()
+    for position, (user, id_) in enumerate(zip(users, _ids(attempts, answers), strict=True)):
         told.setdefault(user, []).append((position, id_))
     repeats = semantics.replay == "idempotent"
     missing = [
@@ -217,7 +231,9 @@ def _has_last_row(attempts: Attempts, answers: Indices, audit: Audit) -> Mask:
     return same
 
 
-def _kept(user: int, id_: bytes, stored: set[tuple[int, bytes]], holders: frozenset[int]) -> bool:
+def _kept(
+    user: int, id_: bytes, stored: AbstractSet[tuple[int, bytes]], holders: AbstractSet[int]
+) -> bool:
     """A row of that user and id; by user alone where either side tells no id."""
     if not id_:
         return user in holders

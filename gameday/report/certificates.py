@@ -20,7 +20,7 @@ from gameday.report.people import SAFETY, Wrong
 
 Field = tuple[str, object]
 _PREFIX: Final = "certificate-"
-_SOURCES: Final = ("audit.json", "inputs/effective.json", "history/*.bin")
+_SOURCES: Final = ("audit.json", "inputs/effective.json", "history/*.bin", "history/*.steps")
 
 
 def file_of(check: str) -> str:

@@ -18,7 +18,15 @@ from gameday.core.errors import UnknownError
 from gameday.evidence import journal
 from gameday.evidence.drill_names import names_of, with_own_names
 from gameday.evidence.effective import Effective
-from gameday.evidence.events import DrillStarted, E, FaultEvent, Phase, RunStarted, from_json
+from gameday.evidence.events import (
+    DrillStarted,
+    E,
+    FaultEvent,
+    FaultInjecting,
+    Phase,
+    RunStarted,
+    from_json,
+)
 from gameday.evidence.forgotten import hidden, replacing
 from gameday.evidence.journal import Record, RecordOf
 from gameday.evidence.read import read, read_effective
@@ -60,6 +68,7 @@ class Material:
     has_traffic: bool
     drill: DrillMaterial | None = None
     wrongs: Sequence[Wrong] = ()
+    span_s: tuple[float, float] | None = None  # of the damage, None where there was none
     affected: Affected | None = None  # None where the history cannot say
 
     def at_s(self, t_ns: int) -> float:
@@ -130,7 +139,13 @@ def read_material(run_dir: Path) -> Material:
     first_ns = next((each.t_ns for each in [*journaled.records, *lines]), 0)
     origin_ns = first_ns if t0_ns is None else t0_ns
     curves = read_curves([line for line in lines if isinstance(line, Scrape)], origin_ns)
-    span_s = damage_span_s(result, curves)
+    begun = journal.first(journaled.records, FaultInjecting)
+    span_s = damage_span_s(
+        result,
+        curves,
+        [round((each.t_ns - origin_ns) / NS, 3) for each in evaluations],
+        None if begun is None else (begun.t_ns - origin_ns) / NS,
+    )
     effective = read_effective(run_dir)
     return Material(
         run_dir=run_dir,
@@ -144,6 +159,7 @@ def read_material(run_dir: Path) -> Material:
         has_traffic=t0_ns is not None,
         drill=drill,
         wrongs=wrongs_of(run_dir, result),
+        span_s=span_s,
         affected=(
             None if span_s is None else affected(run_dir, origin_ns, span_s, failed_of(effective))
         ),
@@ -155,12 +171,24 @@ def failed_of(effective: Effective | None) -> Sequence[FailedOutcome]:
     return FAILED if effective is None else effective.failed
 
 
-def damage_span_s(result: Result, curves: Curves) -> tuple[float, float] | None:
-    """From the damage until it was over, or until the last sample; None where there was none."""
-    start_s, lasted_s = result.clocks.damage_at, result.clocks.recovered_after_s
-    if start_s is None or not len(curves.t_s):
+def damage_span_s(
+    result: Result, curves: Curves, looks_s: Sequence[float], fault_s: float | None
+) -> tuple[float, float] | None:
+    """From the damage until it was over, or until the last sample; None where there was none.
+
+    A look that finds an objective breached tells of what came before it: of the time since the look
+    before, but not since before the first fault. A wrong coupon tells of its own instant.
+    """
+    found_s, lasted_s = result.clocks.damage_at, result.clocks.recovered_after_s
+    if found_s is None or not len(curves.t_s):
         return None
-    return start_s, float(curves.t_s[-1]) if lasted_s is None else start_s + lasted_s
+    end_s = float(curves.t_s[-1]) if lasted_s is None else found_s + lasted_s
+    if found_s not in looks_s:
+        return found_s, end_s
+    start_s = max((each for each in looks_s if each < found_s), default=0.0)
+    if fault_s is not None and fault_s <= found_s:
+        start_s = max(start_s, fault_s)
+    return max(start_s, 0.0), end_s
 
 
 def _drill(

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
 from json.encoder import encode_basestring_ascii
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from gameday.core.json_objects import Json
 from gameday.core.secrets.redaction import Hidden, distinct, hidden_in
@@ -18,6 +18,7 @@ from gameday.traffic.user_ids import FOREIGN, NUMBERS, UserIds
 
 KEYS = ("code", "stock", "views")  # what the format of an audit answer names
 VIEW_KEYS = ("remaining", "holders", "current")
+_AT_ONCE: Final = 10_000  # users
 
 
 @dataclass(slots=True)
@@ -102,10 +103,17 @@ def _views_by_row(views: Any, rename: Callable[[Column], list[User]]) -> Any:
     found = {}
     for name, view in views.items():
         if isinstance(view, dict) and isinstance(view.get("holders"), list):
-            found[name] = {**view, "holders": rename(column_of(users_of(view["holders"])))}
+            told = _in_columns(view["holders"])
+            found[name] = {**view, "holders": [user for piece in told for user in rename(piece)]}
         else:
             found[name] = view
     return found
+
+
+def _in_columns(users: Sequence[Any]) -> Iterator[Column]:
+    """Columns of users in their order, one at a time: a long one widens those of its own alone."""
+    for begin in range(0, len(users), _AT_ONCE):
+        yield column_of(users_of(users[begin : begin + _AT_ONCE]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +125,11 @@ class _Users:
 
     def __call__(self, holders: list[Any]) -> list[Any]:
         users = [user_of(each) for each in holders]
-        known = self.ids.read(column_of(users_of(users))) != FOREIGN
+        known = (self.ids.read(piece) != FOREIGN for piece in _in_columns(users))
+        ours = (each for piece in known for each in piece.tolist())
         return [
-            user if ours or isinstance(user, int) else self.hide(user)
-            for user, ours in zip(users, known.tolist(), strict=True)
+            user if is_ours or isinstance(user, int) else self.hide(user)
+            for user, is_ours in zip(users, ours, strict=True)
         ]
 
 

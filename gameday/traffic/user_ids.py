@@ -123,16 +123,26 @@ class IdForm:
             return np.full(len(bytes_), FOREIGN, dtype=np.int64)
         inside = bytes_[:, begin:end]
         found = _read_uuids(inside, uuids) if self.format == "uuid" else self._numbers(inside)
-        around = np.concatenate([bytes_[:, :begin], bytes_[:, end:length]], axis=1)
-        wanted = np.frombuffer(self.before + self.behind, dtype=np.uint8)
-        return np.where((_LOWER[around] == _LOWER[wanted]).all(axis=1), found, FOREIGN)
+        fits = np.ones(len(bytes_), dtype=np.bool_)
+        places = [*range(begin), *range(end, length)]
+        for place, wanted in zip(places, self.before + self.behind, strict=True):
+            fits &= _LOWER[bytes_[:, place]] == _LOWER[wanted]
+        return np.where(fits, found, FOREIGN)
+
+    @property
+    def can_be_plain_number(self) -> bool:
+        """True if a number without zeros before it may be an id of this form."""
+        if self.loose or self.format == "uuid":  # no number of 64 bits has as many digits
+            return self.loose
+        around = self.before + self.behind
+        return around.isdigit() if around else _width(self.format) == 1
 
     def _numbers(self, digits: npt.NDArray[np.uint8]) -> Indices:
         count = digits.shape[1]
-        values = digits.astype(np.int64) - ord("0")
-        fits = np.asarray(((values >= 0) & (values <= 9)).all(axis=1), dtype=np.bool_)
-        if count > _DIGITS:
-            fits &= (values[:, : count - _DIGITS] == 0).all(axis=1)
+        values = digits - np.uint8(ord("0"))  # what is no digit becomes more than 9
+        fits = np.ones(len(digits), dtype=np.bool_)
+        for column in range(count):
+            fits &= values[:, column] <= (9 if column >= count - _DIGITS else 0)
         width = _width(self.format)
         if not (self.loose or self.before or self.behind) and width > 1:
             # Without a zero before it, it may as well be a key of the system's own.
@@ -260,9 +270,16 @@ class UserIds:
         found = np.full(len(told), FOREIGN, dtype=np.int64)
         if not len(told):
             return found
-        texts: npt.NDArray[Any] = told.astype("S20") if told.dtype.kind == "i" else told
+        texts: npt.NDArray[Any] = told
+        if told.dtype.kind == "i":
+            forms = [form for form in forms if form.can_be_plain_number]
+            if all(form.loose for form in forms):
+                numbers = told.astype(np.int64)
+                fits = (numbers >= 0) & (numbers < (below if forms else 0))
+                return np.where(fits, numbers, FOREIGN)
+            texts = told.astype("S20")
         every = np.ascontiguousarray(texts).view(np.uint8).reshape(len(told), -1)
-        lengths = (every != 0).sum(axis=1)
+        lengths = np.strings.str_len(texts)
         for length in np.unique(lengths).tolist():
             at = np.flatnonzero(lengths == length)
             for form in forms:

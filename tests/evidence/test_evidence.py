@@ -17,13 +17,15 @@ from gameday.core.files import MIB
 from gameday.core.json import DAMAGED
 from gameday.evidence import rows as rows_module
 from gameday.evidence.attempts import among, distinct
-from gameday.evidence.audit import audit_of
+from gameday.evidence.audit import Audit, audit_of
 from gameday.evidence.model import MissingEvidenceError
 from gameday.evidence.read import read as read_evidence
 from gameday.evidence.rows import LONGEST_USER, RowError, Rows, user_of, users_of
+from gameday.evidence.users import Users
 from gameday.judge.verdict import Validity
 from gameday.traffic.history import Outcome, Reason
 from gameday.traffic.schedule import users as population
+from gameday.traffic.user_ids import NUMBERS, IdForm, UserIds
 from tests.support.rundirs import FAULT, RUN, T0_NS, Answer, RunDir, issue, read, verdict
 
 
@@ -283,6 +285,73 @@ def test_one_long_id_does_not_widen_the_rows_beside_it(every: int) -> None:
     assert held < 4 * came + 64 * 4 * len(told)
     assert len(rows.pieces) < 20 + 10 * len(told) / every
     assert rows[20_000 // every * every - every + 1] == told[20_000 // every * every - every + 1]
+
+
+@pytest.mark.parametrize("place", [0, 77_777, 149_999])
+def test_one_long_holder_does_not_widen_the_others_of_a_view(place: int) -> None:
+    holders: list[Any] = [f"u{n:07d}" for n in range(150_000)]
+    holders[place] = "x" * 200
+    view = {"remaining": 1, "holders": holders, "current": True}
+    fields = {"rows": [], "rows_from": "audit", "cut": "consistent", "views": {"redis": view}}
+    raw = json.dumps({**fields, "answer_rows_equal": None, "problem": ""}).encode()
+    users = Users(UserIds([IdForm(b"u", "07d", b"")], 150_000))
+    tracemalloc.start()
+    try:
+        [found] = audit_of(io.BytesIO(raw), users).views
+        kept, most = tracemalloc.get_traced_memory()
+        assert len(found.holders or ()) == 150_000
+    finally:
+        tracemalloc.stop()
+    assert kept < 8 * MIB, "nine bytes for each"
+    assert most < 40 * MIB
+    assert sum(map(len, found.told or ())) == 150_000
+
+
+def read_as(audit: Audit) -> tuple[list[int], list[int]]:
+    """The users of the rows by index, and the holders of the view."""
+    return audit.columns[0].tolist(), sorted(audit.views[0].holders or ())
+
+
+def test_another_reading_of_the_users_reads_no_file_again() -> None:
+    view = {"holders": ["u00007", 8, "x"], "current": True}
+    fields: dict[str, Any] = {"rows": [["u00007", "a"], [8, "b"]], "rows_from": "audit"}
+    fields |= {"views": {"redis": view}, "answer_rows_equal": None, "problem": ""}
+    fields["cut"] = "consistent"
+    ids = UserIds([IdForm(b"u", "05d", b"")], 100)
+    first = audit_of(io.BytesIO(json.dumps(fields).encode()), Users(ids))
+    assert read_as(first) == ([7, -1], [-2, -1, 7])
+    other = first.with_users(Users(NUMBERS))
+    assert other.rows is first.rows
+    assert read_as(other) == ([-1, 8], [-2, -1, 8])
+    assert read_as(first) == ([7, -1], [-2, -1, 7])
+
+
+LINES = [
+    [("u1", "a"), ("u2", "b")],
+    [("1", "a"), ("u2", "b")],
+    [("00042", "a"), ("007", "b"), ("9" * 21, "c")],
+    [("42", "a"), ("43", "b")],
+    [(1, "a"), ("u2", "b")],
+    [('u"1', "a"), ("u2", "b")],
+    [("u1", 'a"],\n["u7", "x'), ("u2", "b")],
+    [("u1", '", "'), ("", "b")],
+    [("a, b", "c], [d"), ("é", "ü")],
+    [("x" * 200, "i" * 900), ("y", "")],
+    [(-5, "a"), ("-5", "b"), ("0", "c"), ("-0", "d")],
+]
+
+
+@pytest.mark.parametrize("rows", LINES, ids=str)
+def test_rows_of_texts_are_taken_from_their_lines_as_a_reader_of_json_takes_them(
+    rows: list[tuple[Any, str]],
+) -> None:
+    """Each form is told as many lines, as gameday writes them; the last one is no whole line."""
+    lines = ",\n".join(json.dumps(list(row)) for row in [*rows * 3, *rows])
+    before = '{\n"schema": 1,\n"campaign": "C",\n"stock": 1,\n"rows": [\n'
+    behind = '],\n"rows_from": "audit",\n"cut": "consistent",\n"views": {},\n'
+    raw = f'{before}{lines}{behind}"answer_rows_equal": null,\n"problem": ""}}\n'
+    whole = json.dumps(json.loads(raw)).encode()  # one line, which is read as any JSON
+    assert list(audit_of(io.BytesIO(raw.encode())).rows) == list(audit_of(io.BytesIO(whole)).rows)
 
 
 def test_an_id_is_bounded_in_bytes_and_so_are_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:

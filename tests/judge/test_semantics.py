@@ -65,6 +65,62 @@ def test_a_view_of_other_spellings_holds_the_same_users() -> None:
     assert [each["user"] for each in told.evidence] == ["nobody", "u00009"]
 
 
+def whole_rows() -> list[Any]:
+    return [(f"u{a.user:05d}", a.issue_id) for a in drop(250) if a.issue_id]
+
+
+def beside_whole_rows(holders: list[Any]) -> Verdict:
+    """The check of a Redis with these holders beside rows that have the whole ids."""
+    views = {"redis": {"remaining": 0, "holders": holders, "current": True}}
+    semantics = {"per_user": "one"}
+    run = called("u{user:05d}", rows=whole_rows(), views=views, semantics=semantics)
+    return verdict(run, "stores_agree")
+
+
+def test_a_view_of_the_same_numbers_alone_holds_the_same_users() -> None:
+    assert beside_whole_rows([*range(250)]).validity is Validity.VALID
+    mixed = [k if k % 2 else f"U{k:05d}" for k in range(250)]
+    assert beside_whole_rows(mixed).validity is Validity.VALID
+
+
+def test_a_view_of_numbers_of_its_own_is_a_question() -> None:
+    for holders in ([*range(1, 251)], [*range(9_000, 9_250)], [*range(249)]):
+        assert beside_whole_rows(holders).validity is Validity.UNKNOWN
+
+
+def test_who_differs_whatever_a_number_alone_is_is_found() -> None:
+    mixed: list[Any] = [k if k % 2 else f"u{k:05d}" for k in range(250)]
+    told = beside_whole_rows([each for each in mixed if each != "u00008"])
+    assert told.validity is Validity.INVALID
+    assert told.certificate == {"user": "u00008", "only_in": "rows"}
+    told = beside_whole_rows([each for each in mixed if each != 9])
+    assert told.certificate == {"user": "u00009", "only_in": "rows"}
+
+
+def test_an_answer_of_the_same_numbers_alone_tells_the_same_rows() -> None:
+    rows, semantics = whole_rows(), {"per_user": "one"}
+    told = [{"userId": k, "issueId": id_} for k, (_, id_) in enumerate(rows)]
+    answer = {"answer": {"stock": 250, "rows": told}, "answer_rows_equal": False}
+    run = called("u{user:05d}", rows=rows, audit=answer, semantics=semantics)
+    assert verdict(run, "stores_agree").validity is Validity.VALID
+    told[7]["userId"] = "u00007"
+    assert verdict(run, "stores_agree").validity is Validity.VALID
+    del told[8]
+    del told[7]
+    assert verdict(run, "stores_agree").validity is Validity.UNKNOWN
+
+
+@pytest.mark.parametrize("every", [2, 9, 100])
+def test_a_few_numbers_alone_among_whole_ids_are_their_users_by_the_issue_ids(every: int) -> None:
+    rows = [(k if k % every == 0 else name, id_) for k, (name, id_) in enumerate(whole_rows())]
+    run = called("u{user:05d}", rows=rows, semantics={"per_user": "one"})
+    assert accused(run) == {}
+    run.rows = rows[1:]
+    assert "no_lost_issuance" in accused(run)
+    run.rows = [(10_000 + k if k % every == 0 else name, id_) for k, (name, id_) in enumerate(rows)]
+    assert "no_lost_issuance" in accused(run), "these numbers are of nobody who was told the ids"
+
+
 def test_a_foreign_row_is_one_row_too_many_and_out_of_nothing() -> None:
     rows: list[Any] = [(f"u{a.user:05d}", a.issue_id) for a in drop(250) if a.issue_id]
     run = called("u{user:05d}", rows=[*rows, ("admin", "x"), ("admin", "y")])

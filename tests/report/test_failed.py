@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from gameday.evidence.read import read as read_evidence
+from gameday.evidence.seal import digest_of
 from gameday.judge.judge import judge
 from gameday.report import write_report
 from gameday.report.causes import failures
@@ -193,7 +194,8 @@ def test_a_certificate_proves_nothing_of_an_honest_run(
         audit["views"] = {"redis": view(list(range(250)), 0)}
         audit["answer"] = {"rows": told}
         (honest / "audit.json").write_text(json.dumps(audit))
-    (honest / file_of(check)).write_text(json.dumps({**content, "files": {}}))
+    sums = {name: digest_of(honest / name) for name in content["files"]}
+    (honest / file_of(check)).write_text(json.dumps({**content, "files": sums}))
     assert checked(honest / file_of(check)) == 1, lead
 
 

@@ -410,6 +410,7 @@ def test_rows_read_line_by_line_are_those_read_whole(
     assert [each.tolist() for each in by_line.columns] == [each.tolist() for each in whole.columns]
     assert by_line.columns[0].tolist() == list(range(count))
     assert by_line.views == whole.views
+    assert [each.holders for each in by_line.views] == [each.holders for each in whole.views]
 
 
 async def test_an_answer_for_another_coupon_is_no_evidence(stores: Stores) -> None:

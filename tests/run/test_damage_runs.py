@@ -1,13 +1,16 @@
 """Damage as a whole run tells it, against a shop that fails, or turns people away, for a while."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gameday.core.json_objects import Json
+from gameday.evidence.failed import failed
 from gameday.report import write_report
+from gameday.traffic.history import read
 from tests.support.foreign_runs import OUTCOMES, Finished, run, shop
 
 BURST = [[7.0, 10.0, 500, 1.0]]
@@ -72,3 +75,8 @@ def test_a_service_that_is_dead_for_a_while_has_hurt_people(tmp_path: Path) -> N
     assert effective["failed"] == ["unknown", "unreached"]
     draft = (found.dir / "postmortem.md").read_text()
     assert "No customer was seen to be affected" not in draft
+    [told] = re.findall(r"failed requests while customers were affected, [^|]*\| `?([0-9]+)", draft)
+    records = read(found.dir / "history" / "drop-0.bin").records
+    assert (
+        int(told) == failed(records["outcome"], records["reason"], effective["failed"]).sum() > 100
+    )

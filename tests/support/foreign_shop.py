@@ -14,8 +14,8 @@ them, and how it tells, is set by words of its configuration:
 - `turns_away`: `[[from_s, to_s, status, share], …]`: from and to so many seconds after the first
   claim, that share of the claims is answered with the status, and nothing is done
 - `gone`: `[from_s, to_s]` after the first claim nobody listens, as when its process was killed
-- `later_ms`: a claim is answered 202 with a ticket, and decided so much later; `loses`: every so
-  many of those are never stored although the ticket says they are
+- `later_ms`: a claim is answered 202 with a ticket, and decided so much later, as `/tickets/N`
+  tells with the voucher; `loses`: every so many are never stored although it says they are
 """
 
 import itertools
@@ -31,7 +31,7 @@ from urllib.parse import parse_qs, urlsplit
 setting: dict[str, Any] = json.loads(sys.argv[2])
 held: dict[str, int] = {}
 rows: list[dict[str, Any]] = []
-tickets: dict[str, str] = {}
+tickets: dict[str, tuple[str, str]] = {}
 left = int(setting["stock"])
 lock = threading.Lock()
 numbers = itertools.count(1)
@@ -95,8 +95,7 @@ def turned_away() -> int:
 def decide(ticket: str, member: object) -> None:
     sleep(setting["later_ms"] / 1000)
     every = int(setting.get("loses", 0))
-    outcome, _ = claim(member, loses=bool(every) and int(ticket) % every == 0)
-    tickets[ticket] = outcome
+    tickets[ticket] = claim(member, loses=bool(every) and int(ticket) % every == 0)
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -119,7 +118,8 @@ class Handler(BaseHTTPRequestHandler):
             told = {"stock": setting["stock"], "rows": rows + planted, "views": {"cache": view}}
             self.answer(200, told)
         elif path.startswith("/tickets/"):
-            self.answer(200, {"state": tickets.get(path.rpartition("/")[2], "pending")})
+            state, voucher = tickets.get(path.rpartition("/")[2], ("pending", ""))
+            self.answer(200, {"state": state, "voucher": voucher})
         elif not path.startswith("/claim"):
             self.answer(200, {})
         else:

@@ -5,14 +5,17 @@ the latter only while it is current: after a switch to another strategy it legit
 Comparing needs a consistent cut, rows that stood still while the other store was read.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from gameday.core.messages import Message
 from gameday.evidence.audit import Audit, View
+from gameday.evidence.issue_ids import plain_id
 from gameday.evidence.model import Evidence
+from gameday.evidence.rows import columns_of
 from gameday.judge.verdict import (
     SHOWN,
     NotApplicable,
@@ -51,11 +54,13 @@ def _compare(view: View, audit: Audit, evidence: Evidence) -> Verdict:
         return unknown("check.stores_agree.nothing", store=name)
     if view.current is None:
         return unknown("check.stores_agree.current", store=name)
-    others = False
-    if view.holders is not None and view.holders != audit.holders:
-        others = _call_them_otherwise(view.holders, audit)
-        if not others:
-            return _other_users(name, view.holders, audit)
+    differing = _differing(audit, name)
+    others = bool(differing) and _call_them_otherwise(view.holders or frozenset(), audit)
+    if differing and not others:
+        sure = _whatever_a_number_is(differing, audit, name)
+        if sure:
+            return _other_users(view, sure, audit)
+        others = True
     if view.remaining is not None and view.remaining != left:
         return _other_stock(view, audit, evidence, left)
     if others:
@@ -67,6 +72,37 @@ def _compare(view: View, audit: Audit, evidence: Evidence) -> Verdict:
     return Verdict(Validity.VALID, told)
 
 
+def _differing(audit: Audit, store: str) -> frozenset[int]:
+    """Users who stand in the rows or in a view alone, none if a number alone explains them all."""
+    found = _in_one_alone(audit, store)
+    if found and audit.numbered is not None and not _in_one_alone(audit.numbered, store):
+        return frozenset()
+    return found
+
+
+def _in_one_alone(audit: Audit, store: str) -> frozenset[int]:
+    view = next(each for each in audit.views if each.store == store)
+    if view.indices is None or np.array_equal(view.indices, audit.holding):
+        return frozenset()
+    return (view.holders or frozenset()) ^ audit.holders
+
+
+def _whatever_a_number_is(users: frozenset[int], audit: Audit, store: str) -> frozenset[int]:
+    """Those of them who stand in one alone whether a number alone is a user or none."""
+    if (numbered := audit.numbered) is None:
+        return users
+    found = _in_one_alone(numbered, store)
+    return frozenset(user for user in users if _by_number(user, audit, numbered) in found)
+
+
+def _by_number(user: int, audit: Audit, numbered: Audit) -> int:
+    """A user by the index that he has where a number alone is one."""
+    if user >= 0:
+        return user
+    [index] = numbered.users.indices(columns_of([audit.users.id_of(user)])[0]).tolist()
+    return int(index)
+
+
 def _call_them_otherwise(users: frozenset[int], audit: Audit) -> bool:
     """True if a store may have other ids than the rows: nobody is in both, and one has no user."""
     if not audit.users.can_be_others or not users.isdisjoint(audit.holders):
@@ -75,9 +111,10 @@ def _call_them_otherwise(users: frozenset[int], audit: Audit) -> bool:
     return any(len(side) and not audit.users.has(side).any() for side in sides)
 
 
-def _other_users(name: str, holders: frozenset[int], audit: Audit) -> Verdict:
-    users, id_of = audit.holders, audit.users.id_of
-    surplus, missing = sorted(holders - users), sorted(users - holders)
+def _other_users(view: View, differing: frozenset[int], audit: Audit) -> Verdict:
+    name, id_of = view.store, audit.users.id_of
+    missing = sorted(differing & audit.holders)
+    surplus = sorted(differing - audit.holders)
     told = Message(
         "check.stores_agree.other_users", store=name, surplus=len(surplus), missing=len(missing)
     )
@@ -100,22 +137,53 @@ def _compare_answer(audit: Audit) -> Sequence[Verdict]:
     """The service's own account of its rows, where gameday read them itself."""
     if audit.answer_rows_equal is None:
         return []
-    if audit.answer_rows_equal:
+    every = [audit, *([audit.numbered] if audit.numbered is not None else [])]
+    if audit.answer_rows_equal or any(_are_equal(each) for each in every):
         return [valid("check.stores_agree.answer")]
-    given = audit.answered()
-    if sorted(audit.indexed) == sorted(given):  # the same users by two ids of theirs
-        return [valid("check.stores_agree.answer")]
-    if _call_them_otherwise(frozenset(user for user, _ in given), audit):
+    if _call_them_otherwise(frozenset(user for user, _ in audit.answered()), audit):
         return [unknown("check.stores_agree.other_ids", store="audit")]
     return [_other_rows(audit)]
 
 
+def _are_equal(audit: Audit) -> bool:
+    """True if both tell the same rows, in whatever spelling of users and ids."""
+    stored, given = (
+        Counter((user, _plain(id_)) for user, id_ in rows)
+        for rows in (audit.indexed, audit.answered())
+    )
+    return stored == given
+
+
+def _plain(id_: str) -> bytes:
+    return plain_id(id_.encode("utf-8", "surrogatepass"))
+
+
+def _rows_in_one_alone(audit: Audit) -> Sequence[Mapping[tuple[int, bytes], tuple[int, str]]]:
+    """The rows that the answer hides, and those that it invents, by what they are compared by."""
+    stored, given = (
+        {(user, _plain(id_)): (user, id_) for user, id_ in rows}
+        for rows in (audit.indexed, audit.answered())
+    )
+    sides = ((stored, given), (given, stored))
+    return [{key: one[key] for key in one.keys() - other.keys()} for one, other in sides]
+
+
 def _other_rows(audit: Audit) -> Verdict:
-    stored, given = set(audit.indexed), set(audit.answered())
-    hidden, invented = sorted(stored - given), sorted(given - stored)
+    hidden, invented = _rows_in_one_alone(audit)
+    if (hidden or invented) and (numbered := audit.numbered) is not None:
+        sure = {key for side in _rows_in_one_alone(numbered) for key in side}
+        hidden, invented = (
+            {k: row for k, row in side.items() if (_by_number(k[0], audit, numbered), k[1]) in sure}
+            for side in (hidden, invented)
+        )
+        if not hidden and not invented:
+            return unknown("check.stores_agree.other_ids", store="audit")
     id_of = audit.users.id_of
-    shown: list[Any] = [{"row": [id_of(u), i], "only_in": "rows"} for u, i in hidden[:SHOWN]]
-    shown += [{"row": [id_of(u), i], "only_in": "answer"} for u, i in invented[:SHOWN]]
+    shown: list[Any] = [
+        {"row": [id_of(user), id_], "only_in": place}
+        for place, rows in (("rows", hidden), ("answer", invented))
+        for user, id_ in sorted(rows.values())[:SHOWN]
+    ]
     counts = {"hidden": len(hidden), "invented": len(invented)}
     told = Message("check.stores_agree.other_answer", **counts)
     return Verdict(Validity.INVALID, told, shown, shown[0] if shown else {"rows": len(audit.rows)})

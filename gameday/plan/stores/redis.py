@@ -20,14 +20,14 @@ import redis.asyncio
 from gameday.core.errors import UsageError
 from gameday.evidence.rows import (
     MOST_BYTES,
+    SHORT_ID,
     Column,
     RowError,
     Rows,
     User,
-    column_of,
+    columns_of,
     issue_id,
     user_of,
-    users_of,
 )
 from gameday.injection.drivers.request import secret
 from gameday.plan.stores import (
@@ -251,10 +251,21 @@ async def holders_of(client: redis.asyncio.Redis, key: str) -> list[User]:
         told += len(members)
         if told > 2 * MOST_HOLDERS:
             raise RowError(f"more than {MOST_HOLDERS} holders")
-        pieces.append(column_of(users_of(map(text_of, members))))
+        pieces += columns_of(list(map(text_of, members)))
     if not told:
         return []
-    if any(piece.dtype.kind == "S" for piece in pieces if len(piece)):
-        pieces = [piece.astype(np.bytes_) for piece in pieces if len(piece)]
-    users = np.unique(np.concatenate(pieces)).tolist()
-    return users if isinstance(users[0], int) else [user_of(user.decode()) for user in users]
+    if all(piece.dtype.kind == "i" for piece in pieces):
+        numbers: list[User] = np.unique(np.concatenate(pieces)).tolist()
+        return numbers
+    texts = [piece.astype(np.bytes_) for piece in pieces]
+    wide = [each for each in texts if each.dtype.itemsize > SHORT_ID]
+    users = _distinct([each for each in texts if each.dtype.itemsize <= SHORT_ID])
+    if wide:  # the few of them are kept apart, or every text would be as wide
+        users = sorted({*users, *_distinct(wide)})
+    return [user_of(user.decode()) for user in users]
+
+
+def _distinct(texts: Sequence[npt.NDArray[np.bytes_]]) -> list[bytes]:
+    """Texts in order, each once."""
+    found: list[bytes] = np.unique(np.concatenate(texts)).tolist() if texts else []
+    return found

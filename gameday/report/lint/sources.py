@@ -22,7 +22,7 @@ from gameday.evidence.effective import dump
 from gameday.evidence.journal import Record
 from gameday.evidence.seal import digest_of
 from gameday.report.charts.series import Curve
-from gameday.report.inputs import Material, damage_span_s, failed_of
+from gameday.report.inputs import Material, failed_of
 from gameday.report.lint.blocks import DraftBlock
 from gameday.report.lint.numbers import TIME_UNITS, ShownNumber, leaves, numbers_in, split
 from gameday.report.people import LATE_S
@@ -265,7 +265,7 @@ class Sources:
 
     def _affected(self) -> Iterator[float]:
         """How many requests and people were affected, as only the history knows."""
-        found, span_s = self._m.affected, damage_span_s(self._m.result, self._m.curves)
+        found, span_s = self._m.affected, self._m.span_s
         if found is not None and span_s is not None:
             yield from (float(found.failed), float(found.late), float(found.people))
             yield from (*span_s, LATE_S)

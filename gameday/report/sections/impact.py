@@ -7,7 +7,7 @@ import numpy as np
 
 from gameday.evidence.events import AuditRead
 from gameday.report import format
-from gameday.report.inputs import Material, damage_span_s, failed_of
+from gameday.report.inputs import Material, failed_of
 from gameday.report.markdown import Markup, code, table
 from gameday.report.messages import Messages, Value
 from gameday.report.people import histories_of
@@ -85,10 +85,9 @@ def _answers(m: Material, say: Messages) -> list[Row]:
 
 def _hurt(m: Material, say: Messages) -> list[Row]:
     """Failures from the damage until it was over, or until the last sample."""
-    span_s = damage_span_s(m.result, m.curves)
-    if span_s is None:
+    if m.span_s is None:
         return []
-    start_s, end_s = span_s
+    start_s, end_s = m.span_s
     failed, source = failed_between(m, start_s, end_s)
     what = say("impact.hurt", start=format.clock(start_s), end=format.clock(end_s))
     return [_row(say, what, failed, source)]

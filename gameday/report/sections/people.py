@@ -11,7 +11,7 @@ from gameday.judge.result import Dose, FaultLine
 from gameday.report import format
 from gameday.report.causes import failures
 from gameday.report.certificates import file_of, has_file
-from gameday.report.inputs import Material, damage_span_s
+from gameday.report.inputs import Material
 from gameday.report.markdown import Markup, bullets, code
 from gameday.report.messages import Messages, Value
 from gameday.report.people import LATE_S, MOST_COUNTED, Wrong
@@ -136,10 +136,9 @@ def _who(m: Material, wrong: Wrong, say: Messages) -> Iterator[Markup]:
 
 def _served(m: Material, say: Messages) -> Iterator[Markup]:
     """The answers to those who asked while it lasted: late ones, and failures."""
-    span_s = damage_span_s(m.result, m.curves)
-    if span_s is None:
+    if m.span_s is None:
         return
-    start_s, end_s = span_s
+    start_s, end_s = m.span_s
     failed, source = failed_between(m, start_s, end_s)
     slow = _slow_between(m, start_s, end_s)
     edge = format.length(LATE_S)
