@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from gameday.evidence.audit import Audit
 from gameday.evidence.issue_ids import plain_id
 from gameday.spec.system import Semantics
 from gameday.traffic.history import Outcome
+
+_A_HABIT: Final = 5  # answers; one or two may be two coupons taken for each other
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +147,24 @@ def _ids(attempts: Attempts, answers: Indices) -> Sequence[bytes]:
     return list(map(plain_id, attempts.ids(answers).tolist()))
 
 
+def tells_other_ids(attempts: Attempts, audit: Audit, missing: Indices) -> bool:
+    """True if the audit calls coupons otherwise than the answers do: by a key of its own, maybe.
+
+    Everybody who is `missing` has as many rows as he was told of, each under another id, and of
+    all who were told an id nobody has a row under it.
+    """
+    answers = issued(attempts)
+    named = answers[attempts.ids(answers) != b""]
+    if len(missing) < _A_HABIT or not np.array_equal(np.sort(missing), np.sort(named)):
+        return False
+    theirs = answers[among(attempts.users[answers], attempts.users[missing])]
+    users, answered = np.unique(attempts.users[theirs], return_counts=True)
+    holders, ids = audit.columns
+    kept = among(holders, users)
+    rows = np.bincount(np.searchsorted(users, holders[kept]), minlength=len(users))
+    return bool((rows >= answered).all() and (ids[kept] != b"").all())
+
+
 def maybe_lost(attempts: Attempts, audit: Audit, semantics: Semantics) -> bool:
     """True if users have fewer rows than answers, and nobody can say which were told again.
 
@@ -248,6 +268,8 @@ def first_wrong_ns(attempts: Attempts, audit: Audit | None, promise: CampaignPro
     if promise.asks("one_per_user"):
         wrong.append(issued_again(attempts, promise.semantics))
     if promise.asks("no_lost_issuance") and audit is not None and not audit.unsettled:
-        wrong.append(lost(attempts, audit, promise.semantics))
+        missing = lost(attempts, audit, promise.semantics)
+        if not tells_other_ids(attempts, audit, missing):
+            wrong.append(missing)
     instants = [int(attempts.ended[found[0]]) for found in wrong if len(found)]
     return min(instants, default=None)

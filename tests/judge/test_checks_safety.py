@@ -396,6 +396,29 @@ def test_starts_whose_login_hung_held_nothing_and_explain_no_sold_out(reason: Re
     assert verdict(run, "no_premature_sold_out").validity is Validity.INVALID
 
 
+def other_ids(count: int, *, same: int = 0, missing: int = 0) -> RunDir:
+    """People who were each told an id, and an audit that has the key of their row instead."""
+    told = [Answer(k, k, Outcome.ISSUED, k / 10, issue_id=f"order-{k}") for k in range(count)]
+    rows = [(k, f"order-{k}" if k < same else str(700 + k)) for k in range(count - missing)]
+    return RunDir(stock=count, answers=told, rows=rows)
+
+
+def test_an_audit_of_other_ids_than_every_answer_told_is_a_question() -> None:
+    found = verdict(other_ids(8), "no_lost_issuance")
+    assert found.validity is Validity.UNKNOWN
+    assert "nobody one with the id" in str(found.summary)
+    assert "order-0" in str(found.summary)
+    assert "700" in str(found.summary)
+    assert read(other_ids(8)).anchors.wrong_coupon_ns is None
+
+
+@pytest.mark.parametrize(
+    "run", [other_ids(8, same=1), other_ids(8, missing=1), other_ids(2)], ids=["one", "few", "two"]
+)
+def test_an_id_that_is_wrong_beside_right_ones_is_a_loss(run: RunDir) -> None:
+    assert verdict(run, "no_lost_issuance").validity is Validity.INVALID
+
+
 def test_a_start_whose_step_may_have_reserved_explains_a_sold_out() -> None:
     reserved = Answer(0, 0, Outcome.UNKNOWN, 0.0, 0.2, "", Reason.STEP_FAILED)
     run = RunDir(stock=1, answers=[reserved, Answer(1, 1, Outcome.SOLD_OUT, 9.0)])

@@ -2,7 +2,7 @@
 
 from gameday.core.messages import Message
 from gameday.evidence.model import Evidence
-from gameday.evidence.wrong_answers import issued, lost, maybe_lost
+from gameday.evidence.wrong_answers import issued, lost, maybe_lost, tells_other_ids
 from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, unknown, valid
 from gameday.spec.system import Semantics
 
@@ -27,6 +27,15 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     users = ", ".join(str(answer.user) for answer in shown[:3])
     user = int(attempts.users[missing[0]])
     rows = sorted(id_ for holder, id_ in audit.indexed if holder == user)
+    if tells_other_ids(attempts, audit, missing):
+        first = shown[0]
+        return unknown(
+            "check.no_lost_issuance.other_ids",
+            acknowledged=acknowledged,
+            user=str(first.user),
+            told=first.issue_id,
+            stored=rows[0],
+        )
     answers = issued(attempts)
     mine = answers[attempts.users[answers] == user]
     several = semantics.per_user != "one"

@@ -145,7 +145,8 @@ def _served(m: Material, say: Messages) -> Iterator[Markup]:
     shown = {"start": format.clock(start_s), "end": format.clock(end_s), "ref": source}
     on = "_on" if m.result.clocks.recovered_after_s is None else ""
     if not failed and slow == 0:
-        yield say(f"people.breached{on}", edge=edge, **shown)
+        kind = "breached" if _breached(m, start_s, end_s) else "unfelt"
+        yield say(f"people.{kind}{on}", edge=edge, **shown)
         return
     if not failed:
         what = say("people.served_slow", slow=slow, edge=edge)
@@ -155,6 +156,17 @@ def _served(m: Material, say: Messages) -> Iterator[Markup]:
         what = say("people.served_slow_failed", slow=slow, edge=edge, failed=failed)
     told = [say(f"people.served{on}", what=what, **shown), *_affected(m, say)]
     yield Markup(" ".join(told))
+
+
+def _breached(m: Material, start_s: float, end_s: float) -> bool:
+    """True if an objective did not hold at some sample of a span."""
+    seen = (each for each in m.in_traffic if start_s <= m.at_s(each.t_ns) <= end_s)
+    return any(
+        held is not None and not held
+        for each in seen
+        for name, held in each.readings.items()
+        if name.startswith("objective:")
+    )
 
 
 def _affected(m: Material, say: Messages) -> Iterator[Markup]:
