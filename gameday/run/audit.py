@@ -85,8 +85,8 @@ async def read(
             problems.append(f"stores: {kind}{error}")
             audit.cut = "unknown"
     known = [*secrets_of(system, sender.environment), *secrets]
-    kept = by_row(audit, ids, hide) if isinstance(ids, ListedIds) else ids
-    mask(audit, known, system, hide("; ".join(problems)), kept)
+    kept = by_row(audit, ids) if isinstance(ids, ListedIds) else ids
+    mask(audit, known, system, "; ".join(problems), kept, hide)
     return audit
 
 
