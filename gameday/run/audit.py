@@ -86,7 +86,7 @@ async def read(
             audit.cut = "unknown"
     known = [*secrets_of(system, sender.environment), *secrets]
     kept = by_row(audit, ids) if isinstance(ids, ListedIds) else ids
-    mask(audit, known, system, "; ".join(problems), kept, hide)
+    mask(audit, known, system, "; ".join(problems), kept, hide_cells=hide)
     return audit
 
 

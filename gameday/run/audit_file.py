@@ -54,6 +54,7 @@ def mask(
     system: System,
     problem: str,
     ids: UserIds = NUMBERS,
+    *,
     hide_cells: Hide = nothing,
 ) -> None:
     """Take secrets out of what was said; what judging reads back stays as it was said.
@@ -62,7 +63,9 @@ def mask(
     user whom no request could have named is only shown, so he is masked as any text. `hide_cells`
     takes out of a text what a file of users holds.
     """
-    masks = _Masks(Hidden(secrets), Hidden(secrets, _names(system)), hide_cells, ids, _names(system))
+    masks = _Masks(
+        Hidden(secrets), Hidden(secrets, _names(system)), hide_cells, ids, _names(system)
+    )
     audit.problem = masks.text(problem)
     before = audit.rows
     audit.rows = before.with_foreign(masks.read, masks.user)
@@ -162,8 +165,8 @@ class _Masks:
         return np.where(found < self.ids.users, found, FOREIGN)
 
     def user(self, text: str) -> str:
-        """A user who is none of the run."""
-        shown = self.text(text)
+        """A user who is none of the run; a number is no word that a password could be."""
+        shown = self.cells(text) if _is_numbers(text) else self.text(text)
         if shown == text:
             return text
         mark = blake2b(text.encode(), key=self.salt, digest_size=4).hexdigest()
