@@ -25,7 +25,8 @@ from gameday.traffic.user_ids import FOREIGN, NUMBERS
 User = int | str
 Row = tuple[User, str]
 Column = npt.NDArray[np.int64] | npt.NDArray[np.bytes_]
-Piece = tuple[Column, npt.NDArray[np.bytes_]]
+Ids = npt.NDArray[np.bytes_]
+Piece = tuple[Column, Ids]
 Read = Callable[[Column], npt.NDArray[np.int64]]
 """Reader of users: the index of each, FOREIGN for one whom no request could have named."""
 MOST_ROWS: Final = 20_000_000
@@ -274,6 +275,16 @@ class Rows:
         made = Rows()
         for (users, ids), strange in zip(self._pieces, strangers, strict=True):
             made._keep(_with_others(users.tolist(), strange.tolist(), changed), ids.tolist())
+        return made
+
+    def with_ids(self, changed: Callable[[Ids], Ids | None]) -> "Rows":
+        """The same rows with some ids changed; `changed` gives None for those that are none."""
+        found = [changed(ids) for _, ids in self._pieces]
+        if all(each is None for each in found):
+            return self
+        made = Rows()
+        for (users, ids), other in zip(self._pieces, found, strict=True):
+            made._keep(users.tolist(), (ids if other is None else other).tolist())
         return made
 
     def told_otherwise(self, rename: Callable[[Column], Sequence[User]]) -> "Rows":

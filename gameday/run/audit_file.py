@@ -13,14 +13,16 @@ import numpy as np
 
 from gameday.core.json_objects import Json
 from gameday.core.secrets.redaction import MASK, Hidden, distinct, hidden_in, nothing
-from gameday.evidence.rows import Column, Rows, User, column_of, user_of, users_of
+from gameday.evidence.rows import Column, Ids, Rows, User, column_of, user_of, users_of
 from gameday.plan.audit_answer import AuditAnswer
+from gameday.run.hidden_ids import nothing_hidden
 from gameday.spec.system import System
 from gameday.spec.users_hidden import Hide
 from gameday.traffic.listed_ids import ListedIds, foreign_text
 from gameday.traffic.user_ids import FOREIGN, NUMBERS, Indices, UserIds
 
 KEYS = ("code", "stock", "views")  # what the format of an audit answer names
+HideIds = Callable[[Ids], Ids | None]
 VIEW_KEYS = ("remaining", "holders", "current")
 _SALT: Final = token_bytes(16)
 """Of the marks that keep two masked users apart: the same for all readings of one run."""
@@ -56,24 +58,27 @@ def mask(
     ids: UserIds = NUMBERS,
     *,
     hide_cells: Hide = nothing,
+    hide_ids: HideIds = nothing_hidden,
 ) -> None:
     """Take secrets out of what was said; what judging reads back stays as it was said.
 
     That is rows, numbers, the keys of the format, and stores by the names that the system has. A
     user whom no request could have named is only shown, so he is masked as any text. `hide_cells`
-    takes out of a text what a file of users holds.
+    takes out of a text what a file of users holds, and `hide_ids` out of ids of issues.
     """
     masks = _Masks(
         Hidden(secrets), Hidden(secrets, _names(system)), hide_cells, ids, _names(system)
     )
     audit.problem = masks.text(problem)
     before = audit.rows
-    audit.rows = before.with_foreign(masks.read, masks.user)
+    audit.rows = before.with_foreign(masks.read, masks.user).with_ids(hide_ids)
     audit.views = _masked_views(audit.views, masks)
     if audit.answer is not None:
         beside = _masked_beside(audit.answer.beside, masks)
         told = audit.answer.rows
-        rows = audit.rows if told is before else told.with_foreign(masks.read, masks.user)
+        rows = audit.rows
+        if told is not before:
+            rows = told.with_foreign(masks.read, masks.user).with_ids(hide_ids)
         audit.answer = replace(audit.answer, rows=rows, beside=beside)
 
 

@@ -21,8 +21,10 @@ from gameday.plan.stores import STORE_S
 from gameday.run import audit, standstill
 from gameday.run.audit_file import AuditReading
 from gameday.run.context import Run, to_the_end, unless_aborted
+from gameday.run.hidden_ids import HiddenIds, nothing_hidden
 from gameday.spec.audit import Audit, AuditRequest, AuditStore
 from gameday.spec.users import id_column
+from gameday.spec.users_hidden import cells_of
 from gameday.stacks.supervisor import SERVICE
 from gameday.telemetry.catalogue import key
 from gameday.traffic.listed_ids import ListedIds, around
@@ -56,6 +58,7 @@ async def end(run: Run) -> None:
         taken_back = run.incident.take_back(hurried_s if aborted else None)
         await _bounded(run, "steps", taken_back, STEPS_S, hurried_s)
     await _stop_traffic(run, aborted=aborted)
+    hidden = await _hidden_ids(run)
     problem = ""
     if run.t0_ns or run.campaign_made:
         limit_s = _close_limit_s(run)
@@ -67,7 +70,7 @@ async def end(run: Run) -> None:
         if open_:
             hold_s = standstill.hold_s(run.system)
             limit_s += standstill.LONGEST_S + 2 * (hold_s + limit_s)
-        problem = await _bounded(run, "audit", _audit(run, open_), limit_s) or problem
+        problem = await _bounded(run, "audit", _audit(run, open_, hidden), limit_s) or problem
     if problem:  # a close or an audit that is not answered as expected ends the run
         run.abort("unhealthy", problem)
     if run.autoscaler is not None:
@@ -198,11 +201,26 @@ async def _left_open(run: Run) -> int:
         return 0
 
 
-async def _audit(run: Run, open_: int = 0) -> None:
+async def _hidden_ids(run: Run) -> HiddenIds | None:
+    """Hide ids of issues that hold what a file of users has, in the histories before all else.
+
+    None where there is no such file.
+    """
+    if run.users is None or run.system.users is None:
+        return None
+    hidden = HiddenIds(cells_of(run.system.users, run.users))
+    work = asyncio.to_thread(hidden.hide_in, run.history_dir)
+    await _bounded(run, "history", work, WRITE_S, WRITE_S)
+    return hidden
+
+
+async def _audit(run: Run, open_: int = 0, hidden: HiddenIds | None = None) -> None:
     """Beside the loop, as everything that takes longer the more was issued.
 
     With requests that may still be at work it is read until its rows have stood still.
     """
+    if hidden is not None and not hidden.done:  # some ids would be compared with others' marks
+        raise UnknownError("ids in the histories could not be hidden, so the audit is not read")
     hide = nothing if run.users is None else run.journal.hide
     ids = await asyncio.to_thread(_ids, run)
 
@@ -213,6 +231,7 @@ async def _audit(run: Run, open_: int = 0) -> None:
                 ids=ids,
                 secrets=run.secrets,
                 hide=hide,
+                hide_ids=nothing_hidden if hidden is None else hidden,
             )
         )
 
