@@ -15,7 +15,7 @@ it reads: 230 MB for 5 M rows.
 What is too large, too slow or not what it should be is no evidence: the audit has a `problem`.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, replace
 from typing import Literal
 
@@ -67,11 +67,13 @@ async def read(
     secrets: Collection[str] = (),
     hide: Hide = nothing,
     hide_ids: HideIds = nothing_hidden,
+    look: Callable[[Rows], object] = len,
 ) -> AuditReading:
     """Ask the system, then look for ourselves. Never raises for what a system does: it is told.
 
     `ids` tell which spellings are one user; `secrets` are those that stand in no system file, and
     `hide` takes out of a text what a file of users holds, `hide_ids` out of ids of issues.
+    `look` sees the rows as they were told.
     """
     audit = AuditReading(campaign, stock, read_at_ns=clock.now_ns())
     problems = []
@@ -87,6 +89,7 @@ async def read(
             problems.append(f"stores: {kind}{error}")
             audit.cut = "unknown"
     known = [*secrets_of(system, sender.environment), *secrets]
+    look(audit.rows)
     kept = by_row(audit, ids) if isinstance(ids, ListedIds) else ids
     told = "; ".join(problems)
     mask(audit, known, system, told, kept, hide_cells=hide, hide_ids=hide_ids)

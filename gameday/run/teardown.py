@@ -6,7 +6,7 @@ come out at the same moment; what is not reached in its time is unknown, never a
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -16,6 +16,7 @@ from gameday.core.processes.background import run_in_thread
 from gameday.core.processes.deadlines import first_set, in_time
 from gameday.core.secrets.redaction import nothing
 from gameday.evidence.events import AuditRead, Phase
+from gameday.evidence.rows import Rows
 from gameday.plan.audit_pages import PAGES_S
 from gameday.plan.stores import STORE_S
 from gameday.run import audit, standstill
@@ -27,8 +28,8 @@ from gameday.spec.users import id_column
 from gameday.spec.users_hidden import cells_of
 from gameday.stacks.supervisor import SERVICE
 from gameday.telemetry.catalogue import key
-from gameday.traffic.listed_ids import ListedIds, around
-from gameday.traffic.user_ids import UserIds
+from gameday.traffic.listed_ids import ListedIds, around, column_of_all
+from gameday.traffic.user_ids import FOREIGN, UserIds
 
 OPEN_GRACE_S = 2.0  # on an abort; what is not answered by then is unknown, and somebody waits
 ABORT_STEP_S = 5.0  # on an abort each part of the ending has 5 s; somebody waits
@@ -183,11 +184,32 @@ def _ids(run: Run) -> UserIds | ListedIds:
     if named is not None and run.users is not None:
         column = id_column(named, issue, run.users.columns)
         if column is not None:
-            return ListedIds(run.users.columns[column], around(issue, column))
+            also = [run.users.columns[name] for name in named.also]
+            return ListedIds(run.users.columns[column], around(issue, column), also)
     users = run.experiment.campaign.users
     return UserIds.of(
         run.system.requests.naming, run.sender.values, users, run.experiment.seed or 0
     )
+
+
+def _other_column(run: Run, ids: UserIds | ListedIds, rows: Rows) -> str | None:
+    """The column of the users file that all rows name users by, where it is not the one meant."""
+    users = [users for users, _ in rows.pieces]
+    if run.users is None:
+        return None
+    for each in users:
+        found = ids.read(each)
+        if ((found != FOREIGN) & (found < ids.users)).any():
+            return None
+    return column_of_all(users, run.users.columns)
+
+
+def _ask_about_column(run: Run, found: Sequence[str | None]) -> None:
+    """Say which column the audit means. It is not taken: a key may look like somebody's id."""
+    if found and (column := found[-1]) is not None:
+        problem = f"no row names a user as was meant, and all stand in the column {column!r}"
+        cure = f"are users called by it? users: {{id: {column}}}"
+        run.journal.write(Phase(phase="audit", problem=problem, cure=cure))
 
 
 async def _left_open(run: Run) -> int:
@@ -223,6 +245,7 @@ async def _audit(run: Run, open_: int = 0, hidden: HiddenIds | None = None) -> N
         raise UnknownError("ids in the histories could not be hidden, so the audit is not read")
     hide = nothing if run.users is None else run.journal.hide
     ids = await asyncio.to_thread(_ids, run)
+    other: list[str | None] = []
 
     async def read() -> AuditReading:
         return await run_in_thread(
@@ -232,6 +255,7 @@ async def _audit(run: Run, open_: int = 0, hidden: HiddenIds | None = None) -> N
                 secrets=run.secrets,
                 hide=hide,
                 hide_ids=nothing_hidden if hidden is None else hidden,
+                look=lambda rows: other.append(_other_column(run, ids, rows)),
             )
         )
 
@@ -244,6 +268,7 @@ async def _audit(run: Run, open_: int = 0, hidden: HiddenIds | None = None) -> N
         found, why = await standstill.stood_still(
             found, read, rest, run.clock, ids=ids, still_s=still_s
         )
+    _ask_about_column(run, other)
     if why:
         why = f"{open_} requests were left without an answer and may still be at work: {why}"
         run.journal.write(Phase(phase="drain", problem=why))

@@ -31,6 +31,7 @@ _ESCAPE: Final = re.compile(r"\\{1,8}(?:u([0-9a-fA-F]{4})|/)")
 _SEGMENT: Final = re.compile(r"((?<!\\)/|:)")
 _PIECE: Final = re.compile(r"((?:[^\w]|_)+)")
 _SMALL_NUMBER: Final = re.compile(r"[0-9.+-]{1,7}")
+_AT_ONCE: Final = 10_000
 _CUT: Final = "…"
 _ESCAPED: Final = re.compile(r"[%\\]")
 _BETWEEN: Final = bytes(byte if chr(byte).isalnum() else 32 for byte in range(128)) + bytes(128)
@@ -57,12 +58,12 @@ def _core(pieces: list[str]) -> list[str]:
     return pieces[first:last] if first < last else ["".join(pieces)]
 
 
-def _words(cell: Cell) -> Iterator[list[str]]:
-    """The words of a value, as a text would quote them, each in pieces."""
-    if isinstance(cell, bool):
-        return
-    for word in _WORD.findall(_folded(str(cell))):
-        yield _core(_PIECE.split(word))
+def _words(column: Sequence[Cell]) -> Iterator[str]:
+    """The words of the values of a column, as a text would quote them; many at once, it is long."""
+    for begin in range(0, len(column), _AT_ONCE):
+        cells = column[begin : begin + _AT_ONCE]
+        texts = (str(cell) for cell in cells if not isinstance(cell, bool))
+        yield from set(_WORD.findall(_folded("\n".join(texts))))
 
 
 def _is_short(text: str) -> bool:
@@ -84,7 +85,8 @@ class HiddenCells:
             if name in users.public:
                 continue
             short = self._short.setdefault(name.casefold(), set())
-            for core in (core for cell in column for core in _words(cell)):
+            for word in _words(column):
+                core = [word] if word.isalnum() else _core(_PIECE.split(word))
                 text = "".join(core)
                 if text in _PLAIN:
                     continue
