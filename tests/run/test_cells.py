@@ -323,3 +323,42 @@ def test_traffic_for_more_users_than_the_file_has_is_refused_as_a_run_is(tmp_pat
         told.append([line for line in place.told.splitlines() if "users" in line])
     assert told[0] == told[1] != []
     assert "41 are more than the 40 in the system's users file" in place.told
+
+
+BY_PHONE = {"file": "users.csv", "id": "email", "also": ["phone"], "public": ["id"]}
+
+
+@pytest.mark.parametrize(
+    ("users", "is_known"),
+    [
+        ({"file": "users.csv", "id": "phone", "public": ["id"]}, True),
+        (BY_PHONE, True),
+        ({"file": "users.csv", "public": ["id"]}, False),
+    ],
+)
+def test_an_audit_by_another_column_is_judged_where_that_is_said_and_asked_about_where_not(
+    tmp_path: Path, users: dict[str, Any], is_known: bool
+) -> None:
+    place = Place(tmp_path, ["strangers"], users=users)
+    with shop(tmp_path, ECHO, setting=str(tmp_path / "setting.json")) as url:
+        place.write(url)
+        place.run("--stack", "external")
+    result = json.loads((place.dir / "result.json").read_bytes())
+    said = {each["name"]: each["verdict"] for each in result["checks"]}
+    for name in ("one_per_user", "no_lost_issuance"):
+        assert said[name] == ("valid" if is_known else "unknown"), place.told
+    assert "invalid" not in {said[name] for name in ("no_over_issuance", "one_per_user")}
+    asked = "all stand in the column 'phone'" in (place.dir / "journal.jsonl").read_text()
+    assert asked is not is_known
+    assert place.leaks() == []
+
+
+def test_an_issue_that_was_told_is_found_lost_though_its_id_is_hidden(tmp_path: Path) -> None:
+    place = Place(tmp_path, ["ids", "loses"])
+    with shop(tmp_path, ECHO, setting=str(tmp_path / "setting.json")) as url:
+        place.write(url)
+        assert place.run("--stack", "external") == 1, place.told
+    result = json.loads((place.dir / "result.json").read_bytes())
+    said = {each["name"]: each["verdict"] for each in result["checks"]}
+    assert (said["no_lost_issuance"], said["no_phantom"]) == ("invalid", "valid")
+    assert place.leaks() == []

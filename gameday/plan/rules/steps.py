@@ -111,7 +111,7 @@ def _cookies(loaded: LoadedSystem) -> Findings:
 
 def _users(loaded: LoadedSystem, table: UserTable) -> Findings:
     """The audit's users are rows of the file, and every cell fits where it stands."""
-    system, users = loaded.system, loaded.system.users
+    users = loaded.system.users
     assert users is not None
     asked = {name for each in _requests(loaded).values() for name in placeholders_in(each)}
     if asked.isdisjoint(table.columns):
