@@ -20,6 +20,7 @@ from urllib.parse import quote
 
 import pytest
 
+from gameday.console.service_logs import search
 from gameday.core.secrets.redaction import MASK
 from gameday.traffic import history, step_log
 from gameday.traffic.history import Outcome
@@ -233,6 +234,7 @@ EXTERNAL: Mapping[str, tuple[Sequence[str], Mapping[str, Any]]] = {
         {"audit": {"get": "/audit", "rows": "lastBuyer", "user": "x"}},
     ),
     "the audit is told apart by phone": (("strangers",), {}),
+    "its metrics are none": (("metrics",), {}),
 }
 
 
@@ -362,3 +364,25 @@ def test_an_issue_that_was_told_is_found_lost_though_its_id_is_hidden(tmp_path: 
     said = {each["name"]: each["verdict"] for each in result["checks"]}
     assert (said["no_lost_issuance"], said["no_phantom"]) == ("invalid", "valid")
     assert place.leaks() == []
+
+
+def test_logs_that_are_still_written_are_shown_without_cells(tmp_path: Path) -> None:
+    place = Place(tmp_path, [])
+    place.write("http://127.0.0.1:1")
+    folder = tmp_path / "runs" / "r"
+    (folder / "logs").mkdir(parents=True)
+    (folder / "inputs").mkdir()
+    lines = [f"claim of {each['email']} (m-001) with {each['token']}" for each in PEOPLE]
+    (folder / "logs" / "service.log").write_text("\n".join([*lines, "all is well", ""]))
+    users = {"file": str(tmp_path / "users.csv"), "public": ["id"], "sha256": None}
+    effective = folder / "inputs" / "effective.json"
+    effective.write_text(json.dumps({"system": {"users": users}}))
+    shown = search(folder, "service.log", "")
+    assert not shown.problem and shown.matched == MEMBERS + 1
+    assert not in_text("\n".join(shown.lines)) and "m-001" in shown.lines[0]
+    assert search(folder, "service.log", "m-001").matched == MEMBERS
+    assert search(folder, "service.log", PEOPLE[7]["email"]).matched == 0  # nor told by a count
+    (tmp_path / "users.csv").write_text("id\n1\n")
+    effective.write_text(json.dumps({"system": {"users": {**users, "sha256": "0" * 64}}}))
+    changed = search(folder, "service.log", "")
+    assert changed.problem and not changed.lines

@@ -9,6 +9,7 @@ The setting is JSON: `members` (a list of rows), `stock`, and `loud`, a list of
 - `refuses`: every fifth login is refused with all that was sent; `breaks`: every seventh order too
 - `close`, `reset`: those requests fail with a member in the answer
 - `rows`, `shape`: the audit's rows hold no user, or are none; `text`: the audit is a page of HTML
+- `metrics`: they are lines of no format
 - `strangers`: the audit tells of members by phone
 - `loses`: every fifth issue is told and never stored
 - `later`: 202 and a ticket with the email in it
@@ -116,6 +117,8 @@ class Handler(BaseHTTPRequestHandler):
                 f'shop_sold_total{{member="{each["email"]}",path="/u/{each["phone"]}"}} 1'
                 for each in members[:9]
             ]
+            if "metrics" in loud:
+                lines = [f"{each['email']} is here: {each['token']}" for each in members]
             self.answer(200, "\n".join(["# TYPE shop_sold_total counter", *lines, ""]).encode())
         else:
             self.answer(200, {"all": members})
