@@ -182,12 +182,12 @@ def _top(here: Path) -> Path | None:
 def _digest(loaded: LoadedSystem, found: Sequence[NamedCommand]) -> str:
     told = [
         str(loaded.path.resolve()),
-        *(_told(each) for each in found),
+        *(_fields_of(each) for each in found),
     ]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
 
 
-def _told(each: NamedCommand) -> list[object]:
+def _fields_of(each: NamedCommand) -> list[object]:
     """All that was agreed to of one; without SQL it is what it was before that was asked about."""
     told: list[object] = [each.key, each.argv, each.environment, each.folder]
     return [*told, each.sql_sha256] if each.sql_sha256 else told
