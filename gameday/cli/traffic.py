@@ -27,9 +27,8 @@ if TYPE_CHECKING:
     from gameday.run.load_test.result import LoadResult
     from gameday.run.load_test.session import OutputDirs, Sent
     from gameday.spec.experiment import Experiment
-    from gameday.spec.inputs import LoadedExperiment
+    from gameday.spec.inputs import LoadedExperiment, LoadedSystem
     from gameday.spec.system import System
-    from gameday.spec.yaml import Document
 
 DEFAULT_USERS: Final = 100_000  # as an experiment file's `users`
 DEFAULT_TIMEOUT: Final = timedelta(seconds=10)
@@ -176,7 +175,8 @@ def _load(asked: TrafficOptions) -> "Load":
         with_thresholds,
     )
 
-    loaded = _from_file(asked.file, asked) if asked.file else None
+    system, named = _system(asked)
+    loaded = _from_file(asked.file, asked, named) if asked.file else None
     experiment = _from_options(asked) if loaded is None else loaded.experiment
     experiment = with_thresholds(
         experiment,
@@ -184,13 +184,13 @@ def _load(asked: TrafficOptions) -> "Load":
         abort=asked.abort_on_fail,
         delay=asked.delay_abort,
     )
-    system, system_document = _system(asked)
     load = Load(
         experiment=experiment,
         system=system,
-        system_document=system_document,
+        system_document=None if named is None else named.document,
         workers=asked.workers or 1,
         document=None if loaded is None else loaded.document,
+        users=None if named is None else named.users,
     )
     if not asked.workers:
         return with_enough_workers(load)
@@ -198,16 +198,19 @@ def _load(asked: TrafficOptions) -> "Load":
     return load
 
 
-def _from_file(file: str, asked: TrafficOptions) -> "LoadedExperiment":
+def _from_file(
+    file: str, asked: TrafficOptions, named: "LoadedSystem | None"
+) -> "LoadedExperiment":
+    """The experiment, with as many users as its system's file has, where it does not say."""
     from gameday.run.load_test.request import check_traffic
-    from gameday.spec.inputs import load_experiment
+    from gameday.spec.inputs import load_experiment, with_its_users
 
     for name in ("rate", "duration", "vus", "sleep", "users"):
         if getattr(asked, name) is not None:
             raise UsageError(f"--{name} beside {file}", help="write it into the file")
     loaded = load_experiment(file, short=asked.short, seed=asked.seed)
     check_traffic(loaded)
-    return loaded
+    return loaded if named is None else with_its_users(loaded, named)
 
 
 def _from_options(asked: TrafficOptions) -> "Experiment":
@@ -234,7 +237,7 @@ def _from_options(asked: TrafficOptions) -> "Experiment":
     return made.model_copy(update={"seed": randbits(31)})
 
 
-def _system(asked: TrafficOptions) -> "tuple[System, Document | None]":
+def _system(asked: TrafficOptions) -> "tuple[System, LoadedSystem | None]":
     """The request: that of --url, else that of the system file, and the file. Raises UsageError."""
     from gameday.plan.validate import validate_system
     from gameday.run.load_test.request import FINE, Target, system_of
@@ -247,7 +250,7 @@ def _system(asked: TrafficOptions) -> "tuple[System, Document | None]":
                 raise UsageError(f"--{word} without --url", help="the system file has the request")
         loaded = load_system(find_system(asked.system))
         validate_system(loaded)
-        return loaded.system, loaded.document
+        return loaded.system, loaded
     if asked.system is not None:
         raise UsageError("--system beside --url", help="the request is of one of them")
     if asked.get and asked.body is not None:

@@ -352,7 +352,9 @@ async def logs(console: Console, request: Request, _session: BrowserSession) -> 
     """Lines of the service's logs."""
     params = request.query_params
     file, text = params.get("file", ""), params.get("search", "")
-    return answered(await asyncio.to_thread(service_logs.search, console.feed.run_dir, file, text))
+    feed = console.feed
+    asked = asyncio.to_thread(service_logs.search, feed.run_dir, file, text, feed.box)
+    return answered(await asked)
 
 
 @route("/api/order", "POST", WORKERS)

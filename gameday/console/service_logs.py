@@ -10,7 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from gameday.console.hidden_cells import hiding_cells
 from gameday.core import files
+from gameday.core.errors import GamedayError
+from gameday.core.secrets.redaction import nothing
+from gameday.evidence.sealed_box import Box
 from gameday.evidence.service_logs import log_names
 
 MOST_BYTES: Final = 2 * files.MIB  # the end of a log that is searched
@@ -35,13 +39,20 @@ class LogAnswer:
     problem: str = ""
 
 
-def search(run_dir: Path, name: str, text: str) -> LogAnswer:
-    """The last lines of a log that have the text in them, in whatever case."""
+def search(run_dir: Path, name: str, text: str, box: Box | None = None) -> LogAnswer:
+    """The last lines of a log that have the text in them, in whatever case.
+
+    What a users file holds is in none of them, nor can it be searched for.
+    """
     known = log_names(run_dir)
     if not name and known:
         name = known[0]
     if name not in known:
         return LogAnswer(known)
+    try:
+        hide = hiding_cells(run_dir, box)
+    except (GamedayError, OSError, ValueError, LookupError, TypeError) as error:
+        return LogAnswer(known, name, problem=str(error))
     try:
         with files.open_file(run_dir / "logs" / name) as file:
             size = os.fstat(file.fileno()).st_size
@@ -53,6 +64,7 @@ def search(run_dir: Path, name: str, text: str) -> LogAnswer:
     whole = size <= MOST_BYTES
     wanted = text[:MOST_SEARCH].lower()
     found = [line for line in (lines if whole else lines[1:]) if wanted in line.lower()]
-    return LogAnswer(
-        known, name, [line[:LONGEST] for line in found[-MOST_LINES:]], len(found), whole
-    )
+    if wanted and hide is not nothing:
+        found = [shown for line in found if wanted in (shown := hide(line)).lower()]
+    told = [hide(line)[:LONGEST] for line in found[-MOST_LINES:]]
+    return LogAnswer(known, name, told, len(found), whole)

@@ -12,7 +12,7 @@ brings it as the code has it; `{age!d}` a duration, `1m30s`, as the language wri
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -50,6 +50,10 @@ class Message:
         values = {name: _filled(value, language) for name, value in self.values.items()}
         return fill(templates(language)[self.id], values, language)
 
+    def masked(self, hide: Callable[[str], str]) -> "Message":
+        """The same sentence with its texts through `hide`; lists of them too."""
+        return Message(self.id, **{name: _masked(each, hide) for name, each in self.values.items()})
+
     def as_json(self) -> object:
         """The id and the values, as they stand beside the English text in a file."""
         return {"id": self.id, "values": {name: _plain(each) for name, each in self.values.items()}}
@@ -86,6 +90,14 @@ def _plain(value: Value) -> Any:
     if isinstance(value, Message):
         return value.as_json()
     return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
+
+
+def _masked(value: Value, hide: Callable[[str], str]) -> Value:
+    if isinstance(value, Message):
+        return value.masked(hide)
+    if isinstance(value, list | tuple):
+        return [hide(each) if isinstance(each, str) else each.masked(hide) for each in value]
+    return hide(value) if isinstance(value, str) else value
 
 
 def known(message: Message | None, english: str) -> "Message | str":

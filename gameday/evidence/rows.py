@@ -25,7 +25,8 @@ from gameday.traffic.user_ids import FOREIGN, NUMBERS
 User = int | str
 Row = tuple[User, str]
 Column = npt.NDArray[np.int64] | npt.NDArray[np.bytes_]
-Piece = tuple[Column, npt.NDArray[np.bytes_]]
+Ids = npt.NDArray[np.bytes_]
+Piece = tuple[Column, Ids]
 Read = Callable[[Column], npt.NDArray[np.int64]]
 """Reader of users: the index of each, FOREIGN for one whom no request could have named."""
 MOST_ROWS: Final = 20_000_000
@@ -285,18 +286,22 @@ class Rows:
 
     def with_foreign(self, read: Read, changed: Callable[[str], str]) -> "Rows":
         """The same rows; the text of a user whom no request could have named is `changed`."""
-        strangers = [
-            np.flatnonzero(read(users) == FOREIGN) if users.dtype.kind == "S" else ()
-            for users, _ in self._pieces
-        ]
+        strangers = [np.flatnonzero(read(users) == FOREIGN) for users, _ in self._pieces]
         if not any(map(len, strangers)):
             return self
         made = Rows()
         for (users, ids), strange in zip(self._pieces, strangers, strict=True):
-            told = users.tolist()
-            for at in strange:
-                told[at] = _short(changed(told[at].decode())).encode()
-            made._keep(told, ids.tolist())
+            made._keep(_with_others(users.tolist(), strange.tolist(), changed), ids.tolist())
+        return made
+
+    def with_ids(self, changed: Callable[[Ids], Ids | None]) -> "Rows":
+        """The same rows with some ids changed; `changed` gives None for those that are none."""
+        found = [changed(ids) for _, ids in self._pieces]
+        if all(each is None for each in found):
+            return self
+        made = Rows()
+        for (users, ids), other in zip(self._pieces, found, strict=True):
+            made._keep(users.tolist(), (ids if other is None else other).tolist())
         return made
 
     def told_otherwise(self, rename: Callable[[Column], Sequence[User]]) -> "Rows":
@@ -371,6 +376,20 @@ def column_of(users: Sequence[int] | Sequence[bytes]) -> Column:
 def _user_in(user: int | bytes) -> User:
     """A user of a column; a number is one also where it stands among texts."""
     return user if isinstance(user, int) else user_of(user.decode())
+
+
+def _with_others(
+    told: list[Any], places: Sequence[int], changed: Callable[[str], str]
+) -> list[int] | list[bytes]:
+    """Users with the texts at some places changed; numbers become texts only where one has to."""
+    texts = {at: str(_user_in(told[at])) for at in places}
+    shown = {at: text for at, old in texts.items() if (text := changed(old)) != old}
+    if not shown:
+        return told
+    found = [each if isinstance(each, bytes) else str(each).encode() for each in told]
+    for at, text in shown.items():
+        found[at] = _short(text).encode()
+    return found
 
 
 def _is_waste(texts: Sequence[int] | Sequence[bytes]) -> bool:

@@ -5,6 +5,10 @@ all of them. Whoever works in a project has its files, and its commands, before 
 file from anywhere else is asked about once: before anything of it is run, for exactly these words.
 What was agreed to is kept in the state folder, as SHA-256 of the file's path and its commands, so
 another command, or the same in another file, is another question.
+
+A file of SQL before a start is asked about as a command is: gameday executes it as the superuser of
+its own PostgreSQL, and so it can run programs as this user (`COPY … FROM PROGRAM`). Its content
+counts, since all of it is executed.
 """
 
 import hashlib
@@ -24,7 +28,7 @@ from gameday.plan.finding import Finding
 from gameday.spec.audit import AuditCommand, CommandRun
 from gameday.spec.campaign import CommandAct
 from gameday.spec.inputs import LoadedSystem
-from gameday.spec.start import SqlFile
+from gameday.spec.start import SQL_BYTES, SqlFile
 from gameday.spec.system import System
 
 SETUP: Final = "start.setup"
@@ -48,25 +52,45 @@ class NamedCommand:
     argv: tuple[str, ...]
     environment: tuple[str, ...] = ()
     folder: str = ""
+    sql_sha256: str = ""
+    """Of the file, where it is one of SQL; `argv` is its path then."""
 
     def __str__(self) -> str:
+        if self.sql_sha256:
+            return f"{self.key}: SQL of {shlex.join(self.argv)} (SHA-256 {self.sql_sha256})"
         where = f" (in {self.folder})" if self.folder else ""
         return f"{self.key}: {shlex.join([*self.environment, *self.argv])}{where}"
 
 
-def commands_of(system: System) -> list[NamedCommand]:
+def commands_of(loaded: LoadedSystem) -> list[NamedCommand]:
     """Every command that a run with this system file may run, beside the service itself."""
-    return [*_of_setup(system), *_of_runs(system)]
+    return [*_of_setup(loaded), *_of_runs(loaded.system)]
 
 
-def _of_setup(system: System) -> Iterator[NamedCommand]:
-    """Commands before the service, which have its environment."""
-    if system.start is None:
+def _of_setup(loaded: LoadedSystem) -> Iterator[NamedCommand]:
+    """Commands before the service, which have its environment, and files of SQL."""
+    start = loaded.system.start
+    if start is None:
         return
-    environment = tuple(f"{name}={value}" for name, value in system.start.env.items())
-    for number, step in enumerate(system.start.setup):
-        if not isinstance(step, SqlFile):
-            yield NamedCommand(f"{SETUP}.{number}", tuple(step), environment)
+    environment = tuple(f"{name}={value}" for name, value in start.env.items())
+    for number, step in enumerate(start.setup):
+        key = f"{SETUP}.{number}"
+        if isinstance(step, SqlFile):
+            path = (loaded.path.parent / step.sql).resolve()
+            yield NamedCommand(key, (str(path),), sql_sha256=_sha256(path))
+        else:
+            yield NamedCommand(key, tuple(step), environment)
+
+
+def _sha256(path: Path) -> str:
+    """Of a file's content; of one that cannot be read, and so is never executed, that of nothing.
+
+    It is another one as soon as it can be read.
+    """
+    try:
+        return hashlib.sha256(files.read_bytes(path, SQL_BYTES)).hexdigest()
+    except (OSError, GamedayError):
+        return hashlib.sha256(b"").hexdigest()
 
 
 def _of_runs(system: System) -> Iterator[NamedCommand]:
@@ -91,7 +115,7 @@ def _named(key: str, run: CommandRun) -> NamedCommand:
 
 def unagreed(loaded: LoadedSystem) -> list[NamedCommand]:
     """The commands of a file from outside the current project that nobody has agreed to."""
-    found = commands_of(loaded.system)
+    found = commands_of(loaded)
     if not found or is_inside_project(loaded.path) or _digest(loaded, found) in _agreed():
         return []
     return found
@@ -99,7 +123,7 @@ def unagreed(loaded: LoadedSystem) -> list[NamedCommand]:
 
 def agree(loaded: LoadedSystem) -> None:
     """Remember that the user has agreed. Raises StackError, UsageError or OSError."""
-    digest = _digest(loaded, commands_of(loaded.system))
+    digest = _digest(loaded, commands_of(loaded))
     kept = [each for each in _agreed() if each != digest]
     raw = json.dumps({"schema": 1, "agreed": [*kept[1 - _MOST :], digest]}).encode()
     files.replace(state_dir() / _FILE, [raw])
@@ -110,7 +134,7 @@ def findings(loaded: LoadedSystem) -> Iterator[Finding]:
 
     Those that are done before a run, or before the service, are told with what else is.
     """
-    for each in commands_of(loaded.system):
+    for each in commands_of(loaded):
         if each.key.startswith((SETUP, "before_run.")):
             continue
         line = shlex.join(each.argv)
@@ -158,9 +182,15 @@ def _top(here: Path) -> Path | None:
 def _digest(loaded: LoadedSystem, found: Sequence[NamedCommand]) -> str:
     told = [
         str(loaded.path.resolve()),
-        *([each.key, each.argv, each.environment, each.folder] for each in found),
+        *(_fields_of(each) for each in found),
     ]
     return hashlib.sha256(json.dumps(told).encode()).hexdigest()
+
+
+def _fields_of(each: NamedCommand) -> list[object]:
+    """All that was agreed to of one; without SQL it is what it was before that was asked about."""
+    told: list[object] = [each.key, each.argv, each.environment, each.folder]
+    return [*told, each.sql_sha256] if each.sql_sha256 else told
 
 
 def _agreed() -> list[str]:

@@ -26,6 +26,7 @@ from gameday.plan import (
     machine,
     own_project_checks,
     traffic_size,
+    who_asks,
 )
 from gameday.plan.alert_lint import slow_rules
 from gameday.plan.finding import Finding, from_error
@@ -82,6 +83,7 @@ def before(inputs: Inputs, question: RunConditions) -> list[Finding]:
         *_files(inputs),
         *commands.findings(inputs.system),
         *acts.findings(inputs.system.system),
+        *who_asks.findings(inputs.system),
         *_possible(inputs, question),
         *_struck(inputs, question),
         *_scales(inputs, question),

@@ -5,7 +5,7 @@ Finding it is the same call that a run makes; on such a stack it starts nothing.
 
 import asyncio
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gameday.core.clock import Clock
@@ -25,7 +25,7 @@ from gameday.spec.inputs import Inputs
 from gameday.spec.server import Server
 from gameday.spec.system import System
 from gameday.spec.targets import refuse_foreign
-from gameday.spec.users_hidden import hiding
+from gameday.spec.users_hidden import Hide, hiding
 from gameday.stacks.stack import Running, Stack, StackWorkdir, new_work_dir
 from gameday.telemetry import catalogue
 from gameday.telemetry.sources.choice import prometheus_of
@@ -72,7 +72,25 @@ async def standing(inputs: Inputs, stack: Stack, question: RunConditions, clock:
     found = await asyncio.gather(
         *(_in_time(name, look, within_s.get(name, PATIENCE_S)) for name, look in looks.items())
     )
-    return Standing(system, [finding for each in found for finding in each])
+    hide = _hiding(inputs, running)
+    return Standing(system, [_hidden(finding, hide) for each in found for finding in each])
+
+
+def _hiding(inputs: Inputs, running: Running) -> Hide:
+    """What takes secrets, and what a file of users holds, out of a text."""
+    known = Hidden([*running.secrets, *secrets_of(running.system, running.environment)])
+    return hiding(known, inputs.system.system.users, inputs.system.users)
+
+
+def _hidden(finding: Finding, hide: Hide) -> Finding:
+    """A finding that may quote somebody's answer; what is well quotes none."""
+    if finding.status == "ok":
+        return finding
+    what, remedy = (
+        hide(each) if isinstance(each, str) else each.masked(hide)
+        for each in (finding.what, finding.remedy)
+    )
+    return replace(finding, what=what, remedy=remedy)
 
 
 def _measured(
@@ -158,8 +176,7 @@ async def _campaign(inputs: Inputs, running: Running) -> list[Finding]:
     values: dict[str, int | str] = {"coupon": coupon, "run": PLAN}
     if wanted.stock is not None:
         values["stock"] = wanted.stock
-    known = Hidden([*running.secrets, *secrets_of(system, running.environment)])
-    hide = hiding(known, inputs.system.system.users, inputs.system.users)
+    hide = _hiding(inputs, running)
     sender = Sender(system.base_url, values, running.environment, tls=system.tls, hide=hide)
     if made:
         return await service_checks.audit(system, sender, exists=False)

@@ -15,7 +15,7 @@ it reads: 230 MB for 5 M rows.
 What is too large, too slow or not what it should be is no evidence: the audit has a `problem`.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, replace
 from typing import Literal
 
@@ -31,7 +31,8 @@ from gameday.plan.audit_answer import ask, comes_in_parts, read_store
 from gameday.plan.stores import StoreReadError
 from gameday.plan.stores.redis import MOST_HOLDERS, HolderSet, holders_of, scan, session
 from gameday.plan.stores.values import text_of
-from gameday.run.audit_file import AuditReading, by_row, mask
+from gameday.run.audit_file import AuditReading, HideIds, by_row, mask
+from gameday.run.hidden_ids import nothing_hidden
 from gameday.spec.audit import AuditStore
 from gameday.spec.system import RedisStore, System
 from gameday.spec.template import fill_text
@@ -65,11 +66,14 @@ async def read(
     ids: UserIds | ListedIds = NUMBERS,
     secrets: Collection[str] = (),
     hide: Hide = nothing,
+    hide_ids: HideIds = nothing_hidden,
+    look: Callable[[Rows], object] = len,
 ) -> AuditReading:
     """Ask the system, then look for ourselves. Never raises for what a system does: it is told.
 
     `ids` tell which spellings are one user; `secrets` are those that stand in no system file, and
-    `hide` takes out of a text what a file of users holds.
+    `hide` takes out of a text what a file of users holds, `hide_ids` out of ids of issues.
+    `look` sees the rows as they were told.
     """
     audit = AuditReading(campaign, stock, read_at_ns=clock.now_ns())
     problems = []
@@ -85,8 +89,10 @@ async def read(
             problems.append(f"stores: {kind}{error}")
             audit.cut = "unknown"
     known = [*secrets_of(system, sender.environment), *secrets]
-    kept = by_row(audit, ids, hide) if isinstance(ids, ListedIds) else ids
-    mask(audit, known, system, hide("; ".join(problems)), kept)
+    look(audit.rows)
+    kept = by_row(audit, ids) if isinstance(ids, ListedIds) else ids
+    told = "; ".join(problems)
+    mask(audit, known, system, told, kept, hide_cells=hide, hide_ids=hide_ids)
     return audit
 
 

@@ -3,22 +3,30 @@
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, fields, replace
+from hashlib import blake2b
 from json.encoder import encode_basestring_ascii
 from pathlib import Path
+from secrets import token_bytes
 from typing import Any, Final, Literal
 
+import numpy as np
+
 from gameday.core.json_objects import Json
-from gameday.core.secrets.redaction import Hidden, distinct, hidden_in
-from gameday.evidence.rows import Column, Rows, User, column_of, user_of, users_of
+from gameday.core.secrets.redaction import MASK, Hidden, distinct, hidden_in, nothing
+from gameday.evidence.rows import Column, Ids, Rows, User, column_of, user_of, users_of
 from gameday.plan.audit_answer import AuditAnswer
+from gameday.run.hidden_ids import nothing_hidden
 from gameday.spec.system import System
 from gameday.spec.users_hidden import Hide
 from gameday.traffic.listed_ids import ListedIds, foreign_text
-from gameday.traffic.user_ids import FOREIGN, NUMBERS, UserIds
+from gameday.traffic.user_ids import FOREIGN, NUMBERS, Indices, UserIds
 
 KEYS = ("code", "stock", "views")  # what the format of an audit answer names
+HideIds = Callable[[Ids], Ids | None]
 VIEW_KEYS = ("remaining", "holders", "current")
 _AT_ONCE: Final = 10_000  # users
+_SALT: Final = token_bytes(16)
+"""Of the marks that keep two masked users apart: the same for all readings of one run."""
 
 
 @dataclass(slots=True)
@@ -49,35 +57,42 @@ def mask(
     system: System,
     problem: str,
     ids: UserIds = NUMBERS,
+    *,
+    hide_cells: Hide = nothing,
+    hide_ids: HideIds = nothing_hidden,
 ) -> None:
     """Take secrets out of what was said; what judging reads back stays as it was said.
 
     That is rows, numbers, the keys of the format, and stores by the names that the system has. A
-    user whom no request could have named is only shown, so he is masked as any text.
+    user whom no request could have named is only shown, so he is masked as any text. `hide_cells`
+    takes out of a text what a file of users holds, and `hide_ids` out of ids of issues.
     """
-    hide, hide_name = Hidden(secrets), Hidden(secrets, _names(system))
-    hide_user = _Users(hide, ids)
-    audit.problem = hide(problem)
+    masks = _Masks(
+        Hidden(secrets), Hidden(secrets, _names(system)), hide_cells, ids, _names(system)
+    )
+    audit.problem = masks.text(problem)
     before = audit.rows
-    audit.rows = before.with_foreign(ids.read, hide)
-    audit.views = _masked_views(audit.views, hide, hide_name, hide_user)
+    audit.rows = before.with_foreign(masks.read, masks.user).with_ids(hide_ids)
+    audit.views = _masked_views(audit.views, masks)
     if audit.answer is not None:
-        beside = _masked_beside(audit.answer.beside, hide, hide_name, hide_user)
+        beside = _masked_beside(audit.answer.beside, masks)
         told = audit.answer.rows
-        rows = audit.rows if told is before else told.with_foreign(ids.read, hide)
+        rows = audit.rows
+        if told is not before:
+            rows = told.with_foreign(masks.read, masks.user).with_ids(hide_ids)
         audit.answer = replace(audit.answer, rows=rows, beside=beside)
 
 
-def by_row(audit: AuditReading, ids: ListedIds, hide: Hide) -> UserIds:
+def by_row(audit: AuditReading, ids: ListedIds) -> UserIds:
     """Name the users of an audit by the rows of the file that they stand in; ids of such users.
 
-    Who stands in none keeps his text, in which nothing of the file is shown.
+    Who stands in none keeps his text, which `mask` looks at.
     """
 
     def rename(told: Column) -> list[User]:
         found = ids.read(told).tolist()
         return [
-            foreign_text(hide(_user_text(text))) if index == FOREIGN else index
+            foreign_text(_user_text(text)) if index == FOREIGN else index
             for index, text in zip(found, told.tolist(), strict=True)
         ]
 
@@ -117,20 +132,70 @@ def _in_columns(users: Sequence[Any]) -> Iterator[Column]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Users:
-    """Lists of users: those of the run stay as they are, others are masked."""
+class _Masks:
+    """What is taken out of an audit: secrets of the environment, and what a file of users holds.
 
-    hide: Hidden
+    Users of the run stay as they are. Others are masked, and those who were two stay two.
+    """
+
+    secrets: Hidden
+    secrets_in_names: Hidden
+    cells: Hide
     ids: UserIds
+    names: str
+    salt: bytes = _SALT
 
-    def __call__(self, holders: list[Any]) -> list[Any]:
+    def text(self, text: str) -> str:
+        return self.cells(self.secrets(text))
+
+    def name(self, name: str) -> str:
+        """The name of a store; those that the system file has are read back."""
+        shown = self.secrets_in_names(name)
+        return shown if shown in self.names.split() else self.cells(shown)
+
+    def value(self, value: Any, key: str = "") -> Any:
+        """A JSON value; of a number that a file of users holds nothing is shown, either.
+
+        Short cells are known by the column that they stand under, so the key is told beside.
+        """
+        if isinstance(value, dict):
+            names = distinct(map(self.text, map(str, value)))
+            inner = zip(names, value.items(), strict=True)
+            return {name: self.value(each, str(key)) for name, (key, each) in inner}
+        if isinstance(value, list | tuple):
+            return [self.value(each, key) for each in value]
+        if value is None or isinstance(value, bool):
+            return value
+        told = str(value)
+        shown = self.cells(told) if isinstance(value, int | float) else self.text(told)
+        if shown == told and key and self.cells(f"{key}={told}") != f"{self.cells(key)}={told}":
+            return MASK
+        return value if shown == told else shown
+
+    def read(self, told: Column) -> Indices:
+        """The users of the run, FOREIGN for all others: also for who has too high a number."""
+        found = self.ids.read(told)
+        return np.where(found < self.ids.users, found, FOREIGN)
+
+    def user(self, text: str) -> str:
+        """A user who is none of the run; a number is no word that a password could be."""
+        shown = self.cells(text) if _is_numbers(text) else self.text(text)
+        if shown == text:
+            return text
+        mark = blake2b(text.encode(), key=self.salt, digest_size=4).hexdigest()
+        return f"{shown}-{mark}"
+
+    def holders(self, holders: list[Any]) -> list[Any]:
+        """A list of users."""
         users = [user_of(each) for each in holders]
-        known = (self.ids.read(piece) != FOREIGN for piece in _in_columns(users))
+        known = (self.read(piece) != FOREIGN for piece in _in_columns(users))
         ours = (each for piece in known for each in piece.tolist())
-        return [
-            user if is_ours or isinstance(user, int) else self.hide(user)
+        shown = [
+            user if is_ours else self.user(str(user))
             for user, is_ours in zip(users, ours, strict=True)
         ]
+        same = all(str(user) == one or user is one for user, one in zip(users, shown, strict=True))
+        return holders if same and _is_numbers(holders) else shown
 
 
 def _names(system: System) -> str:
@@ -190,27 +255,27 @@ def _user(user: User) -> str:
     return encode_basestring_ascii(user) if isinstance(user, str) else str(user)
 
 
-def _masked_beside(beside: Json, hide: Hidden, hide_name: Hidden, hide_user: _Users) -> Json:
+def _masked_beside(beside: Json, masks: _Masks) -> Json:
     """What is kept of an answer beside its rows."""
+    hide = masks.text
     named = {key: hidden_in(beside[key], hide) for key in ("code", "stock") if key in beside}
     if "views" in beside:
-        named["views"] = _masked_views(beside["views"], hide, hide_name, hide_user)
+        named["views"] = _masked_views(beside["views"], masks)
     others = {key: value for key, value in beside.items() if key not in KEYS}
-    return {**named, **hidden_in(others, hide)}
+    return {**named, **masks.value(others)}
 
 
-def _masked_views(views: Any, hide: Hidden, hide_name: Hidden, hide_user: _Users) -> Any:
+def _masked_views(views: Any, masks: _Masks) -> Any:
     """Views with their secrets masked; numbers stay, because they are compared with the rows."""
     if not isinstance(views, dict) or not all(isinstance(each, dict) for each in views.values()):
-        return hidden_in(views, hide)
+        return masks.value(views)
     found = {}
-    for name, view in zip(distinct(map(hide_name, views)), views.values(), strict=True):
-        numbers = {key: view[key] for key in VIEW_KEYS if key in view and _is_numbers(view[key])}
-        holders = view.get("holders")
-        if isinstance(holders, list) and "holders" not in numbers:
-            numbers["holders"] = hide_user(holders)
-        others = {key: value for key, value in view.items() if key not in numbers}
-        found[name] = {**hidden_in(others, hide), **numbers}
+    for name, view in zip(distinct(map(masks.name, views)), views.values(), strict=True):
+        read_back = {key: view[key] for key in VIEW_KEYS if key in view and _is_numbers(view[key])}
+        if isinstance(view.get("holders"), list):
+            read_back["holders"] = masks.holders(view["holders"])
+        others = {key: value for key, value in view.items() if key not in read_back}
+        found[name] = {**masks.value(others), **read_back}
     return found
 
 

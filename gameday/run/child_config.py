@@ -100,6 +100,7 @@ def collector_config(run: Run, grid_start_ns: int) -> CollectorSettings:
         clock=boot_id()[:8] or "host",
         reach=run.options.allowed.reach(),
         hidden=sorted(run.secrets),
+        users=run.system.users,
     )
 
 

@@ -32,7 +32,7 @@ from gameday.traffic.forecast import scenarios_of
 from gameday.traffic.worker import messages
 from gameday.traffic.worker.config import Config, PinnedUsers
 
-READY_S = 20.0  # it loads numpy: under a second, many on an overloaded machine
+READY_S = 60.0  # it loads numpy, and a file of a million users; many on an overloaded machine
 EXIT_S = 1.0  # between the end of its pipe and that of the process
 KILLED_S = 5.0  # what is in the middle of a call of the kernel dies when that is over
 POLL_S = 0.02  # asyncio tells the end of a process no sooner where its pipes stay open

@@ -6,7 +6,7 @@ come out at the same moment; what is not reached in its time is unknown, never a
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from datetime import timedelta
 from typing import Any
 
@@ -16,17 +16,20 @@ from gameday.core.processes.background import run_in_thread
 from gameday.core.processes.deadlines import first_set, in_time
 from gameday.core.secrets.redaction import nothing
 from gameday.evidence.events import AuditRead, Phase
+from gameday.evidence.rows import Rows
 from gameday.plan.audit_pages import PAGES_S
 from gameday.plan.stores import STORE_S
 from gameday.run import audit, standstill
 from gameday.run.audit_file import AuditReading
 from gameday.run.context import Run, to_the_end, unless_aborted
+from gameday.run.hidden_ids import HiddenIds, nothing_hidden
 from gameday.spec.audit import Audit, AuditRequest, AuditStore
 from gameday.spec.users import id_column
+from gameday.spec.users_hidden import cells_of
 from gameday.stacks.supervisor import SERVICE
 from gameday.telemetry.catalogue import key
-from gameday.traffic.listed_ids import ListedIds, around
-from gameday.traffic.user_ids import UserIds
+from gameday.traffic.listed_ids import ListedIds, around, column_of_all
+from gameday.traffic.user_ids import FOREIGN, UserIds
 
 OPEN_GRACE_S = 2.0  # on an abort; what is not answered by then is unknown, and somebody waits
 ABORT_STEP_S = 5.0  # on an abort each part of the ending has 5 s; somebody waits
@@ -56,6 +59,7 @@ async def end(run: Run) -> None:
         taken_back = run.incident.take_back(hurried_s if aborted else None)
         await _bounded(run, "steps", taken_back, STEPS_S, hurried_s)
     await _stop_traffic(run, aborted=aborted)
+    hidden = await _hidden_ids(run)
     problem = ""
     if run.t0_ns or run.campaign_made:
         limit_s = _close_limit_s(run)
@@ -67,7 +71,7 @@ async def end(run: Run) -> None:
         if open_:
             hold_s = standstill.hold_s(run.system)
             limit_s += standstill.LONGEST_S + 2 * (hold_s + limit_s)
-        problem = await _bounded(run, "audit", _audit(run, open_), limit_s) or problem
+        problem = await _bounded(run, "audit", _audit(run, open_, hidden), limit_s) or problem
     if problem:  # a close or an audit that is not answered as expected ends the run
         run.abort("unhealthy", problem)
     if run.autoscaler is not None:
@@ -180,11 +184,32 @@ def _ids(run: Run) -> UserIds | ListedIds:
     if named is not None and run.users is not None:
         column = id_column(named, issue, run.users.columns)
         if column is not None:
-            return ListedIds(run.users.columns[column], around(issue, column))
+            also = [run.users.columns[name] for name in named.also]
+            return ListedIds(run.users.columns[column], around(issue, column), also)
     users = run.experiment.campaign.users
     return UserIds.of(
         run.system.requests.naming, run.sender.values, users, run.experiment.seed or 0
     )
+
+
+def _other_column(run: Run, ids: UserIds | ListedIds, rows: Rows) -> str | None:
+    """The column of the users file that all rows name users by, where it is not the one meant."""
+    users = [users for users, _ in rows.pieces]
+    if run.users is None:
+        return None
+    for each in users:
+        found = ids.read(each)
+        if ((found != FOREIGN) & (found < ids.users)).any():
+            return None
+    return column_of_all(users, run.users.columns)
+
+
+def _ask_about_column(run: Run, found: Sequence[str | None]) -> None:
+    """Say which column the audit means. It is not taken: a key may look like somebody's id."""
+    if found and (column := found[-1]) is not None:
+        problem = f"no row names a user as was meant, and all stand in the column {column!r}"
+        cure = f"are users called by it? users: {{id: {column}}}"
+        run.journal.write(Phase(phase="audit", problem=problem, cure=cure))
 
 
 async def _left_open(run: Run) -> int:
@@ -198,13 +223,29 @@ async def _left_open(run: Run) -> int:
         return 0
 
 
-async def _audit(run: Run, open_: int = 0) -> None:
+async def _hidden_ids(run: Run) -> HiddenIds | None:
+    """Hide ids of issues that hold what a file of users has, in the histories before all else.
+
+    None where there is no such file.
+    """
+    if run.users is None or run.system.users is None:
+        return None
+    hidden = HiddenIds(cells_of(run.system.users, run.users))
+    work = asyncio.to_thread(hidden.hide_in, run.history_dir)
+    await _bounded(run, "history", work, WRITE_S, WRITE_S)
+    return hidden
+
+
+async def _audit(run: Run, open_: int = 0, hidden: HiddenIds | None = None) -> None:
     """Beside the loop, as everything that takes longer the more was issued.
 
     With requests that may still be at work it is read until its rows have stood still.
     """
+    if hidden is not None and not hidden.done:  # some ids would be compared with others' marks
+        raise UnknownError("ids in the histories could not be hidden, so the audit is not read")
     hide = nothing if run.users is None else run.journal.hide
     ids = await asyncio.to_thread(_ids, run)
+    other: list[str | None] = []
 
     async def read() -> AuditReading:
         return await run_in_thread(
@@ -213,6 +254,8 @@ async def _audit(run: Run, open_: int = 0) -> None:
                 ids=ids,
                 secrets=run.secrets,
                 hide=hide,
+                hide_ids=nothing_hidden if hidden is None else hidden,
+                look=lambda rows: other.append(_other_column(run, ids, rows)),
             )
         )
 
@@ -225,6 +268,7 @@ async def _audit(run: Run, open_: int = 0) -> None:
         found, why = await standstill.stood_still(
             found, read, rest, run.clock, ids=ids, still_s=still_s
         )
+    _ask_about_column(run, other)
     if why:
         why = f"{open_} requests were left without an answer and may still be at work: {why}"
         run.journal.write(Phase(phase="drain", problem=why))

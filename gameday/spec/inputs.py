@@ -301,7 +301,8 @@ def _with_users(system: System, path: Path, document: Document) -> tuple[System,
     except UsageError as error:
         problem = f"'file': {error.message}"
         raise document.error(("users", "file"), problem, help=error.help) from error
-    for key, named in (("id", [users.id] if users.id else []), ("public", users.public)):
+    named_in = {"id": [users.id] if users.id else [], "also": users.also, "public": users.public}
+    for key, named in named_in.items():
         for at, name in enumerate(named):
             if name not in table.columns:
                 where = ("users", key) if key == "id" else ("users", key, at)
@@ -385,11 +386,11 @@ def gather(loaded: LoadedExperiment, system: LoadedSystem) -> Inputs:
 
     Raises FileError where a file that is named is not there.
     """
-    loaded = _with_its_users(loaded, system)
+    loaded = with_its_users(loaded, system)
     return Inputs(loaded, system, _playbook(loaded), tuple(_rules(loaded, system)))
 
 
-def _with_its_users(loaded: LoadedExperiment, system: LoadedSystem) -> LoadedExperiment:
+def with_its_users(loaded: LoadedExperiment, system: LoadedSystem) -> LoadedExperiment:
     """The experiment with as many users as the system's file has, where it does not say.
 
     Raises FileError where it asks for more.

@@ -12,6 +12,7 @@ from typing import Annotated, Final
 
 from pydantic import Discriminator, Field, Tag
 
+from gameday.core import files
 from gameday.spec.yaml import Model
 
 STORES: Final = ("redis", "postgres")
@@ -29,6 +30,7 @@ PUBLIC: Final = frozenset(
 MAIN: Final = (*ADDRESSES, "redis_url", *PORTS, "secret")
 """Placeholders that an error names; the parts of addresses are too many."""
 MOST_SETUP: Final = 20
+SQL_BYTES: Final = 64 * files.MIB
 
 
 class SqlFile(Model):

@@ -45,6 +45,12 @@ class UsersFile(Model):
         " request's body, path or query holds, or one called `id`",
         examples=["email"],
     )
+    also: list[str] = Field(
+        default_factory=list,
+        max_length=MOST_COLUMNS,
+        description="Other columns by which the audit, or a store beside it, may tell users",
+        examples=[["phone"]],
+    )
     sha256: str | None = Field(
         default=None,
         pattern=r"^[0-9a-f]{64}$",

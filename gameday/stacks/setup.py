@@ -18,14 +18,13 @@ from gameday.core import files
 from gameday.core.errors import StackError
 from gameday.core.secrets.redaction import Hidden
 from gameday.injection.process.launch import Launch
-from gameday.spec.start import SetupStep, SqlFile
+from gameday.spec.start import SQL_BYTES, SetupStep, SqlFile
 from gameday.stacks.placeholders import argv_of
 from gameday.stacks.postgres import execute
 from gameday.stacks.supervisor import Supervisor
 
 SETUP_S: Final = 60.0
 """For each step. The start as a whole has 90 s (`core/stack_registry.py`)."""
-SQL_BYTES: Final = 64 * files.MIB
 _CLIENT_ONLY: Final = re.compile(r"^(\\|COPY\s.*\sFROM\s+stdin)", re.IGNORECASE | re.MULTILINE)
 
 

@@ -24,15 +24,26 @@ class ListedIds:
     """Indices of ids: as the column has them, as the request writes them, or in another case.
 
     An id that would be one of two users in another spelling is read by the first spelling alone.
+    `also` are other columns that somebody may tell users by.
     """
 
-    def __init__(self, column: Sequence[Cell], around: Iterable[tuple[str, str]] = ()) -> None:
+    def __init__(
+        self,
+        column: Sequence[Cell],
+        around: Iterable[tuple[str, str]] = (),
+        also: Iterable[Sequence[Cell]] = (),
+    ) -> None:
         self.users = len(column)
         told = [_text(cell) for cell in column]
         self._known = {text.encode(): index for index, text in enumerate(told)}
         for before, behind in around:
             self._also(f"{before}{text}{behind}" for text in told)
         self._also(_plain(text) if _DIGITS.fullmatch(text) else text for text in told)
+        for other in also:
+            told = [_text(cell) for cell in other]
+            self._also(text for text in told)
+            self._also(_plain(text) if _DIGITS.fullmatch(text) else text for text in told)
+        self._known.pop(b"", None)  # an empty cell names nobody
         self._folded = _distinct(self._known)
 
     def _also(self, spellings: Iterator[str]) -> None:
@@ -49,6 +60,19 @@ class ListedIds:
             if index == FOREIGN:
                 found[at] = folded.get(_fold(texts[at]), FOREIGN)
         return np.array(found, dtype=np.int64)
+
+
+def column_of_all(told: Iterable[Column], columns: Mapping[str, Sequence[Cell]]) -> str | None:
+    """The one column that all users stand in, as somebody told of them; None where none, or two."""
+    given = [users for users in told if len(users)]
+    if not given:
+        return None
+    found = []
+    for name, column in columns.items():
+        ids = ListedIds(column)
+        if all((ids.read(users) != FOREIGN).all() for users in given):
+            found.append(name)
+    return found[0] if len(found) == 1 else None
 
 
 def _text(cell: Cell) -> str:

@@ -40,7 +40,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_all_commands_are_named_with_their_keys(project: Path) -> None:
-    named = [str(each) for each in commands_of(loaded(project).system)]
+    named = [str(each) for each in commands_of(loaded(project))]
     where = f"(in {project})"
     assert named == [
         f"audit.command: sh -c echo {where}",
@@ -62,7 +62,7 @@ def test_a_file_of_the_project_is_not_asked_about(project: Path) -> None:
 @pytest.mark.usefixtures("project")
 def test_one_from_elsewhere_is_asked_about_once_for_these_very_words(tmp_path: Path) -> None:
     there = loaded(tmp_path / "elsewhere")
-    assert unagreed(there) == commands_of(there.system)
+    assert unagreed(there) == commands_of(there)
     (failure,) = [each for each in findings(there) if each.status == "fail"]
     assert failure.usage and "sh -c echo" in failure.found and "in a terminal" in failure.cure
     agree(there)
@@ -144,9 +144,39 @@ def of_setup(folder: Path) -> LoadedSystem:
 @pytest.mark.usefixtures("project")
 def test_commands_before_the_service_are_asked_about_with_its_environment(tmp_path: Path) -> None:
     there = of_setup(tmp_path / "elsewhere")
-    assert list(map(str, unagreed(there))) == ["start.setup.0: MODE=test touch ran"]
+    assert str(unagreed(there)[0]) == "start.setup.0: MODE=test touch ran"
     agree(there)
     assert unagreed(there) == []
+
+
+@pytest.mark.usefixtures("project")
+def test_sql_before_the_service_is_asked_about_for_exactly_its_content(tmp_path: Path) -> None:
+    """The superuser of a PostgreSQL runs programs as whoever runs it."""
+    there = of_setup(tmp_path / "elsewhere")
+    seed = tmp_path / "elsewhere" / "seed.sql"
+    told = str(unagreed(there)[1])
+    assert told.startswith(f"start.setup.1: SQL of {seed} (SHA-256 ")
+    agree(there)
+    assert unagreed(there) == []
+    seed.write_text("COPY t FROM PROGRAM 'touch ran';")
+    assert unagreed(there)
+    agree(there)
+    assert unagreed(there) == []
+    seed.unlink()
+    assert unagreed(there)
+    seed.mkdir()
+    assert str(unagreed(there)[1]) != told
+
+
+@pytest.mark.usefixtures("project")
+def test_a_start_with_nothing_but_sql_is_asked_about(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "seed.sql").write_text("SELECT 1;")
+    start = {**START, "setup": [{"sql": "seed.sql"}]}
+    there = loaded(tmp_path / "elsewhere", audit={"get": "/"}, before_run=[], start=start)
+    (asked,) = unagreed(there)
+    (failure,) = [each for each in findings(there) if each.status == "fail"]
+    assert failure.usage and str(asked) in failure.found
 
 
 def gameday(

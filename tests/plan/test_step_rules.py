@@ -105,7 +105,9 @@ def test_a_mix_of_what_is_not_mixed_in_is_an_error(
         {"Cookie": "uid={user}"},
         {"Cookie": "a=1; uid=c{user:04d}"},
         {"Cookie": "session_id={session}; theme=dark; lang=ko-KR"},
+        {"Cookie": "sid={session}; theme=dark"},
         {"X-User-Token": "user-{user}"},
+        {"X-User-Token": "v2.{session}"},
         {"X-User-Token": "tok-{user:08d}-x"},
         {"X-Api-Key": "{id}:{session}"},
         {"Authorization": 'Digest username="{email}", realm="shop"'},
@@ -127,6 +129,13 @@ def test_a_secret_header_of_placeholders_is_taken(tmp_path: Path, header: dict[s
         {"Authorization": "Bearer sk_live_9f8e {user}"},
         {"Authorization": "Bearer abcdefghijkl-{user}"},
         {"Authorization": "Bearer abc{{user}}"},
+        {"Authorization": "Bearer letmein {user}"},
+        {"Authorization": "letmein{user} open"},
+        {"Cookie": "sid=letmein; u={user}"},
+        {"Cookie": "session=abc; u={user}"},
+        {"Cookie": "u={user} letmein"},
+        {"X-Api-Key": "abc12345{user}"},
+        {"X-Api-Key": "key123-{user}"},
     ],
 )
 def test_a_secret_beside_a_placeholder_is_a_secret_written_out(

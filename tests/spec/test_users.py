@@ -8,7 +8,7 @@ import pytest
 from gameday.core.errors import FileError, UsageError
 from gameday.core.secrets.redaction import nothing
 from gameday.spec.users import UsersFile, read_users
-from gameday.spec.users_hidden import hiding
+from gameday.spec.users_hidden import cells_of, hiding
 
 SECRET = "hunter2-Geheimnis"
 
@@ -122,6 +122,47 @@ def test_a_cell_is_masked_however_it_is_spelled(tmp_path: Path, text: str, shown
     path = written(tmp_path, "u.json", json.dumps([{"cell": cell} for cell in CELLS]))
     hide = hiding(nothing, UsersFile(file="u.json"), read_users(path))
     assert hide(text) == shown
+
+
+SHORT = {
+    "name": ["Kim", "Lee", "김철수", "이준"],
+    "pin": ["1234", "77", 88, "9"],
+    "token": ["eyJhbGciOiJIUzI1NiJ9.abcdefghijk.lmnop", "b1b2b3b4b5", "c1c2c3c4", "d1d2d3d4"],
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("Kim", "***"),
+        (" kim ", "***"),
+        ("77", "77"),
+        ("Kim is at door 77, and 1234 are not", "Kim is at door 77, and 1234 are not"),
+        ('{"name": "Kim", "pin": 88}', '{"name": "***", "pin": ***}'),
+        ('{\\"NAME\\":\\"lee\\"}', '{\\"NAME\\":\\"***\\"}'),
+        ("/u?name=Kim&pin=77&page=77", "/u?name=***&pin=***&page=77"),
+        ("username=Kim, rename: Lee, name: Ann", "username=Kim, rename: Lee, name: Ann"),
+        ("김철수님은 이준에게, name: 이준", "*** 이준에게, name: ***"),
+        ("'eyJhbGciOiJIUzI1NiJ9.abcd…", "'***…"),
+        ("it said b1b2b3b4… (200 bytes)", "it said ***… (200 bytes)"),
+        ("b1b2… and b1b2b3b5…", "b1b2… and b1b2b3b5…"),
+        ("Basic YjFiMmIzYjRiNTpvcGVu", "Basic ***"),
+        ("checkout/reserve and 0191f3aa-aaaa", "checkout/reserve and 0191f3aa-aaaa"),
+    ],
+)
+def test_short_cells_and_those_that_were_cut(tmp_path: Path, text: str, shown: str) -> None:
+    rows = [dict(zip(SHORT, row, strict=True)) for row in zip(*SHORT.values(), strict=True)]
+    path = written(tmp_path, "u.json", json.dumps(rows))
+    assert hiding(nothing, UsersFile(file="u.json"), read_users(path))(text) == shown
+
+
+def test_ids_are_looked_at_one_by_one_whatever_stands_beside_them(tmp_path: Path) -> None:
+    path = written(tmp_path, "u.csv", "email,plan\nkim@b.co,gold\n")
+    cells = cells_of(UsersFile(file="u.csv"), read_users(path))
+    ids = ["1-kim@b.co", "x", "kim%40b.co", "a2ltQGIuY28", "gold-7", "golden", "KIM@B.CO", ""]
+    assert cells.ids_with_one(ids) == [0, 2, 4, 6]
+    assert [bool(cells.ids_with_one([each])) for each in ids].count(True) == 4
+    assert cells.ids_with_one(["x", "a2ltQGIuY28", "golden"]) == []
 
 
 def test_a_text_of_many_pieces_is_looked_through_in_no_time(tmp_path: Path) -> None:

@@ -29,6 +29,8 @@ _NO_SECRET = re.compile(r"|\d+|true|false|.*\{[a-z_]+\}.*", re.IGNORECASE | re.D
 _SCHEME = re.compile(r"[A-Za-z-]{1,16}\s+")
 _BETWEEN = re.compile(r"[\s;,=\"']+")
 _LONGEST_WORD = 8  # letters and digits of a word beside a placeholder, as in `user-{user}`
+_MOST_DIGITS = 2  # of such a word, as in `v2.{token}`
+_OF_SESSION = re.compile(rf"{TELLING.pattern}|sess|sid\b|jwt|pin\b|pwd|csrf", re.IGNORECASE)
 _LONGEST_NAME = 24  # of a cookie
 _NO_NAME = re.compile(r"[\W_]+")
 _OURS = {
@@ -86,8 +88,9 @@ def _is_secret_header(loc: Loc, key: str, text: str) -> bool:
 def _is_of_placeholders(text: str) -> bool:
     """True for a header whose placeholders say all but short words: a scheme, a name, a prefix.
 
-    `Bearer {token}`, `uid={user}` and `user-{user}` are. A word by itself has
-    letters alone, or is too short for a secret.
+    `Bearer {token}`, `uid={user}`, `user-{user}` and `theme=dark; sid={session}` are. A word at a
+    placeholder has hardly a digit, one beside it is too short for a secret, and one that is far
+    from any has letters alone, and no name of a session.
     """
     marked = PLACEHOLDER.sub(lambda found: "\0" if found[1] else found[0], text)
     if "\0" not in marked:
@@ -97,15 +100,24 @@ def _is_of_placeholders(text: str) -> bool:
         name, equals, value = pair.partition("=")
         if len(name.strip()) > _LONGEST_NAME and equals:
             return False
-        for word in _BETWEEN.split(value if equals else name):
-            letters = _NO_NAME.sub("", word)
-            if len(letters) > _LONGEST_WORD or ("\0" not in word and not _is_plain(letters)):
-                return False
+        words = _BETWEEN.split(value if equals else name)
+        if not all(_may_stand(word, name if equals else "", value) for word in words):
+            return False
     return True
 
 
-def _is_plain(text: str) -> bool:
-    return len(text) < SHORTEST or text.isalpha()
+def _may_stand(word: str, name: str, value: str) -> bool:
+    """True for a word of a header that is hardly a secret; `name` and `value` are of its pair."""
+    letters = _NO_NAME.sub("", word)
+    if "\0" in word:
+        digits = sum(map(str.isdigit, letters))
+        return len(letters) <= _LONGEST_WORD and digits <= _MOST_DIGITS
+    if name and _OF_SESSION.search(name):
+        return not letters
+    is_far = bool(name) and "\0" not in value
+    return len(letters) < SHORTEST or (
+        is_far and letters.isalpha() and len(letters) <= _LONGEST_WORD
+    )
 
 
 def _is_for_command(loc: Loc) -> bool:

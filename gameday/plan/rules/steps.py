@@ -131,19 +131,13 @@ def _cookies(loaded: LoadedSystem) -> Findings:
 
 def _users(loaded: LoadedSystem, table: UserTable) -> Findings:
     """The audit's users are rows of the file, and every cell fits where it stands."""
-    system, users = loaded.system, loaded.system.users
+    users = loaded.system.users
     assert users is not None
     asked = {name for each in _requests(loaded).values() for name in placeholders_in(each)}
     if asked.isdisjoint(table.columns):
         text = "'users': no request holds a column of the file"
         yield FileWarning(loaded.document.place("users"), text)
-    column = id_column(users, system.requests.issue, table.columns)
-    if column is None and system.issues and "user" not in placeholders_in(system.requests.issue):
-        problem = "'users': nobody can tell which column the audit names users by"
-        help = f"add `id:`, {one_of_them('', table.columns)}"
-        yield loaded.document.error(("users",), problem, help=help)
-    elif column is not None:
-        yield from _twice(loaded, column, table)
+    yield from _ids(loaded, table)
     base = _base(loaded)
     for here, request in _requests(loaded).items():
         for name, escape in _strict_places(request, base).items():
@@ -154,15 +148,36 @@ def _users(loaded: LoadedSystem, table: UserTable) -> Findings:
                     yield loaded.document.error(here, error.message, help=error.help)
 
 
-def _twice(loaded: LoadedSystem, column: str, table: UserTable) -> Findings:
-    """Two users of one id could not be told apart."""
+def _ids(loaded: LoadedSystem, table: UserTable) -> Findings:
+    """A column says who a user of the audit is, or the request's own number does."""
+    system, users = loaded.system, loaded.system.users
+    assert users is not None
+    column = id_column(users, system.requests.issue, table.columns)
+    if column is not None:
+        yield from _twice(loaded, [column, *users.also], table)
+    elif system.issues and "user" not in placeholders_in(system.requests.issue):
+        problem = "'users': nobody can tell which column the audit names users by"
+        help = f"add `id:`, {one_of_them('', table.columns)}"
+        yield loaded.document.error(("users",), problem, help=help)
+    elif users.also:
+        problem = "'also': the request names users by number, so no column tells of them"
+        yield loaded.document.error(("users", "also"), problem, help="add `id:`, or drop it")
+
+
+def _twice(loaded: LoadedSystem, columns: Sequence[str], table: UserTable) -> Findings:
+    """Two users of one id could not be told apart, in whichever of these columns it stands."""
     seen: dict[str, int] = {}
-    for user, cell in enumerate(table.columns[column]):
-        first = seen.setdefault(str(cell), user)
-        if first != user:
-            problem = f"'users': users {first} and {user} have the same {column!r}"
-            yield loaded.document.error(("users",), problem, help="each id stands once")
-            return
+    for column in columns:
+        for user, cell in enumerate(table.columns[column]):
+            if cell == "" and column != columns[0]:  # not everybody has one
+                continue
+            first = seen.setdefault(str(cell), user)
+            if first != user:
+                problem = f"'users': users {first} and {user} have the same {column!r}"
+                if len(columns) > 1:
+                    problem += f", or one has it as another of {', '.join(columns)}"
+                yield loaded.document.error(("users",), problem, help="each id stands once")
+                return
 
 
 def _base(loaded: LoadedSystem) -> Base:

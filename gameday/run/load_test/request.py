@@ -20,13 +20,17 @@ from gameday.core import json as strict_json
 from gameday.core.errors import FileError, UsageError
 from gameday.core.network.allow_list import Allowed
 from gameday.core.network.urls import Base
+from gameday.core.secrets.redaction import Hidden
 from gameday.core.units import Rate, format_duration
+from gameday.injection.drivers.request import secrets_of
 from gameday.spec.experiment import Expect, Experiment, Threshold
 from gameday.spec.inputs import LoadedExperiment
 from gameday.spec.request import IssueRequest, Match, OutcomeName
 from gameday.spec.system import Requests, System
 from gameday.spec.targets import refuse_foreign
 from gameday.spec.tls import Tls
+from gameday.spec.users import UserTable
+from gameday.spec.users_hidden import hiding
 from gameday.spec.yaml import Document, compose, one_of_them
 from gameday.telemetry.latency_bounds import tightest_bound_ms
 from gameday.traffic import thresholds
@@ -52,6 +56,12 @@ class Load:
     workers: int
     document: Document | None = None  # of the file; a command line is none
     system_document: Document | None = None
+    users: UserTable | None = None
+
+    def hide(self, text: str) -> str:
+        """A text without the secrets of the system file, and what its users file holds."""
+        known = Hidden(secrets_of(self.system, os.environ))
+        return hiding(known, self.system.users, self.users)(text)
 
     def where(self, scenario: str) -> str:
         """The place of a scenario in the file, or its name; "" for all of them."""

@@ -13,16 +13,21 @@ from pathlib import Path
 from typing import Final, Literal
 
 from gameday.core.clock import NS, Clock
+from gameday.core.errors import GamedayError
+from gameday.core.files.logs import hide_in_file
 from gameday.core.network.event_loop import allowed_here
 from gameday.core.processes.deadlines import first_set
 from gameday.run.children import Records, Traffic, worker_config
+from gameday.run.hidden_ids import HiddenIds
 from gameday.run.load_test.request import Load
+from gameday.spec.users_hidden import cells_of
 from gameday.telemetry.collector.abort_thresholds import Aborting, Thresholds, aborting
 from gameday.telemetry.samples import Evaluation
 from gameday.traffic.forecast import longest_start_s, traffic_end_s
 from gameday.traffic.metrics import About, LiveTraffic, Moment, request_tags
 from gameday.traffic.vitals import Vitals, WorkerSample
 from gameday.traffic.worker.config import Config
+from gameday.traffic.worker.filled_request import FilledRequest, columns_of, requests_of
 from gameday.traffic.worker.messages import Event
 from gameday.traffic.worker.request import RequestBytes
 
@@ -62,15 +67,43 @@ class Sent:
 async def send(load: Load, dirs: OutputDirs, clock: Clock, show: Show, stop: asyncio.Event) -> Sent:
     """Send the load. `show` is called once a second, with the second; setting `stop` ends it early.
 
+    What is kept and told of it shows no secret, and nothing of a users file.
+
     Raises UsageError for a request that cannot be made, and StackError when a worker does not get
     ready.
     """
-    RequestBytes(config(load, dirs, "check"))
+    _must_be_possible(config(load, dirs, "check"))
     session = _Session(load, dirs, clock)
     try:
         return await session.run(show, stop)
+    except GamedayError as error:
+        error.message = load.hide(error.message)
+        raise
     finally:
         await session.close()
+        await asyncio.to_thread(_hide, load, dirs)
+
+
+def _must_be_possible(asked: Config) -> None:
+    """Make every request once. Raises UsageError for one that cannot be."""
+    columns, captured = (
+        columns_of(asked),
+        {name for s in asked.before.values() for name in s.capture},
+    )
+    if not columns and not asked.has_steps:
+        RequestBytes(asked)
+        return
+    for each in requests_of(asked):
+        known = {*captured, *asked.request.capture} if each is asked.request.poll else captured
+        FilledRequest(asked, each, columns=columns, captured=known)
+
+
+def _hide(load: Load, dirs: OutputDirs) -> None:
+    """Take secrets out of what the workers left behind."""
+    for path in sorted(dirs.log.parent.glob(f"{dirs.log.stem}*{dirs.log.suffix}")):
+        hide_in_file(path, load.hide)
+    if load.users is not None and load.system.users is not None:
+        HiddenIds(cells_of(load.system.users, load.users)).hide_in(dirs.history_dir)
 
 
 class _Session:
@@ -103,7 +136,7 @@ class _Session:
             run=self._run,
             t0_ns=t0_ns,
             ended=ended,
-            why=why,
+            why=self._load.hide(why),
             until_ns=until_ns,
             vitals=Vitals(self._samples),
         )

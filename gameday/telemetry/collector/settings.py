@@ -10,6 +10,7 @@ from gameday.core.clock import NS
 from gameday.core.errors import UsageError
 from gameday.core.network.allow_list import Reach
 from gameday.spec.tls import Tls
+from gameday.spec.users import UsersFile
 from gameday.spec.yaml import Model
 from gameday.telemetry.collector.abort_thresholds import Aborting
 
@@ -72,6 +73,7 @@ class CollectorSettings(Model):
     clock: str = ""
     reach: Reach = Field(default=Reach(), description="Where targets may be, and at which address")
     hidden: list[str] = Field(default_factory=list, repr=False, description="Secrets of the system")
+    users: UsersFile | None = Field(default=None, description="The file whose cells are hidden too")
 
     @property
     def line(self) -> bytes:

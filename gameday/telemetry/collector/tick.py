@@ -3,12 +3,15 @@
 The values carry the instant's exact timestamp, not the one at which the answer came.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from pathlib import Path
 
 from gameday.core.clock import Clock, wall_time_ns
 from gameday.core.secrets.redaction import Hidden
+from gameday.spec.users import read_users
+from gameday.spec.users_hidden import hiding
 from gameday.telemetry.collector.abort_thresholds import Thresholds
 from gameday.telemetry.collector.evaluation import SeriesEvaluator
 from gameday.telemetry.collector.samples_writer import SamplesWriter
@@ -51,9 +54,7 @@ class Instants:
         self._thresholds = Thresholds(settings.thresholds, settings.tags)
         totals = self._thresholds.totals
         self._traffic = LiveTraffic(settings.history_dir, totals, settings.scenarios)
-        self._writer = SamplesWriter(
-            settings.samples, Hidden(settings.hidden), Hidden(settings.hidden, _words(settings))
-        )
+        self._writer = SamplesWriter(settings.samples, *_masks(settings))
 
     async def open(self) -> None:
         """Open the port for notifications, where one is asked for. Raises UsageError."""
@@ -162,6 +163,21 @@ def _bridge_at(
     if asked is None or not asked.url:
         return None
     return RemoteBridge(asked.url, asked.token, settings.scrape_timeout_s, settings.tls, clock)
+
+
+def _masks(settings: CollectorSettings) -> tuple[Callable[[str], str], Callable[[str], str]]:
+    """What hides secrets in a text, and in a label. Raises UsageError for no file of users.
+
+    Labels are words of expressions, too, and those stay.
+    """
+    words = _words(settings)
+    text, label = Hidden(settings.hidden), Hidden(settings.hidden, words)
+    users = settings.users
+    if users is None:
+        return text, label
+    table = read_users(Path(users.file))
+    hide_label = hiding(label, users, table)
+    return hiding(text, users, table), lambda told: told if told in words else hide_label(told)
 
 
 def _words(settings: CollectorSettings) -> str:

@@ -1,15 +1,18 @@
 """Failures of steps, in the words of the system: a few of each, in the worker's log.
 
 An answer may quote what was sent, so it is masked by the row of its own user, by what was captured
-for him, by his cookies and by the secrets of the request's headers, before it is cut and kept.
+for him, by his cookies and by the secrets of the request's headers, before it is cut and kept. What
+it quotes of others is masked with the whole log, in the end; a mark says where it was cut.
 """
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-from gameday.core.secrets.redaction import TELLING, Hidden
+from gameday.core.errors import excerpt
+from gameday.core.secrets.redaction import MASK, SHORTEST, TELLING, Hidden
 from gameday.traffic.worker.config import Config
 from gameday.traffic.worker.cookie_jar import values_in
 from gameday.traffic.worker.filled_request import Columns, requests_of
@@ -53,10 +56,21 @@ class StepFailures:
         told_now = values_in(getattr(reading, "cookies", ""))
         own = [*self._row(errand.user), *map(str, hidden), *told_now]
         hide = Hidden([*self._secrets, *own])
-        shown = ascii(hide(said)[:SHOWN]) if said else ""
+        shown = ascii(excerpt(_without_words(hide(said), own), SHOWN)) if said else ""
         told = f": {shown}" if shown else ""
         sys.stderr.write(f"step {step} of user {errand.user}{answered}: {why}{told}\n")
         sys.stderr.flush()
 
     def _row(self, user: int) -> list[str]:
         return [str(column[user]) for column in self._columns.values()]
+
+
+def _without_words(text: str, own: Iterable[str]) -> str:
+    """A text without those of the user's own values that are short: as whole words, there are few.
+
+    A single letter or digit stays.
+    """
+    short = {re.escape(each) for each in own if 1 < len(each) < SHORTEST and each.isalnum()}
+    if not short:
+        return text
+    return re.sub(rf"(?<!\w)(?:{'|'.join(sorted(short))})(?!\w)", MASK, text, flags=re.IGNORECASE)
