@@ -146,7 +146,10 @@ def _unagreed(loaded: LoadedDay, system: LoadedSystem | None) -> Message | None:
     """Why a day that begins by itself would be refused: there is nobody to ask at that hour."""
     if system is None or not (asked := commands.unagreed(system)):
         return None
-    told = {"command": excerpt(f"{asked[0].key}: {shlex.join(asked[0].argv)}"), "day": shown_path(loaded.path)}
+    told = {
+        "command": excerpt(f"{asked[0].key}: {shlex.join(asked[0].argv)}"),
+        "day": shown_path(loaded.path),
+    }
     return Message("schedule.left_out.commands", system=shown_path(system.path.resolve()), **told)
 
 

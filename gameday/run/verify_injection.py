@@ -158,7 +158,7 @@ class Dosing:
             return
         p = self._final()
         by_traffic = p is not None and not p.shown and self._tells_by_traffic(change)
-        felt = await self._felt(change, removed_ns, by_traffic=by_traffic)
+        felt = await self._felt(change, removed_ns, p, by_traffic=by_traffic)
         for seen in felt:
             self._run.journal.write(FaultProbed.of(self._id, seen))
         verdict, why = injected(p, felt, probed=change.probed, by_traffic=by_traffic)
@@ -181,7 +181,7 @@ class Dosing:
         return self._seen
 
     async def _felt(
-        self, change: Change, removed_ns: int, *, by_traffic: bool
+        self, change: Change, removed_ns: int, p: Observation | None, *, by_traffic: bool
     ) -> list[Observation]:
         """Witnesses S and T; `by_traffic`: T alone, if its reaction began with the fault."""
         width_s = STRETCH_S if self._lasts else MOMENT_S
@@ -203,6 +203,7 @@ class Dosing:
             dependency=metric is not None,
             window_s=window_s,
             stock=self._stock(),
+            p=p,
         )
 
     def _stock(self) -> int | None:

@@ -197,6 +197,29 @@ def test_a_service_that_stood_still_is_no_witness_however_long_its_answers_took(
     assert in_turn.ok
 
 
+STILL = [6.0, 5.0, 4.0, 3.0, 2.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("took_s", "let_go_at_s", "p", "ok"),
+    [
+        (STILL, 6.0, replace(observation(ok=True), beside=True), True),
+        (STILL, 6.0, observation(ok=True), None),  # nobody could ask past the proxy
+        (STILL, 6.0, replace(observation(ok=None), beside=True), None),
+        (STILL, 6.0, replace(observation(ok=True, shown=False), beside=True), None),
+        ([5.2, 4.2, 3.2, 2.2, 1.2, 0.2], 5.2, replace(observation(ok=True), beside=True), None),
+        ([0.01] * 3 + STILL[:6], 9.5, replace(observation(ok=True), beside=True), None),
+    ],
+    ids=["with it", "no direct way", "few answers", "read back", "let go before", "later"],
+)
+def test_a_standstill_counts_that_began_and_ended_with_a_fault_that_a_probe_measured(
+    took_s: list[float], let_go_at_s: float, p: Observation, ok: bool | None
+) -> None:
+    hit = felt([], traffic(*took_s, let_go_at_s=let_go_at_s))
+    (seen,) = shifts(LATENCY, CALM, hit, dependency=False, p=p)
+    assert seen.ok is ok, seen.why
+
+
 def test_a_standstill_does_not_hide_a_dose_that_is_felt_after_it() -> None:
     stood, felt_it = traffic(2.4, 1.4, 0.4, let_go_at_s=2.5), traffic(*[0.0] * 3, *[0.35] * 6)[3:]
     (seen,) = shifts(LATENCY, CALM, felt([], [*stood, *felt_it]), dependency=False)
