@@ -24,6 +24,7 @@ from gameday.plan.rules import (
     secrets,
     setup,
     steps,
+    witness,
 )
 from gameday.spec.day_files import LoadedDay
 from gameday.spec.faults import Fault
@@ -50,6 +51,7 @@ def validate(inputs: Inputs) -> list[FileWarning]:
     """Check what one run needs; the warnings. Raises FileError at the first error."""
     rules = (
         *(scenarios.of_experiment, deadlines.of_experiment, names.of_experiment),
+        witness.of_experiment,
         *(expressions.of_experiment, logs.of_experiment, secrets.of_experiment),
     )
     findings = [finding for rule in rules for finding in _enough(rule(inputs))]

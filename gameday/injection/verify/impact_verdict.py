@@ -12,9 +12,9 @@ A service that stands still (a long garbage collection, a full disk) lets all go
 end; what a latency holds up is answered in turn. But a service that serves one request at a time
 stands still for the latency itself. So a standstill counts where it began with the fault and
 nothing but its removal ended it, if the probe has the dose at the proxy and not past it at the
-same time: then the fault was there, and the standstill is its damage. And where S could have seen the latency and did
-not, the traffic was slow for another reason. Either way T cannot tell. What people were told is a
-mark of T as well (`outcome_mix`).
+same time: then the fault was there, and the standstill is its damage. And where S could have seen
+the latency and did not, the traffic was slow for another reason. Either way T cannot tell. What
+people were told is a mark of T as well (`outcome_mix`).
 """
 
 import math
@@ -28,13 +28,13 @@ from gameday.evidence.events import Observation
 from gameday.injection.verify.levels import (
     HALF,
     Values,
-    held_for,
     highest,
     lasting_level,
     over_a_period,
     runs,
 )
 from gameday.injection.verify.outcome_mix import mix_shift
+from gameday.injection.verify.traffic_needed import held_for
 from gameday.injection.verify.traffic_windows import Stretch
 from gameday.spec.changes import Change
 
