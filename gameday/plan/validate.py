@@ -91,7 +91,7 @@ def validate_drill(drilled: LoadedDrill, system: LoadedSystem) -> list[FileWarni
 
     Returns the warnings. Raises FileError at the first error.
     """
-    findings = list(_enough(drill.of_drill(drilled)))
+    findings = list(_enough(drill.of_drill(drilled, system.system.semantics)))
     _raise_first(findings, [drilled.document.file])
     warnings = [each for each in findings if isinstance(each, FileWarning)]
     return [*warnings, *validate_alone(gather(drilled.loaded, system))]

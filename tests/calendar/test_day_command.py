@@ -151,10 +151,12 @@ def test_a_schedule_says_that_nobody_agreed_to_the_commands(
 ) -> None:
     monkeypatch.chdir(day_with_commands(here))
     (told,) = json.loads(CliRunner().invoke(main, ["schedule", "list", "--json"]).stdout)["days"]
-    assert {each["left_out"] for each in told["next"]} == {
-        f"{here / 'far.yaml'} is from outside this project, and nobody has agreed to what it has run"
-        " (audit.command: touch ran): gameday plan gamedays/two.yaml asks, here and in a terminal"
-    }
+    why = (
+        f"{here / 'far.yaml'} is from outside this project, and nobody has agreed to what it has"
+        " run (audit.command: touch ran): gameday plan gamedays/two.yaml asks, here and in a"
+        " terminal"
+    )
+    assert {each["left_out"] for each in told["next"]} == {why}
     CliRunner().invoke(main, ["plan", "gamedays/two.yaml", "--allow-commands"])
     (told,) = json.loads(CliRunner().invoke(main, ["schedule", "list", "--json"]).stdout)["days"]
     assert {each["left_out"] for each in told["next"]} == {None}

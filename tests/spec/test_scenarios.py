@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -16,6 +17,7 @@ from gameday.core.errors import FileError
 from gameday.plan.validate import validate
 from gameday.spec.experiment import ByRate, ConstantVus, Experiment, RampingVus, Threshold
 from gameday.spec.inputs import FileWarning, find_system, load_experiment, load_inputs, load_system
+from gameday.spec.system import Semantics
 from gameday.traffic.forecast import (
     closed,
     distinct_users,
@@ -224,6 +226,33 @@ def test_the_stock_is_gone_when_as_many_users_have_asked_whoever_they_are() -> N
     assert sold["{bots: 2, share: 0.9}"] == pytest.approx(0.8, abs=0.05)
     assert sold["{zipf: 1.5}"] == pytest.approx(0.28, abs=0.1)
     assert sold["{bots: 1, share: 1}"] is None
+
+
+@pytest.mark.parametrize(
+    ("stock", "semantics", "gone_s"),
+    [
+        (900, {"per_user": 2}, (10.0, 10.1)),  # 900 of users who hold two: many ask in vain
+        (900, {"per_user": "many"}, (9.0, 9.01)),
+        (1800, {"per_user": 2, "units": 2}, (10.0, 10.1)),
+        (1801, {"per_user": "many", "units": 2}, (9.0, 9.01)),  # the rest is less than one takes
+        (1000, {"per_user": 2}, (11.4, 11.5)),
+        (2000, {"per_user": 2}, None),  # the last user of all is never sure to come twice
+        (3000, {"per_user": 3}, None),
+    ],
+)
+def test_a_stock_goes_as_users_may_hold_several_and_issues_take_several_units(
+    stock: int, semantics: dict[str, Any], gone_s: tuple[float, float] | None
+) -> None:
+    rate = "{executor: constant-arrival-rate, rate: 100/s, duration: 30s}"
+    experiment = load(rate)
+    campaign = experiment.campaign.model_copy(update={"stock": stock, "users": 1000})
+    found = sell_out_s(
+        experiment.model_copy(update={"campaign": campaign}), Semantics.model_validate(semantics)
+    )
+    if gone_s is None:
+        assert found is None
+    else:
+        assert found is not None and gone_s[0] <= found <= gone_s[1]
 
 
 def test_only_some_of_the_starts_reach_fewer_users() -> None:

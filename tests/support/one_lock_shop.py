@@ -3,8 +3,9 @@
     python one_lock_shop.py PORT_FILE '{"store": ["127.0.0.1", 6379]}'
 
 `POST /claim {"member"}` claims. Words of its configuration: `store` is asked PING on a connection
-that stays, under the shop's only lock; without it nothing is asked. `stalls` is a list of [from, to]
-in seconds since the first claim, in which the shop stands still, as in a long garbage collection.
+that stays, under the shop's only lock; without it nothing is asked. `stalls` is a list of
+[from, to] in seconds since the first claim, in which the shop stands still, as in a long garbage
+collection.
 """
 
 import json
@@ -40,6 +41,8 @@ def stand_still() -> None:
 
 
 class Handler(BaseHTTPRequestHandler):
+    """Claims, and the audit."""
+
     protocol_version = "HTTP/1.1"
 
     def log_message(self, *_: object) -> None:
@@ -68,6 +71,8 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
+    """A server that keeps all who wait."""
+
     daemon_threads = True
     request_queue_size = 500
 

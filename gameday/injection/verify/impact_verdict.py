@@ -74,9 +74,9 @@ def shifts(
     dose_s = change.latency_s
     traffic = _traffic_shift(dose_s, before.traffic, during.traffic)
     if _has_the_dose(p) and traffic.ok is None and _stood_still_with(before, during, dose_s):
-        seen = _shift("T", dose_s, *_levels(before, during), traffic.n)
-        reason = Message("verify.stood_still_with_it", seen=seen.reason)
-        traffic = replace(seen, why=reason.text(), message=reason)
+        held = _shift("T", dose_s, *_levels(before, during), traffic.n)
+        reason = Message("verify.stood_still_with_it", seen=held.reason)
+        traffic = replace(held, why=reason.text(), message=reason)
     mix = mix_shift(change, before.traffic, during.traffic, stock)
     seen = [traffic]
     if dependency:

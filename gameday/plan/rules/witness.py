@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Final
 
-from gameday.core.messages import Message
+from gameday.core.messages import Message, Value
 from gameday.core.units import seconds
 from gameday.injection.verify.traffic_needed import (
     CALM_COUNT,
@@ -58,7 +58,7 @@ def _lack(experiment: Experiment, fault: AnyFault) -> tuple[str, Message, Messag
         early = Message("finding.few_early", fault=name, at_s=at_s, needed_s=needed_s)
         return "at", early, Message("finding.cure_at", at_s=needed_s)
     if fault_s < _LEAST_FAULT_S:
-        told = {"fault": name, "duration_s": fault_s, "needed_s": _LEAST_FAULT_S}
+        told: dict[str, Value] = {"fault": name, "duration_s": fault_s, "needed_s": _LEAST_FAULT_S}
         cure = Message("finding.cure_duration", duration_s=_WHOLE_S)
         return "duration", Message("finding.few_short", **told), cure
     calm_s = min(CALM_S, at_s)
@@ -80,7 +80,13 @@ def _lack(experiment: Experiment, fault: AnyFault) -> tuple[str, Message, Messag
 
 def _few(when: str, fault: str, due: float, pieces: tuple[float, int]) -> Message:
     width, count = pieces
-    told = {"fault": fault, "due": due, "width_s": width, "fewest": FEWEST, "count": count}
+    told: dict[str, Value] = {
+        "fault": fault,
+        "due": due,
+        "width_s": width,
+        "fewest": FEWEST,
+        "count": count,
+    }
     return Message(f"finding.few_{when}", **told)
 
 
