@@ -195,8 +195,7 @@ class Observation:
 
     The witness is P (gameday's probe), S (the service's own metric) or T (the traffic). `shown` is
     False for a P that only read back what was asked for. `message` is the sentence of `why`; older
-    runs have none. `beside` is True for a P that was compared with the direct way in the same
-    second; it is for the verdict of the witnesses alone, and not written down.
+    runs have none.
     """
 
     witness: str
@@ -208,7 +207,6 @@ class Observation:
     why: str = ""
     shown: bool = True
     message: Message | None = None
-    beside: bool = False
 
     def __post_init__(self) -> None:
         if not self.why:
@@ -219,13 +217,8 @@ class Observation:
         """`why` as it goes into another sentence."""
         return self.why if self.message is None else self.message
 
-    def written(self) -> dict[str, Any]:
-        """The fields that are written down, as they are."""
-        names = self.__dataclass_fields__
-        return {name: getattr(self, name) for name in names if name != "beside"}
-
     def as_json(self) -> object:
-        fields = self.written()
+        fields = {name: getattr(self, name) for name in self.__dataclass_fields__}
         message = fields.pop("message")
         return fields if message is None else {**fields, "message": message.as_json()}
 
@@ -248,7 +241,7 @@ class FaultProbed(FaultEvent):
     @classmethod
     def of(cls, id_: str, seen: Observation) -> "FaultProbed":
         """The event of an observation."""
-        return cls(id=id_, **seen.written())
+        return cls(id=id_, **{name: getattr(seen, name) for name in seen.__dataclass_fields__})
 
     def nulls(self) -> Collection[str]:
         return ("ok", "asked", "measured") if self.problem is None else ()

@@ -341,7 +341,7 @@ def test_nothing_is_sent_to_an_address_that_only_a_file_names(tmp_path: Path, so
     media = {"application/json": {"example": {"member": "m1"}}}
     claim = {"post": {"operationId": "claimVoucher", "requestBody": {"content": media}}}
     with socket.create_server(("127.0.0.1", 0)) as victim:
-        victim.setblocking(False)
+        victim.settimeout(0)
         port = victim.getsockname()[1]
         url = f"http://127.0.0.1:{port}"
         document = {"openapi": "3.1.0", "servers": [{"url": url}], "paths": {"/claim": claim}}

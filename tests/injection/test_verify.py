@@ -9,7 +9,7 @@ import pytest
 from gameday.core.clock import SystemClock
 from gameday.evidence.events import Observation
 from gameday.injection.verify.impact_verdict import Felt, shifts
-from gameday.injection.verify.injection_verdict import injected
+from gameday.injection.verify.injection_verdict import ComparedProbe, injected
 from gameday.injection.verify.levels import lasting_level
 from gameday.injection.verify.probe import Answer, ExpectedProtocol, Probe, Spot, look
 from gameday.injection.verify.recovery import way_through
@@ -203,12 +203,12 @@ STILL = [6.0, 5.0, 4.0, 3.0, 2.0, 1.0]
 @pytest.mark.parametrize(
     ("took_s", "let_go_at_s", "p", "ok"),
     [
-        (STILL, 6.0, replace(observation(ok=True), beside=True), True),
+        (STILL, 6.0, ComparedProbe.of(observation(ok=True)), True),
         (STILL, 6.0, observation(ok=True), None),  # nobody could ask past the proxy
-        (STILL, 6.0, replace(observation(ok=None), beside=True), None),
-        (STILL, 6.0, replace(observation(ok=True, shown=False), beside=True), None),
-        ([5.2, 4.2, 3.2, 2.2, 1.2, 0.2], 5.2, replace(observation(ok=True), beside=True), None),
-        ([0.01] * 3 + STILL[:6], 9.5, replace(observation(ok=True), beside=True), None),
+        (STILL, 6.0, ComparedProbe.of(observation(ok=None)), None),
+        (STILL, 6.0, ComparedProbe.of(observation(ok=True, shown=False)), None),
+        ([5.2, 4.2, 3.2, 2.2, 1.2, 0.2], 5.2, ComparedProbe.of(observation(ok=True)), None),
+        ([0.01] * 3 + STILL[:6], 9.5, ComparedProbe.of(observation(ok=True)), None),
     ],
     ids=["with it", "no direct way", "few answers", "read back", "let go before", "later"],
 )

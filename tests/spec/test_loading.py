@@ -479,6 +479,7 @@ def test_the_stock_of_a_session_lasts_whenever_the_fault_comes() -> None:
         }
     )
     assert sell_out_s(session) is None
+    assert needed is not None
     assert needed < starts
 
 

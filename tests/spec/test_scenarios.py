@@ -78,7 +78,7 @@ BAD = [
     ("{executor: ramping-vus, §stages: [{target: 9, duration: 0s}]}", "'stages': together must be longer than 0s", "give one a duration"),
     ("{executor: ramping-vus, stages: [{§target: 9/s, duration: 5s}]}", "'target': '9/s' is not a whole number", ""),
     ("{executor: ramping-vus, stages: [{target: 9, §duration: -5s}]}", "'duration': '-5s' is negative: a duration is 0 or more", ""),
-    ("{executor: ramping-vus, §stages: []}", "'stages': must not be empty", ""),
+    ("{executor: ramping-vus, §stages: []}", "'stages': must not be empty", "write one at least"),
     ("{executor: ramping-arrival-rate, stages: [{§target: -5/s, duration: 5s}]}", "'target': '-5/s' is negative: a rate is 0 or more", ""),
     ("{executor: constant-arrival-rate, rate: 500/s, duration: 10s, §population: once}", "'population': once: 5000 starts are more than 1000 users", "write `users: 5000` or more under 'campaign'"),
     (f"{{{RATE}, §population: onse}}", "'population': unknown value 'onse'", "did you mean 'once'?"),
@@ -92,7 +92,7 @@ BAD = [
     (f"{{{VUS}, §population: once}}", "'population': once needs a known number of starts, which virtual users do not have", "use an arrival-rate executor"),
     (f"{{{RATE}, retries: {{§on: error, at_most: 2}}}}", "'on': unknown value 'error'", "one of timeout"),
     (f"{{{RATE}, retries: {{on: timeout, §at_most: 0}}}}", "'at_most': 0 is less than 1", "write 1 or more"),
-    (f"{{{RATE}, §retries: {{on: timeout}}}}", "'at_most' is missing in 'retries'", ""),
+    (f"{{{RATE}, §retries: {{on: timeout}}}}", "'at_most' is missing in 'retries'", "add it, as at_most: 3"),
 ]  # fmt: skip
 
 

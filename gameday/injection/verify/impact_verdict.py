@@ -25,6 +25,7 @@ from typing import Literal
 from gameday.core.clock import NS
 from gameday.core.messages import Message
 from gameday.evidence.events import Observation
+from gameday.injection.verify.injection_verdict import ComparedProbe
 from gameday.injection.verify.levels import (
     HALF,
     Values,
@@ -152,7 +153,7 @@ def _levels(before: Felt, during: Felt) -> tuple[Values, float | None]:
 
 def _has_the_dose(p: Observation | None) -> bool:
     """True if the probe measured it at the proxy, while the direct way had none of it."""
-    return p is not None and p.ok is True and p.shown and p.beside
+    return isinstance(p, ComparedProbe) and p.ok is True and p.shown
 
 
 def _stood_still_with(before: Felt, during: Felt, dose_s: float | None) -> bool:
