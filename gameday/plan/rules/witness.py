@@ -63,13 +63,13 @@ def _lack(experiment: Experiment, fault: AnyFault) -> tuple[str, Message, Messag
         return "duration", Message("finding.few_short", **told), cure
     calm_s = min(CALM_S, at_s)
     calm = _due(experiment, at_s - int(calm_s / width) * width, at_s, width)
-    if (due := _held(calm, CALM_COUNT)) < FEWEST + _SPARE:
+    if (due := _most_in_a_row(calm, CALM_COUNT)) < FEWEST + _SPARE:
         few = _few("before", name, due, (width, CALM_COUNT))
         cure = _rate(width, at_s - calm_s, at_s + fault_s)
         return "at", Message(few.id, **few.values, calm_s=calm_s), cure
     during = _due(experiment, at_s, at_s + fault_s, width)
     count = held_for(len(during))
-    if (due := _held(during, count)) < FEWEST + _SPARE:
+    if (due := _most_in_a_row(during, count)) < FEWEST + _SPARE:
         cure = _rate(width, at_s, at_s + fault_s)
         if width < STRETCH_S:
             longer = {"duration_s": _WHOLE_S, "slow": math.ceil(_ADVISED / STRETCH_S)}
@@ -102,7 +102,7 @@ def _due(experiment: Experiment, begin_s: float, end_s: float, width: float) -> 
     return [after - before for before, after in pairwise(edges)]
 
 
-def _held(due: Sequence[float], count: int) -> float:
+def _most_in_a_row(due: Sequence[float], count: int) -> float:
     """The most that so many in a row have, each."""
     ends = range(count, len(due) + 1)
     return max((min(due[end - count : end]) for end in ends), default=0.0)
