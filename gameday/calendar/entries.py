@@ -4,6 +4,7 @@ A scheduler reads them again at every look, so an edited file counts from then o
 be used any more is an entry with its problem, and what was planned of it is left out with that.
 """
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,13 +12,16 @@ from typing import Final
 
 from gameday.calendar.freezes import Freezes
 from gameday.core import settings
-from gameday.core.errors import GamedayError, UsageError
+from gameday.core.errors import GamedayError, UsageError, excerpt
+from gameday.core.files import shown_path
 from gameday.core.locks import is_locked
+from gameday.core.messages import Message
 from gameday.core.stack_registry import is_owned
+from gameday.plan import commands
 from gameday.run.locks import in_use, running, target_file
 from gameday.spec.day import Day
 from gameday.spec.day_files import LoadedDay, day_system, load_day
-from gameday.spec.inputs import find_system, load_system
+from gameday.spec.inputs import LoadedSystem, find_system, load_system
 from gameday.spec.schedule import Schedule, SkipWhen
 from gameday.spec.shipped import DAYS, all_days
 from gameday.spec.system import System
@@ -38,6 +42,8 @@ class ScheduledDay:
     system: System | None = None
     experiments: Sequence[str] = ()
     day: Day | None = field(default=None, repr=False)
+    unagreed: Message | None = None
+    """Why it cannot begin: nobody has agreed to the commands of its system, nor could then."""
 
     @property
     def key(self) -> str:
@@ -118,7 +124,8 @@ def entry_of(loaded: LoadedDay) -> ScheduledDay | None:
     if day.schedule is None:
         return None
     path = loaded.path.resolve()
-    system = _system_of(loaded)
+    loaded_system = _system_of(loaded)
+    system = loaded_system.system if loaded_system is not None else None
     _can_be_asked(loaded, day.schedule.skip_when, system)
     stack = day.stack or settings.current()["stack"]
     return ScheduledDay(
@@ -131,7 +138,19 @@ def entry_of(loaded: LoadedDay) -> ScheduledDay | None:
         system=system,
         experiments=[each.experiment for each in day.experiments],
         day=day,
+        unagreed=_unagreed(loaded, loaded_system),
     )
+
+
+def _unagreed(loaded: LoadedDay, system: LoadedSystem | None) -> Message | None:
+    """Why a day that begins by itself would be refused: there is nobody to ask at that hour."""
+    if system is None or not (asked := commands.unagreed(system)):
+        return None
+    told = {
+        "command": excerpt(f"{asked[0].key}: {shlex.join(asked[0].argv)}"),
+        "day": shown_path(loaded.path),
+    }
+    return Message("schedule.left_out.commands", system=shown_path(system.path.resolve()), **told)
 
 
 def _can_be_asked(loaded: LoadedDay, asked: SkipWhen, system: System | None) -> None:
@@ -147,11 +166,11 @@ def _can_be_asked(loaded: LoadedDay, asked: SkipWhen, system: System | None) -> 
         raise loaded.document.error(where, "the system has no Prometheus to ask", help=cure)
 
 
-def _system_of(loaded: LoadedDay) -> System | None:
+def _system_of(loaded: LoadedDay) -> LoadedSystem | None:
     try:
         path = day_system(loaded) if loaded.day.system else find_system(None)
     except UsageError:
         if loaded.day.system:
             raise
         return None
-    return load_system(path).system
+    return load_system(path)

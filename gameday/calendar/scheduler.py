@@ -275,9 +275,14 @@ class Scheduler:
 def why_not(
     entry: ScheduledDay, one: Occurrence, state: ScheduleState, *, with_hold: bool = True
 ) -> Message | None:
-    """A reason against an occurrence that is known before its time: freeze, hold, `at_most`."""
+    """A reason against an occurrence that is known before its time.
+
+    A freeze, commands that nobody has agreed to, a hold, `at_most`.
+    """
     if (frozen := entry.freezes.why(one)) is not None:
         return frozen
+    if entry.unagreed is not None:
+        return entry.unagreed
     if with_hold and (held := hold.current()) is not None:
         return Message("schedule.left_out.hold", hold=str(held))
     limit = entry.schedule.at_most

@@ -37,10 +37,19 @@ def ask_about_commands(loaded: "LoadedSystem") -> None:
 
 def must_agree_to_setup(loaded: "LoadedSystem") -> None:
     """Ask about the commands of a start, where it has any. Raises UsageError without a yes."""
-    from gameday.plan.commands import CURE, SETUP, refusal, unagreed
+    from gameday.plan.commands import SETUP, unagreed
 
-    if not any(each.key.startswith(SETUP) for each in unagreed(loaded)):
-        return
+    if any(each.key.startswith(SETUP) for each in unagreed(loaded)):
+        must_agree(loaded)
+
+
+def must_agree(loaded: "LoadedSystem") -> None:
+    """Ask about all commands of a system. Raises UsageError without a yes.
+
+    For what begins more than one run: nothing of it is to begin before.
+    """
+    from gameday.plan.commands import CURE, refusal, unagreed
+
     ask_about_commands(loaded)
     if asked := unagreed(loaded):
         raise UsageError(refusal(loaded, asked), help=CURE)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from click.core import ParameterSource
 
+from gameday.cli.commands import must_agree
 from gameday.cli.completion import complete_day
 from gameday.cli.options import no_responder, responder_delay, where
 from gameday.cli.run import RunOptions
@@ -118,6 +119,7 @@ def _checked(loaded: "LoadedDay", asked: DayOptions, system: "LoadedSystem") -> 
     _allowed(loaded, system, asked)
     hold.refuse()
     _has_room(loaded, asked)
+    must_agree(system)  # the system is that of every experiment of the day
     return _plan(loaded, asked, experiments(loaded, short=asked.short))
 
 

@@ -161,12 +161,34 @@ def _sketch(asked: InitOptions) -> "Sketch":
     sketch = _gathered(question, api)
     if asked.no_request:
         return replace(sketch, notes=(*sketch.notes, "nothing was sent: the outcomes are guesses"))
+    if not question.gives(sketch.base_url) and not _may_be_sent(asked, sketch):
+        note = (
+            f"nothing was sent to {sketch.base_url}, which only a file names: the outcomes are"
+            f" guesses; --url {sketch.base_url} sends the request once"
+        )
+        return replace(sketch, notes=(*sketch.notes, note))
     environment = {**os.environ, **secrets}
     if asked.run:
         os.environ.update(secrets)
     named = asked.url is not None or asked.openapi is not None
     tried = try_once(sketch, asked.allowed, environment, must_answer=named, twice=asked.twice)
     return event_loop.run(tried, asked.allowed)
+
+
+def _may_be_sent(asked: InitOptions, sketch: "Sketch") -> bool:
+    """Whether somebody agrees to an address that they did not give: a file may be anybody's.
+
+    Raises UsageError where nobody can be asked and more than a look was wanted.
+    """
+    if can_ask():
+        return is_agreed(f"Send it once to {sketch.base_url}, which only a file names?")
+    for option, is_asked in (("--run", asked.run), ("--twice", asked.twice)):
+        if is_asked:
+            raise UsageError(
+                f"{option}: nothing is sent to {sketch.base_url}, which only a file names",
+                help=f"if it is yours: --url {sketch.base_url}",
+            )
+    return False
 
 
 def _gathered(question: "InitRequest", api: "ApiDocument | None") -> "Sketch":

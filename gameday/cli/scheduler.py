@@ -100,6 +100,9 @@ def scheduler(files: tuple[str, ...], every: timedelta, allowed: "Allowed") -> N
     told = ", ".join(each.name for each in entries.good) or "-"
     _say(Message("schedule.watching", days=told, state=str(state.path)))
     _warn_broken(entries)
+    for each in entries.good:
+        if each.unagreed is not None:
+            warn(one_line(f"{each.name}: {_translated(each.unagreed)}"))
     if not entries.good:
         warn(_translated(Message("schedule.nothing")))
     serve(one, files, every, ended)

@@ -60,9 +60,17 @@ def total_s(experiment: Experiment, window_s: float, lasts_s: float) -> float:
 
 
 def stretched(
-    experiment: Experiment, *, fault_at_s: float | None, window_s: float, lasts_s: float
+    experiment: Experiment,
+    *,
+    fault_at_s: float | None,
+    window_s: float,
+    lasts_s: float,
+    units: int = 1,
 ) -> Experiment:
-    """The experiment for a session of that length; without faults where nothing comes."""
+    """The experiment for a session of that length; without faults where nothing comes.
+
+    `units` is how much of the stock one issue takes.
+    """
     end_s = total_s(experiment, window_s, lasts_s)
     begin_s = min((seconds(fault.at) for fault in experiment.method), default=0.0)
     old_end_s = traffic_end_s(experiment)
@@ -73,7 +81,7 @@ def stretched(
     at_s = begin_s if fault_at_s is None else fault_at_s
     method = _moved(experiment.method, at_s - begin_s, at_s + lasts_s)
     longer = experiment.model_copy(update={"traffic": traffic, "method": method})
-    campaign = _enough(experiment, longer)
+    campaign = _enough(experiment, longer, units)
     expect = _without_deadlines(experiment.expect, lasts_s, nothing=fault_at_s is None)
     kept = method if fault_at_s is not None else []
     return longer.model_copy(update={"method": kept, "campaign": campaign, "expect": expect})
@@ -127,8 +135,11 @@ def _with_level_held(
     return stages
 
 
-def _enough(before: Experiment, after: Experiment) -> Campaign:
-    """Users and stock for all of the traffic: the session must not end in a sell-out."""
+def _enough(before: Experiment, after: Experiment, units: int) -> Campaign:
+    """Users and stock for all of the traffic: the session must not end in a sell-out.
+
+    For a coupon a request, so however many a user may hold.
+    """
     campaign = before.campaign
     old, new = expected_starts(before), expected_starts(after)
     users = campaign.users
@@ -136,7 +147,8 @@ def _enough(before: Experiment, after: Experiment) -> Campaign:
         users = max(users, math.ceil(users * min(new / old, 1000.0)))
     if campaign.stock is None:
         return campaign.model_copy(update={"users": users})
-    stock = min(_MOST_STOCK, max(campaign.stock, math.ceil(new * _SPARE) + 100))
+    issues = math.ceil(new * _SPARE) + 100
+    stock = min(_MOST_STOCK, max(campaign.stock, issues * units))
     return campaign.model_copy(update={"users": users, "stock": stock})
 
 

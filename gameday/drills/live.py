@@ -86,7 +86,7 @@ class LiveDrill:
     ) -> None:
         """Raises FileError for what is wrong with a file."""
         plan = scenario(drilled, system, setting)
-        found = _disguised(drilled, plan, setting)
+        found = _disguised(drilled, plan, setting, system.system.semantics.units)
         self.box = Box.new()
         self.mitigated = asyncio.Event()
         self.real = found.real
@@ -242,12 +242,13 @@ def has_waited(now_ns: int, said_ns: int | None, begun_ns: int | None) -> bool:
     return now_ns - said_ns >= HELD_S * NS
 
 
-def _disguised(drilled: LoadedDrill, plan: SessionPlan, setting: Setting) -> Disguised:
+def _disguised(drilled: LoadedDrill, plan: SessionPlan, setting: Setting, units: int) -> Disguised:
     experiment = stretched(
         filled(drilled.loaded.experiment),
         fault_at_s=plan.planned.fault_at_s,
         window_s=setting.window_s,
         lasts_s=plan.planned.lasts_s,
+        units=units,
     )
     # The seed of the traffic stands in its history: it must not give away that of the drill.
     return disguised(experiment, int(draw(plan.planned.seed, "traffic") * 2**52))

@@ -107,7 +107,8 @@ def _files(inputs: Inputs) -> Iterator[Finding]:
     warnings = validate(inputs)
     files = [load_rules(path) for path in inputs.rules]
     for each in warnings:
-        yield Finding(str(each.place), "warn", each.text, "gameday validate shows it too")
+        cure = each.cure or "gameday validate shows it too"
+        yield Finding(str(each.place), "warn", each.message or each.text, cure)
     alerts = [rule.alert for file in files for rule in file.alerts]
     book = inputs.playbook
     of_book = "" if book is None else Message("finding.of_book", name=book.playbook.head.name)

@@ -24,6 +24,7 @@ from gameday.plan.rules import (
     secrets,
     setup,
     steps,
+    witness,
 )
 from gameday.spec.day_files import LoadedDay
 from gameday.spec.faults import Fault
@@ -50,8 +51,8 @@ def validate(inputs: Inputs) -> list[FileWarning]:
     """Check what one run needs; the warnings. Raises FileError at the first error."""
     rules = (
         *(scenarios.of_experiment, deadlines.of_experiment, names.of_experiment),
-        *(steps.of_experiment, expressions.of_experiment, logs.of_experiment),
-        *(secrets.of_experiment,),
+        *(witness.of_experiment, steps.of_experiment, expressions.of_experiment),
+        *(logs.of_experiment, secrets.of_experiment),
     )
     findings = [finding for rule in rules for finding in _enough(rule(inputs))]
     files = [inputs.experiment.document.file]
@@ -90,7 +91,7 @@ def validate_drill(drilled: LoadedDrill, system: LoadedSystem) -> list[FileWarni
 
     Returns the warnings. Raises FileError at the first error.
     """
-    findings = list(_enough(drill.of_drill(drilled)))
+    findings = list(_enough(drill.of_drill(drilled, system.system.semantics)))
     _raise_first(findings, [drilled.document.file])
     warnings = [each for each in findings if isinstance(each, FileWarning)]
     return [*warnings, *validate_alone(gather(drilled.loaded, system))]

@@ -15,10 +15,12 @@ from gameday.core.messages import Message
 from gameday.core.processes.deadlines import in_time
 from gameday.evidence.event_fields import YesNo
 from gameday.evidence.events import FaultDosed, FaultProbed, Observation
+from gameday.injection.verify import traffic_needed
 from gameday.injection.verify.impact_verdict import Felt, prompt, shifts
 from gameday.injection.verify.injection_verdict import dose, injected, unmeasured
 from gameday.injection.verify.readback import IN_PLACE, Place, in_place, proxy_of
 from gameday.injection.verify.toxics import show
+from gameday.injection.verify.traffic_needed import CALM_S
 from gameday.injection.verify.traffic_windows import Stretch, stretches, worst_lag_s
 from gameday.run.context import Run
 from gameday.run.readings import Readings
@@ -30,13 +32,9 @@ from gameday.telemetry.promql import parse
 from gameday.traffic import history
 from gameday.traffic.history import Outcome
 
-CALM_S = 5.0  # the steady state is watched for as long before the first fault
 AGAIN_S = 0.2  # a probe takes some ms where it is answered; a server is not hammered with them
 WATCH_S = 0.5  # somebody who takes a fault out of a run of seconds is seen before it ends
-STRETCH_S = 0.5  # at 100 requests a second 50 in each: a p95 of fewer is one slow request
-LEAST_S = 0.1  # ten requests of the usual hundred a second
 PROBED_LONG = ("redis", "postgres")  # what a probe cannot show there needs their own metric
-MOMENT_S = 0.25  # of a fault that is over at once, a restart for instance
 READ_S = 60.0  # for the histories, which are as long as the run has been
 STARTED_SHARE = 0.95  # below it the generator counts as limited too (traffic.metrics.generator)
 
@@ -158,7 +156,7 @@ class Dosing:
             return
         p = self._final()
         by_traffic = p is not None and not p.shown and self._tells_by_traffic(change)
-        felt = await self._felt(change, removed_ns, by_traffic=by_traffic)
+        felt = await self._felt(change, removed_ns, p, by_traffic=by_traffic)
         for seen in felt:
             self._run.journal.write(FaultProbed.of(self._id, seen))
         verdict, why = injected(p, felt, probed=change.probed, by_traffic=by_traffic)
@@ -181,12 +179,11 @@ class Dosing:
         return self._seen
 
     async def _felt(
-        self, change: Change, removed_ns: int, *, by_traffic: bool
+        self, change: Change, removed_ns: int, p: Observation | None, *, by_traffic: bool
     ) -> list[Observation]:
         """Witnesses S and T; `by_traffic`: T alone, if its reaction began with the fault."""
-        width_s = STRETCH_S if self._lasts else MOMENT_S
         begin = self._injected_ns
-        width_s = min(width_s, max(LEAST_S, (removed_ns - begin) / NS / 3))  # three at least
+        width_s = traffic_needed.width_s((removed_ns - begin) / NS, lasts=self._lasts)
         calm_s = min(CALM_S, max(0.0, (begin - self._run.t0_ns) / NS))
         calm_ns = begin - int(calm_s / width_s) * round(width_s * NS)
         before = await self._traffic(calm_ns, begin, width_s)
@@ -203,6 +200,7 @@ class Dosing:
             dependency=metric is not None,
             window_s=window_s,
             stock=self._stock(),
+            p=p,
         )
 
     def _stock(self) -> int | None:

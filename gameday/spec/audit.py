@@ -7,17 +7,20 @@ the id of the issue. Without any of them it is the format of docs/own-system.md.
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
 from gameday.core.units import Duration
-from gameday.spec.request import ROOT, HeaderValue, Request
+from gameday.spec.request import METHODS, ROOT, HeaderValue, Request
 from gameday.spec.yaml import Model
 
 MOST_PAGES = 100_000
 Argv = Annotated[list[str], Field(min_length=1, max_length=100)]
 StoreName = Literal["postgres", "mysql", "redis"]
+
+
+_MISSPELT: Final = 0.75
 
 
 class Shaped(Model):
@@ -163,13 +166,21 @@ class AuditStore(Model):
 def kind_by(*keys: str) -> Discriminator:
     """Discriminator of a union: `of-` the first of these keys that is there, else `request`.
 
-    No kind is called as a key is, so that an error's place names the key.
+    A key that is merely misspelt counts where no method of a request is there. No kind is called as
+    a key is, so that an error's place names the key.
     """
 
     def kind(value: object) -> str:
         for key in keys:
             if (key in value) if isinstance(value, Mapping) else hasattr(value, key):
                 return f"of-{key}"
+        if isinstance(value, Mapping) and not {*METHODS} & value.keys():
+            from difflib import get_close_matches  # only for who has mistaken a key
+
+            given = [each for each in value if isinstance(each, str)]
+            for key in keys:
+                if get_close_matches(key, given, n=1, cutoff=_MISSPELT):
+                    return f"of-{key}"
         return "request"
 
     return Discriminator(kind)

@@ -12,8 +12,8 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field, field_validator
 
-from gameday.core.units import Duration
-from gameday.spec.model import Model
+from gameday.core.units import Duration, format_duration
+from gameday.spec.model import CuredError, Model
 
 SHORTEST: Final = timedelta(milliseconds=100)
 LONGEST: Final = timedelta(seconds=60)
@@ -67,7 +67,11 @@ class FaultCommand(Model):
     @classmethod
     def _is_bounded(cls, within: timedelta) -> timedelta:
         if not SHORTEST <= within <= LONGEST:
-            raise ValueError("must be 100ms to 60s: so long the end of the fault may have to wait")
+            raise CuredError(
+                f"{format_duration(within)} is not 100ms to 60s: so long the end of the fault may"
+                " have to wait",
+                help="within: 30s",
+            )
         return within
 
     @property

@@ -13,6 +13,7 @@ from typing import TypeVar
 from gameday.core import files, settings
 from gameday.core.errors import FileError, Place, UsageError
 from gameday.core.files import is_file
+from gameday.core.messages import Message
 from gameday.spec.audit import CommandRun
 from gameday.spec.drill import Drill
 from gameday.spec.experiment import Experiment
@@ -358,10 +359,20 @@ def load_playbook(path: Path) -> LoadedPlaybook:
 
 @dataclass(frozen=True, slots=True)
 class FileWarning:
-    """Something that is allowed and hardly meant."""
+    """Something that is allowed and hardly meant.
+
+    `message` is the sentence of `text`, and `cure` that of its cure, where they have an id.
+    """
 
     place: Place
     text: str
+    message: Message | None = None
+    cure: Message | None = None
+
+    @classmethod
+    def of(cls, place: Place, message: Message, cure: Message) -> "FileWarning":
+        """A warning whose sentences have ids, and so languages."""
+        return cls(place, f"{message}; {cure}", message, cure)
 
     def __str__(self) -> str:
         return f"{self.place}: {self.text}"

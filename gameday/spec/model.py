@@ -16,6 +16,14 @@ class Model(BaseModel):
     )
 
 
+class CuredError(ValueError):
+    """A wrong value, with the cure that its error shows as help."""
+
+    def __init__(self, problem: str, *, help: str) -> None:
+        super().__init__(problem)
+        self.help = help
+
+
 def shape(value: object) -> str:
     """Tag of the members of a union: `list` for a list, `one` for anything else."""
     return "list" if isinstance(value, list) else "one"

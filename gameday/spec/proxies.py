@@ -94,8 +94,8 @@ class NamedProxy(Model):
 
 
 ProxyOrName = Annotated[
-    Annotated[str, Tag("name")] | Annotated[NamedProxy, Tag("proxy")],
-    Discriminator(lambda value: "name" if isinstance(value, str) else "proxy"),
+    Annotated[str, Tag("by-name")] | Annotated[NamedProxy, Tag("with-protocol")],
+    Discriminator(lambda value: "by-name" if isinstance(value, str) else "with-protocol"),
 ]
 Proxies = Mapping[Name, ProxyOrName]
 

@@ -33,14 +33,16 @@ METHODS = ("get", "post", "put", "patch", "delete")
 class FromEnv(Model):
     """A secret that stands in an environment variable."""
 
-    env: str = Field(description="The name of the variable", examples=["ADMIN_TOKEN"])
+    env: str = Field(min_length=1, description="The name of the variable", examples=["ADMIN_TOKEN"])
 
 
 class FromFile(Model):
     """A secret that stands in a file."""
 
     file: str = Field(
-        description="The path of the file, from here", examples=["secrets/admin-token"]
+        min_length=1,
+        description="The path of the file, from here",
+        examples=["secrets/admin-token"],
     )
 
 
@@ -279,7 +281,9 @@ MOST_CAPTURED = 20  # of one answer
 class Match(Model):
     """An answer: its status, and what is in its JSON, its text, its headers. All of it must be."""
 
-    status: StatusOrStatuses = Field(description="One status, a class as 2xx, or a list")
+    status: StatusOrStatuses = Field(
+        description="One status, a class as 2xx, or a list", examples=[201]
+    )
     json_: Json = Field(
         default_factory=dict,
         alias="json",

@@ -45,7 +45,7 @@ Command = Annotated[list[str], Field(min_length=1)]
 SetupStep = Annotated[
     Annotated[Command, Tag("command")] | Annotated[SqlFile, Tag("sql")],
     Discriminator(
-        lambda value: "command" if isinstance(value, list | tuple) else "sql",
+        lambda value: "command" if isinstance(value, list | tuple | str) else "sql",
         custom_error_type="setup",
         custom_error_message="write a command as a list of words, or {sql: FILE}",
     ),

@@ -4,6 +4,9 @@ A start that may be any of U users misses one of them with the chance 1 − 1/U,
 that one with (1 − 1/U)ⁿ. Where users differ, as bots do, they are taken in groups of alike ones;
 of Zipf's law, the first thousand users each by himself. Plain numbers do: only Zipf's weights need
 numpy, whose import takes longer than all the rest.
+
+Where a user may hold several, what counts of each is the number of his starts up to that many; how
+often a user comes is taken as Poisson's law has it.
 """
 
 import math
@@ -17,6 +20,7 @@ _EACH = 1000  # Zipf's first users differ most: one group each
 _GROUPS = 300  # the rest of Zipf in groups that grow by a constant factor
 _SURE = 1.0 - 1e-12  # log(1 − p) is finite up to here
 _NEVER = 1e-300  # a finite logarithm where `once` has asked everybody
+_EXACT = 64  # of more starts each the mean is near enough
 
 Edges = tuple[int, ...]
 
@@ -38,6 +42,28 @@ class UserSources:
         groups = zip(pairwise(edges), missed, strict=True)
         return sum((end - begin) * -math.expm1(log) for (begin, end), log in groups)
 
+    def expected_up_to(self, most: int, starts: list[float]) -> float:
+        """The expected number of starts that count, if those of one user count up to `most`."""
+        if most == 1:
+            return self.expected(starts)
+        edges = self._edges()
+        groups = list(pairwise(edges))
+        often = [0.0] * len(groups)  # starts of one user by chance
+        blocks: list[tuple[int, float]] = []  # starts that come together, and how often they do
+        once = 0.0  # starts of each user for sure; a broken one by chance
+        for population, count in zip(self.populations, starts, strict=True):
+            if population.kind == "once":
+                once += count / self.users
+            elif population.same > 1:
+                blocks.append((population.same, count / population.same / self.users))
+            else:
+                chance = _chance(population, edges)
+                often = [mean + count * each for mean, each in zip(often, chance, strict=True)]
+        return sum(
+            (end - begin) * _sure(most, mean, blocks, once)
+            for (begin, end), mean in zip(groups, often, strict=True)
+        )
+
     def _edges(self) -> Edges:
         """The borders between groups of alike users, from 0 to the number of users."""
         edges = {0, self.users}
@@ -48,6 +74,32 @@ class UserSources:
                 edges.update(range(min(_EACH, self.users)))
                 edges.update(int(self.users ** (n / _GROUPS)) for n in range(_GROUPS))
         return tuple(sorted(edges))
+
+
+def _sure(most: int, mean: float, blocks: list[tuple[int, float]], once: float) -> float:
+    """The same with starts that each user makes for sure, the last of them by chance."""
+    whole = min(most, math.floor(once))
+    return whole + (_counted(most - whole, mean, blocks, once - whole) if whole < most else 0.0)
+
+
+def _counted(most: int, mean: float, blocks: list[tuple[int, float]], once: float) -> float:
+    """The expected starts of one user, those beyond `most` left out."""
+    if most > _EXACT:
+        return min(most, mean + once + sum(size * often for size, often in blocks))
+    chances = [math.exp(-mean)]
+    for count in range(1, most):
+        chances.append(chances[-1] * mean / count)
+    for size, often in blocks:
+        drawn = math.exp(-often)
+        mixed = [0.0] * most
+        for times, begin in enumerate(range(0, most, size), start=1):
+            for at in range(begin, most):
+                mixed[at] += drawn * chances[at - begin]
+            drawn *= often / times
+        chances = mixed
+    below = [0.0, *chances[:-1]]
+    chances = [(1 - once) * here + once * less for here, less in zip(chances, below, strict=True)]
+    return most - sum((most - count) * chance for count, chance in enumerate(chances))
 
 
 def _log_missed(population: Population, edges: Edges, starts: float) -> list[float]:

@@ -2,7 +2,9 @@
 
 When the traffic ends, how much it asks for, and when the stock is expected to be gone: a user
 gets one coupon at most, so that is when as many users as coupons have asked (`distinct_users`);
-where the system lets users hold several, when as many requests are due.
+where the system lets users hold several, the requests of each count up to so many, and where it
+lets them hold any number, when as many requests are due. A stock is counted in issues, of which one
+may take several units.
 
 Virtual users (constant-vus, ramping-vus) ask as fast as they are answered. So how many requests
 they make, and when the stock is gone where they ask, nobody can say beforehand.
@@ -99,27 +101,34 @@ def _askers(users: int, sources: list[Source], t_s: float, share: float = 1.0) -
     return crowd.expected([share * sum(s.starts_until(t_s) for s in lines) for _, lines in sources])
 
 
+def _taken(users: int, sources: list[Source], t_s: float, most: int) -> float:
+    """The expected number of issues that users who may hold so many have asked for."""
+    crowd = UserSources(users, tuple(population for population, _ in sources))
+    starts = [sum(line.starts_until(t_s) for line in lines) for _, lines in sources]
+    return crowd.expected_up_to(most, starts)
+
+
 def sell_out_s(experiment: Experiment, semantics: Semantics = _ONE_EACH) -> float | None:
     """When the last coupon is expected to go, from t = 0.
 
-    None if the traffic is not enough, or not known because virtual users ask. Where a user may
-    hold several, each request takes one.
+    None if the traffic is not enough, or not known because virtual users ask.
     """
     users = experiment.campaign.users
     if experiment.campaign.stock is None or closed(experiment):
         return None
     stock, most = semantics.issues_of(experiment.campaign.stock), semantics.most_each
-    if most is None or (most > 1 and stock <= users * most):
+    if most is None:
         return _starts_s(experiment, stock)
     sources = _sources(experiment)
-    if stock >= users and all(population.kind != "once" for population, _ in sources):
-        return None  # the last user of all is never sure to come
+    is_sure = any(population.kind == "once" for population, _ in sources)
+    if stock >= users * most and not is_sure:
+        return None  # the last user of all is never sure to come, or as often as he may
     low, high = 0.0, traffic_end_s(experiment)
-    if stock > 0 and _askers(users, sources, high) < stock:
+    if stock > 0 and _taken(users, sources, high, most) < stock:
         return None
     while high - low > 0.001:
         middle = (low + high) / 2
-        few = _askers(users, sources, middle) < stock
+        few = _taken(users, sources, middle, most) < stock
         low, high = (middle, high) if few else (low, middle)
     return high
 

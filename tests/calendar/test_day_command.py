@@ -115,3 +115,48 @@ def test_a_secret_that_is_not_there_is_told_before_anything_begins(here: Path) -
     assert told.exit_code == 2
     assert "GAMEDAY_TEST_NOT_SET is not set" in told.stderr
     assert not (here / "runs").exists()
+
+
+def day_with_commands(here: Path) -> Path:
+    """Put a day on a system from outside the project, which has a command run."""
+    project = here / "project"
+    (project / "gamedays").mkdir(parents=True)
+    (project / "Makefile").write_text("")
+    system = "name: far\nbase_url: http://127.0.0.1:1\naudit: {command: [touch, ran]}\n"
+    system += "requests: {issue: {post: /, json: {u: '{user}'}, outcomes: {issued: {status: 200}}}}"
+    (here / "far.yaml").write_text(system)
+    (here / "experiments").rename(project / "experiments")
+    day = f"system: ../../far.yaml\nstack: external\nschedule: {{cron: '0 3 * * *'}}\n{DAY}"
+    (project / "gamedays" / "two.yaml").write_text(day)
+    return project
+
+
+def test_a_day_asks_for_its_commands_before_it_begins(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(day_with_commands(here))
+    told = CliRunner().invoke(main, ["day", "two"])  # nobody can be asked
+    assert (told.exit_code, "outside this project" in told.stderr) == (2, True)
+    assert "audit.command: touch ran" in told.stderr
+    assert "--allow-commands" in told.stderr
+    assert "We begin" not in told.stderr  # no announcement, no day
+    assert not Path("runs").exists()
+    agreed = CliRunner().invoke(main, ["day", "two", "--allow-commands", "--skip-breaks"])
+    assert agreed.stderr.count("has these commands run") == 1  # once, not for each run
+    assert agreed.stderr.index("has these commands run") < agreed.stderr.index("We begin")
+
+
+def test_a_schedule_says_that_nobody_agreed_to_the_commands(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(day_with_commands(here))
+    (told,) = json.loads(CliRunner().invoke(main, ["schedule", "list", "--json"]).stdout)["days"]
+    why = (
+        f"{here / 'far.yaml'} is from outside this project, and nobody has agreed to what it has"
+        " run (audit.command: touch ran): gameday plan gamedays/two.yaml asks, here and in a"
+        " terminal"
+    )
+    assert {each["left_out"] for each in told["next"]} == {why}
+    CliRunner().invoke(main, ["plan", "gamedays/two.yaml", "--allow-commands"])
+    (told,) = json.loads(CliRunner().invoke(main, ["schedule", "list", "--json"]).stdout)["days"]
+    assert {each["left_out"] for each in told["next"]} == {None}

@@ -335,6 +335,39 @@ def test_an_openapi_document_is_read_from_its_address(tmp_path: Path) -> None:
     assert system["requests"]["issue"]["json"] == {"member": "m{user}"}
 
 
+@pytest.mark.parametrize("source", ["openapi", "compose"])
+def test_nothing_is_sent_to_an_address_that_only_a_file_names(tmp_path: Path, source: str) -> None:
+    """A document or a compose file of somebody else's may name any server of this machine."""
+    media = {"application/json": {"example": {"member": "m1"}}}
+    claim = {"post": {"operationId": "claimVoucher", "requestBody": {"content": media}}}
+    with socket.create_server(("127.0.0.1", 0)) as victim:
+        victim.settimeout(0)
+        port = victim.getsockname()[1]
+        url = f"http://127.0.0.1:{port}"
+        document = {"openapi": "3.1.0", "servers": [{"url": url}], "paths": {"/claim": claim}}
+        (tmp_path / "api.json").write_text(json.dumps(document))
+        services = {"web": {"build": ".", "ports": [f"127.0.0.1:{port}:80"]}}
+        (tmp_path / "compose.yml").write_text(json.dumps({"services": services}))
+        words = {
+            "openapi": ["--openapi", "api.json", "--audit", "/audit"],
+            "compose": ["--compose", "compose.yml", "--openapi", "api.json"],
+        }[source]
+        for more in (["--run"], ["--twice"]):
+            refused = init(tmp_path, *words, *more)
+            assert refused.returncode == 2
+            assert f"--url {url}" in refused.stderr
+            assert not (tmp_path / "system.yaml").exists()
+        made = init(tmp_path, *words)
+        assert made.returncode == 0, made.stderr
+        assert f"nothing was sent to {url}, which only a file names" in made.stdout
+        with pytest.raises(BlockingIOError):
+            victim.accept()
+    with shop(tmp_path, stock=50) as url:
+        made = init(tmp_path, "given", "--openapi", "api.json", "--url", url)
+        assert made.returncode == 0, made.stderr
+        assert "it answered 201" in made.stdout
+
+
 def test_a_compose_file_gives_the_next_command_whole(tmp_path: Path) -> None:
     (tmp_path / "compose.yml").write_text(
         "services:\n"
@@ -351,7 +384,7 @@ def test_a_compose_file_gives_the_next_command_whole(tmp_path: Path) -> None:
     text = (tmp_path / "system.yaml").read_text()
     assert "abcd1234" not in text + done.stdout
     assert "#   redis: {url: {env: AUDIT_REDIS}}" in text
-    assert "nothing answers at http://127.0.0.1:9 yet" in done.stdout
+    assert "nothing was sent to http://127.0.0.1:9, which only a file names" in done.stdout
     experiment = yaml.safe_load((tmp_path / "first.yaml").read_text())
     assert experiment["method"][0]["target"] == "redis"
     checked = gameday(tmp_path, "validate", "first.yaml", "--system", "system.yaml")

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from gameday.plan.validate import validate
 from gameday.spec.experiment import Experiment
 from gameday.spec.inputs import find_system, load_drill, load_system
 from gameday.spec.shipped import all_experiments
+from gameday.spec.system import Semantics
 from gameday.traffic.forecast import sell_out_s, traffic_end_s
 
 SYSTEM = load_system(find_system(None))
@@ -64,6 +66,16 @@ def test_there_is_stock_for_all_of_it_and_no_deadline() -> None:
     assert {alert.alert for alert in drill.expect.alerts} == {"IssuanceSlow", "RedisSlow"}
     assert all(alert.fires_within == timedelta(seconds=600) for alert in drill.expect.alerts)
     assert not drill.abort_if, "people take longer than a guard"
+
+
+def test_there_is_stock_for_all_of_it_where_an_issue_takes_several_units() -> None:
+    timing: Any = {"fault_at_s": 100.0, "window_s": 600, "lasts_s": 600}
+    drill = stretched(loaded("redis-slow"), **timing, units=3)
+    for per_user in ("one", 2, "many"):
+        semantics = Semantics.model_validate({"units": 3, "per_user": per_user})
+        assert sell_out_s(drill, semantics) is None
+    many = Semantics.model_validate({"units": 3, "per_user": "many"})
+    assert sell_out_s(stretched(loaded("redis-slow"), **timing), many) is not None
 
 
 def test_a_file_that_says_nothing_of_guards_keeps_its_own() -> None:

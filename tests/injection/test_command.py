@@ -156,6 +156,39 @@ async def test_a_command_that_does_not_end_is_ended_with_all_that_it_started(pla
             await asyncio.sleep(0)
 
 
+GROUP = """
+import os, signal, time
+signal.signal(signal.SIGTERM, lambda *_: (open("asked", "w").close(), os._exit(0)))
+if not os.fork():
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    os.setpgid(0, 0)  # as a shell with job control does
+    open("pid.new", "w").write(str(os.getpid()))
+    os.rename("pid.new", "pid")
+time.sleep(60)
+"""
+
+
+async def test_a_command_that_nobody_waits_for_any_more_is_ended_whole(place: Path) -> None:
+    """Politely first, and also what has made a process group of its own."""
+    where, drivers = site(place, run=[sys.executable, "-c", GROUP]), Drivers()
+    undo = await drivers.prepare(CHANGE, where)
+    acting = asyncio.create_task(drivers.act(CHANGE, undo, where))
+    async with asyncio.timeout(10):
+        while not (place / "pid").exists():
+            await asyncio.sleep(0)
+    pid = int((place / "pid").read_text())
+    try:
+        acting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await acting
+        assert not is_there(pid)
+        assert (place / "asked").exists()
+        assert not list((place / "state" / "gameday" / "commands").iterdir())
+    finally:
+        if is_there(pid):
+            os.kill(pid, signal.SIGKILL)
+
+
 async def test_output_without_an_end_ends_the_command(
     place: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 from gameday.core.clock import SystemClock
 from gameday.evidence.events import Observation
 from gameday.injection.verify.impact_verdict import Felt, shifts
-from gameday.injection.verify.injection_verdict import injected
+from gameday.injection.verify.injection_verdict import ComparedProbe, injected
 from gameday.injection.verify.levels import lasting_level
 from gameday.injection.verify.probe import Answer, ExpectedProtocol, Probe, Spot, look
 from gameday.injection.verify.recovery import way_through
@@ -195,6 +195,29 @@ def test_a_service_that_stood_still_is_no_witness_however_long_its_answers_took(
     assert (verdict, "stood still" in str(why)) == ("unknown", True)
     (in_turn,) = shifts(LATENCY, CALM, felt([], traffic(*[0.4] * 6)), dependency=False)
     assert in_turn.ok
+
+
+STILL = [6.0, 5.0, 4.0, 3.0, 2.0, 1.0]
+
+
+@pytest.mark.parametrize(
+    ("took_s", "let_go_at_s", "p", "ok"),
+    [
+        (STILL, 6.0, ComparedProbe.of(observation(ok=True)), True),
+        (STILL, 6.0, observation(ok=True), None),  # nobody could ask past the proxy
+        (STILL, 6.0, ComparedProbe.of(observation(ok=None)), None),
+        (STILL, 6.0, ComparedProbe.of(observation(ok=True, shown=False)), None),
+        ([5.2, 4.2, 3.2, 2.2, 1.2, 0.2], 5.2, ComparedProbe.of(observation(ok=True)), None),
+        ([0.01] * 3 + STILL[:6], 9.5, ComparedProbe.of(observation(ok=True)), None),
+    ],
+    ids=["with it", "no direct way", "few answers", "read back", "let go before", "later"],
+)
+def test_a_standstill_counts_that_began_and_ended_with_a_fault_that_a_probe_measured(
+    took_s: list[float], let_go_at_s: float, p: Observation, ok: bool | None
+) -> None:
+    hit = felt([], traffic(*took_s, let_go_at_s=let_go_at_s))
+    (seen,) = shifts(LATENCY, CALM, hit, dependency=False, p=p)
+    assert seen.ok is ok, seen.why
 
 
 def test_a_standstill_does_not_hide_a_dose_that_is_felt_after_it() -> None:

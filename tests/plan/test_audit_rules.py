@@ -56,7 +56,7 @@ BROKEN: list[tuple[dict[str, Any], str, str]] = [
     ({"audit": {"store": "mysql", "rows": "a"}}, "unknown key 'rows'", ""),
     (mysql(rows=None), "'rows' is missing in 'mysql'", ""),
     (mysql(rows="DELETE FROM c"), "does not begin as a query that reads", "SELECT"),
-    (mysql(stock="CALL x()"), "'stock': it does not begin as a query", "SELECT"),
+    (mysql(stock="CALL x()"), "'stock': 'CALL x()' does not begin as a query", "SELECT"),
     (mysql(rows="SELECT a, b FROM c WHERE d = '{coupon}'"), "placeholder in quotes", "quotes"),
     (mysql(rows="SELECT a, b FROM c WHERE d = {user}"), "unknown placeholder '{user}'", ""),
     (mysql(url="mysql://a:b@c/d"), "{env: NAME} or {file: PATH}", ""),

@@ -3,6 +3,7 @@
 # ruff: noqa: E501  - a table of broken files reads best with one of them a line
 
 import json
+import math
 from datetime import timedelta
 from pathlib import Path
 
@@ -28,7 +29,7 @@ from gameday.spec.inputs import (
     load_inputs,
     load_system,
 )
-from gameday.spec.system import System
+from gameday.spec.system import Semantics, System
 from gameday.spec.targets import refuse_foreign, resolve_targets
 from gameday.traffic.forecast import expected_starts, sell_out_s, traffic_end_s
 from tests.support.rundirs import FAULT, RunDir, read
@@ -478,7 +479,25 @@ def test_the_stock_of_a_session_lasts_whenever_the_fault_comes() -> None:
         }
     )
     assert sell_out_s(session) is None
+    assert needed is not None
     assert needed < starts
+
+
+def test_the_stock_of_a_session_counts_what_users_may_hold_and_units() -> None:
+    experiment = drilled().loaded.experiment
+    campaign = experiment.campaign.model_copy(update={"users": 20_000})
+    experiment = experiment.model_copy(update={"campaign": campaign})
+    starts = 100 * session_s(experiment, 600, 300)
+    one = stock_needed(experiment, 600, 300)
+    assert one == 20_000  # each of them once
+    two, many, units = (
+        stock_needed(experiment, 600, 300, Semantics.model_validate(semantics))
+        for semantics in ({"per_user": 2}, {"per_user": "many"}, {"per_user": "many", "units": 3})
+    )
+    assert two == 40_000  # each of them twice: they ask five times
+    assert many == math.ceil(starts * 1.05)
+    assert many is not None
+    assert units == 3 * many
 
 
 def test_the_short_form_has_no_drill_in_it() -> None:

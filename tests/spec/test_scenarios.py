@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -16,6 +17,7 @@ from gameday.core.errors import FileError
 from gameday.plan.validate import validate
 from gameday.spec.experiment import ByRate, ConstantVus, Experiment, RampingVus, Threshold
 from gameday.spec.inputs import FileWarning, find_system, load_experiment, load_inputs, load_system
+from gameday.spec.system import Semantics
 from gameday.traffic.forecast import (
     closed,
     distinct_users,
@@ -76,7 +78,7 @@ BAD = [
     ("{executor: ramping-vus, §stages: [{target: 9, duration: 0s}]}", "'stages': together must be longer than 0s", "give one a duration"),
     ("{executor: ramping-vus, stages: [{§target: 9/s, duration: 5s}]}", "'target': '9/s' is not a whole number", ""),
     ("{executor: ramping-vus, stages: [{target: 9, §duration: -5s}]}", "'duration': '-5s' is negative: a duration is 0 or more", ""),
-    ("{executor: ramping-vus, §stages: []}", "'stages': must not be empty", ""),
+    ("{executor: ramping-vus, §stages: []}", "'stages': must not be empty", "write one at least"),
     ("{executor: ramping-arrival-rate, stages: [{§target: -5/s, duration: 5s}]}", "'target': '-5/s' is negative: a rate is 0 or more", ""),
     ("{executor: constant-arrival-rate, rate: 500/s, duration: 10s, §population: once}", "'population': once: 5000 starts are more than 1000 users", "write `users: 5000` or more under 'campaign'"),
     (f"{{{RATE}, §population: onse}}", "'population': unknown value 'onse'", "did you mean 'once'?"),
@@ -90,7 +92,7 @@ BAD = [
     (f"{{{VUS}, §population: once}}", "'population': once needs a known number of starts, which virtual users do not have", "use an arrival-rate executor"),
     (f"{{{RATE}, retries: {{§on: error, at_most: 2}}}}", "'on': unknown value 'error'", "one of timeout"),
     (f"{{{RATE}, retries: {{on: timeout, §at_most: 0}}}}", "'at_most': 0 is less than 1", "write 1 or more"),
-    (f"{{{RATE}, §retries: {{on: timeout}}}}", "'at_most' is missing in 'retries'", ""),
+    (f"{{{RATE}, §retries: {{on: timeout}}}}", "'at_most' is missing in 'retries'", "add it, as at_most: 3"),
 ]  # fmt: skip
 
 
@@ -224,6 +226,33 @@ def test_the_stock_is_gone_when_as_many_users_have_asked_whoever_they_are() -> N
     assert sold["{bots: 2, share: 0.9}"] == pytest.approx(0.8, abs=0.05)
     assert sold["{zipf: 1.5}"] == pytest.approx(0.28, abs=0.1)
     assert sold["{bots: 1, share: 1}"] is None
+
+
+@pytest.mark.parametrize(
+    ("stock", "semantics", "gone_s"),
+    [
+        (900, {"per_user": 2}, (10.0, 10.1)),  # 900 of users who hold two: many ask in vain
+        (900, {"per_user": "many"}, (9.0, 9.01)),
+        (1800, {"per_user": 2, "units": 2}, (10.0, 10.1)),
+        (1801, {"per_user": "many", "units": 2}, (9.0, 9.01)),  # the rest is less than one takes
+        (1000, {"per_user": 2}, (11.4, 11.5)),
+        (2000, {"per_user": 2}, None),  # the last user of all is never sure to come twice
+        (3000, {"per_user": 3}, None),
+    ],
+)
+def test_a_stock_goes_as_users_may_hold_several_and_issues_take_several_units(
+    stock: int, semantics: dict[str, Any], gone_s: tuple[float, float] | None
+) -> None:
+    rate = "{executor: constant-arrival-rate, rate: 100/s, duration: 30s}"
+    experiment = load(rate)
+    campaign = experiment.campaign.model_copy(update={"stock": stock, "users": 1000})
+    found = sell_out_s(
+        experiment.model_copy(update={"campaign": campaign}), Semantics.model_validate(semantics)
+    )
+    if gone_s is None:
+        assert found is None
+    else:
+        assert found is not None and gone_s[0] <= found <= gone_s[1]
 
 
 def test_only_some_of_the_starts_reach_fewer_users() -> None:

@@ -170,6 +170,33 @@ def test_two_scenarios_populations_are_counted_together() -> None:
     assert UserSources(20_000, populations).expected([0, 0]) == 0
 
 
+@pytest.mark.parametrize("most", [1, 2, 3, 7, 64, 65])
+@pytest.mark.parametrize(
+    "spec", ["uniform", "once", {"zipf": 1.1}, {"bots": 20, "share": 0.5}, {"same": 3}]
+)
+@pytest.mark.parametrize("count", [0, 300, 1_500, 20_000])
+def test_as_many_starts_count_as_users_may_hold(spec: Any, most: int, count: int) -> None:
+    users = 500
+    asked = np.bincount(drawn(spec, users, count), minlength=users)
+    crowd = UserSources(users, (Population.from_json(spec),))
+    seen = int(np.minimum(asked, most).sum())
+    assert crowd.expected_up_to(most, [count]) == pytest.approx(seen, rel=0.12, abs=5)
+
+
+def test_starts_of_several_populations_count_together() -> None:
+    specs, counts = ["uniform", "once", {"same": 4}], [700, 1_200, 800]
+    asked = sum(
+        np.bincount(drawn(spec, 500, count), minlength=500)
+        for spec, count in zip(specs, counts, strict=True)
+    )
+    crowd = UserSources(500, tuple(map(Population.from_json, specs)))
+    for most in (1, 2, 3, 5, 9):
+        seen = int(np.minimum(asked, most).sum())
+        assert crowd.expected_up_to(most, [float(c) for c in counts]) == pytest.approx(
+            seen, rel=0.05
+        )
+
+
 def test_zipfs_weights_are_the_sums_of_its_law() -> None:
     edges = np.array([0, 1, 2, 900, 1500, 30_000])
     for z in (0.6, 1.0, 1.7):

@@ -6,6 +6,7 @@ session of its own. What it says goes to a file, not to a pipe: a server that it
 background must not die of a reader that has gone. That file may grow so far and no further.
 """
 
+import asyncio
 import os
 import signal
 from collections.abc import Mapping, Sequence
@@ -67,6 +68,8 @@ class ProgramOrder:
 async def run_once(order: ProgramOrder, clock: Clock) -> ProgramEnd:
     """Run it, and wait for its end; one that is late is ended, with all of its session.
 
+    So is one that nobody waits for any more, as this task is cancelled.
+
     Raises StackError where no process can be made.
     """
     log = _log_of(order.acting)
@@ -88,8 +91,8 @@ async def run_once(order: ProgramOrder, clock: Clock) -> ProgramEnd:
         code, why = await _end_of(started, order.within_s, log, clock)
         return ProgramEnd(code, _last_words(log), why)
     finally:
-        if process.start_time(started.pid) == started.start_time:
-            _signal(started.pid, signal.SIGKILL)
+        if started.runs():  # nobody waits any more
+            await _end_whatever_comes(started.pid, clock)
         _reap(started.pid)
         forget(order.acting)
 
@@ -112,6 +115,20 @@ async def _end_of(
             return None, f"said more than {LARGEST_OUTPUT // MIB} MiB, and was ended"
         await clock.sleep(_LOOK_S)
     return code, ""
+
+
+async def _end_whatever_comes(leader: int, clock: Clock) -> None:
+    """End a session, also while this task is cancelled again: it takes some seconds at most."""
+    ending = asyncio.ensure_future(end_session(leader, clock))
+    cancelled: asyncio.CancelledError | None = None
+    while not ending.done():
+        try:
+            await asyncio.wait({ending})
+        except asyncio.CancelledError as error:
+            cancelled = error
+    ending.result()
+    if cancelled is not None:
+        raise cancelled
 
 
 async def end_acting(acting: Path, clock: Clock) -> None:
@@ -148,11 +165,6 @@ def forget(acting: Path) -> None:
 
 def _log_of(acting: Path) -> Path:
     return acting.with_suffix(".log")
-
-
-def _signal(leader: int, number: signal.Signals) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(leader, number)
 
 
 def _reap(pid: int) -> int | None:

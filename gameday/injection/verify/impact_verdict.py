@@ -9,9 +9,12 @@ lag of the generator explains is taken off first.
 
 A latency has two marks more, for T alone may have another cause in the very seconds of the fault.
 A service that stands still (a long garbage collection, a full disk) lets all go at once in the
-end; what a latency holds up is answered in turn. And where S could have seen the latency and did
-not, the traffic was slow for another reason. Either way T cannot tell. What people were told is a
-mark of T as well (`outcome_mix`).
+end; what a latency holds up is answered in turn. But a service that serves one request at a time
+stands still for the latency itself. So a standstill counts where it began with the fault and
+nothing but its removal ended it, if the probe has the dose at the proxy and not past it at the
+same time: then the fault was there, and the standstill is its damage. And where S could have seen
+the latency and did not, the traffic was slow for another reason. Either way T cannot tell. What
+people were told is a mark of T as well (`outcome_mix`).
 """
 
 import math
@@ -22,16 +25,17 @@ from typing import Literal
 from gameday.core.clock import NS
 from gameday.core.messages import Message
 from gameday.evidence.events import Observation
+from gameday.injection.verify.injection_verdict import ComparedProbe
 from gameday.injection.verify.levels import (
     HALF,
     Values,
-    held_for,
     highest,
     lasting_level,
     over_a_period,
     runs,
 )
 from gameday.injection.verify.outcome_mix import mix_shift
+from gameday.injection.verify.traffic_needed import held_for
 from gameday.injection.verify.traffic_windows import Stretch
 from gameday.spec.changes import Change
 
@@ -61,13 +65,19 @@ def shifts(
     dependency: bool,
     window_s: float = 0.0,
     stock: int | None = None,
+    p: Observation | None = None,
 ) -> list[Observation]:
     """Observations of S (where the system file names its metric, over `window_s`) and T.
 
-    `stock` is how many can be issued in all: "sold out" before that is no honest sell-out.
+    `stock` is how many can be issued in all: "sold out" before that is no honest sell-out. `p` is
+    what the probe saw.
     """
     dose_s = change.latency_s
     traffic = _traffic_shift(dose_s, before.traffic, during.traffic)
+    if _has_the_dose(p) and traffic.ok is None and _stood_still_with(before, during, dose_s):
+        held = _shift("T", dose_s, *_levels(before, during), traffic.n)
+        reason = Message("verify.stood_still_with_it", seen=held.reason)
+        traffic = replace(held, why=reason.text(), message=reason)
     mix = mix_shift(change, before.traffic, during.traffic, stock)
     seen = [traffic]
     if dependency:
@@ -119,9 +129,10 @@ def _traffic_shift(
     whole_ns: int | None = None,
 ) -> Observation:
     """Witness T by its times; `whole_ns` is the length of the fault that `during` begins."""
-    calm, times = [_took_s(s) for s in before], [_took_s(s) for s in during]
+    calm, hit = _levels(Felt([], before), Felt([], during))
+    times = [_took_s(s) for s in during]
     count = held_for(len(times))
-    seen = _shift("T", dose_s, calm, lasting_level(times, count), _known(times))
+    seen = _shift("T", dose_s, calm, hit, _known(times))
     # What a longer dose than this holds up is let go by its removal, so all at once as well.
     rest_ns = _lasted_ns(during[count:])
     if whole_ns is not None:
@@ -132,6 +143,36 @@ def _traffic_shift(
     if _shift("T", dose_s, calm, highest(times, in_turn), seen.n).ok:
         return seen
     return _doubted(seen, Message("verify.stood_still", seen=seen.reason))
+
+
+def _levels(before: Felt, during: Felt) -> tuple[Values, float | None]:
+    """The times of the calm, and the level that held in the fault."""
+    times = [_took_s(s) for s in during.traffic]
+    return [_took_s(s) for s in before.traffic], lasting_level(times, held_for(len(times)))
+
+
+def _has_the_dose(p: Observation | None) -> bool:
+    """True if the probe measured it at the proxy, while the direct way had none of it."""
+    return isinstance(p, ComparedProbe) and p.ok is True and p.shown
+
+
+def _stood_still_with(before: Felt, during: Felt, dose_s: float | None) -> bool:
+    """True if the traffic stood still from the beginning of the fault until its removal.
+
+    The slow ones of most stretches were over after its last stretch: a pause that has another cause
+    ends when that ends.
+    """
+    if dose_s is None or not during.traffic:
+        return False
+    count = held_for(len(during.traffic))
+    first = Felt([], during.traffic[: count + PROMPT])
+    calm = [_took_s(s) for s in before.traffic]
+    hit = lasting_level([_took_s(s) for s in first.traffic], count)
+    if not _shift("T", dose_s, calm, hit, 0).ok:
+        return False
+    over_ns = [s.over_ns for s in during.traffic if s.over_ns is not None]
+    until = sum(each >= during.traffic[-1].end_ns for each in over_ns)
+    return until > len(during.traffic) / 2
 
 
 def _was_answered_in_turn(run: Sequence[Stretch]) -> bool:

@@ -10,11 +10,24 @@ the fault.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 
 from gameday.core.json_objects import Json
 from gameday.core.messages import Message
 from gameday.evidence.event_fields import YesNo
 from gameday.evidence.events import Observation
+
+
+@dataclass(frozen=True, slots=True)
+class ComparedProbe(Observation):
+    """An observation of P beside the direct way, asked in the same second.
+
+    What is so measured is the proxy's own, whatever the machine or the service behind it did.
+    """
+
+    @classmethod
+    def of(cls, seen: Observation) -> "ComparedProbe":
+        return cls(**{each.name: getattr(seen, each.name) for each in fields(seen)})
 
 
 def unmeasured(message: Message, *, ok: bool | None, shown: bool = True) -> Observation:

@@ -8,6 +8,7 @@ import math
 from collections.abc import Sequence
 
 from gameday.core.clock import NS
+from gameday.injection.verify.traffic_needed import CALM_COUNT, held_for
 from gameday.injection.verify.traffic_windows import Stretch
 from gameday.spec.changes import Change
 
@@ -15,11 +16,9 @@ Values = Sequence[float | None]
 # Of a dose: less may be the machine's own, and the whole is not felt by requests that meet it late,
 # nor shown by a histogram whose bounds are far apart.
 HALF = 0.5
-HELD_SHARE = 0.6  # of a short fault: its first and last stretch are mixed with the calm
-LONG_ENOUGH = 5  # 2.5 s in stretches of half a second: no hiccup lasts as long
 
 
-def lasting_level(values: Values, count: int = 2) -> float | None:
+def lasting_level(values: Values, count: int = CALM_COUNT) -> float | None:
     """The highest level that `count` readings in a row reached; None where so many have no data."""
     return highest(values, runs(len(values), count))
 
@@ -34,11 +33,6 @@ def highest(values: Values, among: Sequence[slice]) -> float | None:
 def runs(length: int, count: int) -> list[slice]:
     """Every `count` in a row."""
     return [slice(begin, begin + count) for begin in range(length - count + 1)]
-
-
-def held_for(stretches: int) -> int:
-    """The number of stretches in a row that count: six tenths of a short fault, or five."""
-    return max(2, min(LONG_ENOUGH, int(HELD_SHARE * stretches)))
 
 
 def over_a_period(change: Change, values: Values, during: Sequence[Stretch]) -> tuple[Values, int]:

@@ -14,7 +14,8 @@ from typing import Final
 
 from gameday.core.messages import Message
 from gameday.evidence.events import Observation
-from gameday.injection.verify.levels import HALF, held_for, lasting_level, over_a_period
+from gameday.injection.verify.levels import HALF, lasting_level, over_a_period
+from gameday.injection.verify.traffic_needed import held_for
 from gameday.injection.verify.traffic_windows import Stretch, Told
 from gameday.spec.changes import Change
 

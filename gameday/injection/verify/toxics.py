@@ -19,7 +19,7 @@ from statistics import median
 from gameday.core.clock import Clock
 from gameday.core.messages import Message, Value
 from gameday.evidence.events import Observation
-from gameday.injection.verify.injection_verdict import unmeasured
+from gameday.injection.verify.injection_verdict import ComparedProbe, unmeasured
 from gameday.injection.verify.long_probe import (
     MOST,
     PONG_BYTES,
@@ -150,8 +150,9 @@ async def _show_short(change: ToxicChange, spot: Spot, clock: Clock, at_once: in
     past = probe(spot.upstream, spot.protocol, clock)
     probes, direct = await asyncio.gather(through, past)
     direct_ms = latency_ms(direct)
-    before_ms = spot.before_ms if direct_ms is None else direct_ms + spot.extra_ms
-    return judge_probes(change, probes, before_ms)
+    if direct_ms is None:
+        return judge_probes(change, probes, spot.before_ms)
+    return ComparedProbe.of(judge_probes(change, probes, direct_ms + spot.extra_ms))
 
 
 async def _show_long(

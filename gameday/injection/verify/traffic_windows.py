@@ -11,11 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from gameday.injection.verify.traffic_needed import FEWEST
 from gameday.traffic.history import History, Outcome, Reason
 from gameday.traffic.metrics.accounting import Columns, columns, complete
 from gameday.traffic.metrics.percentiles import is_timed
 
-FEWEST = 3  # of two the p95 is one request's own luck
 OPEN_NS = 200_000_000  # a request that young may simply not have been answered yet
 _FIELDS = ("outcome", "reason", "intended_ns", "sent_ns", "ended_ns")
 _OURS = (Reason.NO_FILES, Reason.NO_PORTS, Reason.LATE, Reason.NO_VUS)

@@ -20,6 +20,7 @@ from gameday.plan.first_files.openapi import (
     ApiDocument,
     base_of,
     outcomes_of,
+    place_of,
     read_api,
     request_of,
 )
@@ -60,6 +61,11 @@ class InitRequest:
         """The address of the OpenAPI document, "" where it is a file or none."""
         source = self.openapi or ""
         return source if source.startswith(("http://", "https://")) else ""
+
+    def gives(self, base_url: str) -> bool:
+        """True if the command line names that host and port, and not only a file of somebody."""
+        given = {place_of(each) for each in (self.url, self.document_url) if each}
+        return place_of(base_url) in given
 
     @property
     def source(self) -> str:

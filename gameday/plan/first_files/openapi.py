@@ -168,7 +168,7 @@ def base_of(api: ApiDocument, given: str | None, document: str | None) -> str:
             help="add --url http://127.0.0.1:PORT",
         )
     joined = [_joined(document, each) for each in named if each]
-    own = next((each for each in joined if _place(each) == _place(document)), None)
+    own = next((each for each in joined if place_of(each) == place_of(document)), None)
     if own is not None:
         return own
     if joined:
@@ -187,7 +187,7 @@ def _joined(document: str, server: str) -> str:
         return server
 
 
-def _place(address: str) -> tuple[str, int] | None:
+def place_of(address: str) -> tuple[str, int] | None:
     """Host and port; the names of this machine are one. None for what is no address."""
     try:
         base = Base.parse(address, query=True)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from gameday.core.errors import UsageError
+from gameday.core.errors import UsageError, excerpt
 from gameday.core.network.urls import Base
 from gameday.spec.audit import AuditCommand, AuditRequest, AuditStore, CommandRun, Shaped
 from gameday.spec.campaign import CommandAct, CreatedCampaign, SqlAct
@@ -15,6 +15,11 @@ from gameday.spec.system import System
 Loc = tuple[str | int, ...]
 _PATH = f"write names with dots between them, or {ROOT} for the whole"
 _PAGE = 'write query: {page: "{page}"}, or paging: {next: PATH}'
+ROWS = {
+    "rows": "add it, as rows: SELECT user_id, id FROM …",
+    "holders": 'add it, as holders: "claims:{coupon}"',
+}
+"""Cures where a store does not say where its rows are."""
 _QUOTES = "leave the quotes out: gameday writes them"
 
 
@@ -24,6 +29,7 @@ def of_system(loaded: LoadedSystem) -> Findings:
     yield from _queries(loaded)
     for loc, run in _commands(loaded.system):
         yield from _program(loaded, loc, run)
+        yield from _has_time(loaded, loc, run)
     for index, act in enumerate(loaded.system.before_run):
         if isinstance(act, SqlAct):
             yield from _statements(loaded, index, act)
@@ -65,7 +71,7 @@ def _store(loaded: LoadedSystem, audit: AuditStore) -> Findings:
     key = "holders" if audit.store == "redis" else "rows"
     if getattr(store, key) is None:
         problem = f"{key!r} is missing in {audit.store!r}: the audit reads it there"
-        yield loaded.document.error(("stores", audit.store), problem)
+        yield loaded.document.error(("stores", audit.store), problem, help=ROWS[key])
         return
     where = getattr(store, "where", None)
     several = loaded.system.semantics.per_user != "one"
@@ -126,7 +132,7 @@ def _queries(loaded: LoadedSystem) -> Findings:
         if query is None:
             continue
         if not only_reads(query):
-            problem = f"{key!r}: it does not begin as a query that reads"
+            problem = f"{key!r}: {excerpt(query)!r} does not begin as a query that reads"
             yield loaded.document.error(loc, problem, help="write SELECT …")
         elif quotes_placeholder(query):
             yield loaded.document.error(loc, f"{key!r}: a placeholder in quotes", help=_QUOTES)
@@ -142,6 +148,12 @@ def _commands(system: System) -> Iterator[tuple[Loc, CommandRun]]:
     for index, act in enumerate(system.before_run):
         if isinstance(act, CommandAct):
             yield ("before_run", index, "command"), act
+
+
+def _has_time(loaded: LoadedSystem, loc: Loc, run: CommandRun) -> Findings:
+    if not run.timeout:
+        problem = "'timeout': 0s: it must be longer than 0s"
+        yield loaded.document.error((*loc[:-1], "timeout"), problem, help="timeout: 60s")
 
 
 def _program(loaded: LoadedSystem, loc: Loc, run: CommandRun) -> Findings:

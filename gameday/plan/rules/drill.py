@@ -12,8 +12,11 @@ from gameday.spec.experiment import Experiment
 from gameday.spec.faults import Spike
 from gameday.spec.hypotheses import same
 from gameday.spec.inputs import FileWarning, Findings, LoadedDrill
+from gameday.spec.system import Semantics
+from gameday.traffic.distinct_users import UserSources
 from gameday.traffic.forecast import scenarios_of, scheduled, traffic_end_s
 from gameday.traffic.schedule.arrival_rate import exactly_per_s
+from gameday.traffic.schedule.scenario import Population
 
 FEWEST_HYPOTHESES: Final = 2  # a choice of one is none
 WINDOW_S: Final = 600.0
@@ -21,25 +24,40 @@ WINDOW_S: Final = 600.0
 AFTER_S: Final = 120.0  # traffic goes on until the recovery was seen, and said
 SPARE: Final = 1.05
 """A little more than is expected to go, as users are drawn by chance."""
+_ONE_EACH: Final = Semantics()
+_NEVER_S: Final = 1e9
+_NEAR: Final = 1e-4
 
 
-def stock_needed(experiment: Experiment, window_s: float, lasts_s: float) -> int:
+def stock_needed(
+    experiment: Experiment, window_s: float, lasts_s: float, semantics: Semantics = _ONE_EACH
+) -> int | None:
     """The stock that does not run out in a session, whenever the fault comes and goes.
 
-    As many coupons as different users are expected to ask until the longest end: at the mean rate
-    of the traffic, with what spikes add for as long as they stay. Virtual users may all come.
+    As many coupons as users are expected to take until the longest end, each as many as he may
+    hold: at the mean rate of the traffic, with what spikes add for as long as they stay. Virtual
+    users may all come; where they may hold any number, nobody knows how many they take: None.
     """
-    starts = 0.0
-    for line in scheduled(experiment):
-        starts += line.starts_until(math.inf)
-    rate = starts / traffic_end_s(experiment)
-    starts = rate * session_s(experiment, window_s, lasts_s)
+    starts = _mean_per_s(experiment) * session_s(experiment, window_s, lasts_s)
     spikes = (fault for fault in experiment.method if isinstance(fault, Spike))
     starts += sum(float(exactly_per_s(spike.rate)) * lasts_s for spike in spikes)
-    users = experiment.campaign.users
+    users, most = experiment.campaign.users, semantics.most_each
     if any(not scenario.is_planned for scenario in scenarios_of(experiment).values()):
-        return users
-    return min(users, math.ceil(users * -math.expm1(-starts / users) * SPARE))
+        return None if most is None else users * most * semantics.units
+    issues = math.ceil(_taken(users, most, starts) * SPARE)
+    return (issues if most is None else min(users * most, issues)) * semantics.units
+
+
+def _mean_per_s(experiment: Experiment) -> float:
+    starts = sum(line.starts_until(math.inf) for line in scheduled(experiment))
+    return starts / traffic_end_s(experiment)
+
+
+def _taken(users: int, most: int | None, starts: float) -> float:
+    """The issues that so many starts of any users are expected to take."""
+    if most is None:
+        return starts
+    return UserSources(users, (Population(),)).expected_up_to(most, [starts])
 
 
 def session_s(experiment: Experiment, window_s: float, lasts_s: float) -> float:
@@ -53,14 +71,14 @@ def minutes_needed(lasts_s: float, window_s: float = WINDOW_S) -> int:
     return math.ceil((window_s + lasts_s) / 60)
 
 
-def of_drill(drilled: LoadedDrill) -> Findings:
-    """Everything about the keys of a session, and the stock that it takes."""
+def of_drill(drilled: LoadedDrill, semantics: Semantics = _ONE_EACH) -> Findings:
+    """Everything about the keys of a session, and the stock that it takes of such a system."""
     yield from _times(drilled)
     yield from _hypotheses(drilled)
     yield from _hints(drilled)
     yield from _injects(drilled)
     yield from _tells(drilled)
-    yield from _stock(drilled)
+    yield from _stock(drilled, semantics)
 
 
 def _times(drilled: LoadedDrill) -> Findings:
@@ -145,15 +163,15 @@ def _texts(drilled: LoadedDrill) -> Iterator[tuple[tuple[str | int, ...], str]]:
         yield ("injects", index, "text"), inject.text
 
 
-def _stock(drilled: LoadedDrill) -> Findings:
+def _stock(drilled: LoadedDrill, semantics: Semantics) -> Findings:
     """A stock that `drill:` states itself; where it states none, the drill brings its own."""
     experiment = drilled.loaded.experiment
     if not drilled.states("campaign") or experiment.campaign.stock is None:
         return
     lasts_s = seconds(drilled.drill.lasts)
-    needed = stock_needed(experiment, WINDOW_S, lasts_s)
-    if experiment.campaign.stock < needed:
-        when = _gone_s(experiment)
+    needed = stock_needed(experiment, WINDOW_S, lasts_s, semantics)
+    if needed is not None and experiment.campaign.stock < needed:
+        when = _gone_s(experiment, semantics)
         text = (
             f"'stock': {experiment.campaign.stock} coupons are expected to be gone {when:g} s after"
             f" the start, and a session may take {session_s(experiment, WINDOW_S, lasts_s):g} s:"
@@ -164,11 +182,17 @@ def _stock(drilled: LoadedDrill) -> Findings:
         yield FileWarning(drilled.loaded.document.place("campaign", "stock"), text)
 
 
-def _gone_s(experiment: Experiment) -> float:
+def _gone_s(experiment: Experiment, semantics: Semantics) -> float:
     """When the stock is expected to be gone if the traffic just went on."""
-    rate = sum(line.starts_until(math.inf) for line in scheduled(experiment))
-    rate /= traffic_end_s(experiment)
-    users, stock = experiment.campaign.users, experiment.campaign.stock or 0
-    if not rate or stock >= users:
+    rate, users = _mean_per_s(experiment), experiment.campaign.users
+    most, issues = semantics.most_each, semantics.issues_of(experiment.campaign.stock or 0)
+    if not rate or (most is not None and issues >= users * most):
         return math.inf
-    return round(-users * math.log1p(-stock / users) / rate)
+    low, high = 0.0, max(1.0, issues / rate)
+    while _taken(users, most, rate * high) < issues and high < _NEVER_S:
+        low, high = high, 2 * high
+    while high - low > _NEAR * high:
+        middle = (low + high) / 2
+        few = _taken(users, most, rate * middle) < issues
+        low, high = (middle, high) if few else (low, middle)
+    return round(high)

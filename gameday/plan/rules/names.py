@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from gameday.core.errors import FileError
-from gameday.plan.rules.audit import tells_stock
+from gameday.plan.rules.audit import ROWS, tells_stock
 from gameday.spec.audit import AuditStore
 from gameday.spec.experiment import ISSUANCE
 from gameday.spec.faults import Spike
@@ -219,10 +219,10 @@ def _stores_are_whole(loaded: LoadedSystem) -> Findings:
         return  # only that one is needed, and `rules.audit` looks at it
     if stores.mysql is not None and stores.mysql.rows is None and stores.postgres is None:
         problem = "'rows' is missing in 'mysql': the audit reads it there"
-        yield loaded.document.error(("stores", "mysql"), problem)
+        yield loaded.document.error(("stores", "mysql"), problem, help=ROWS["rows"])
     if stores.postgres is not None and stores.postgres.rows is None:
         problem = "'rows' is missing in 'postgres': the audit reads it there"
-        yield loaded.document.error(("stores", "postgres"), problem)
+        yield loaded.document.error(("stores", "postgres"), problem, help=ROWS["rows"])
     if stores.redis is not None and stores.redis.remaining is None and stores.redis.holders is None:
         problem = "'remaining' is missing in 'redis': the audit reads it there"
         yield loaded.document.error(

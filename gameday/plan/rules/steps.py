@@ -1,11 +1,11 @@
 """Rules about who asks and in which steps: users of a file, requests before the issue, the poll."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 
 from gameday.core.errors import UsageError
 from gameday.core.network.urls import Base
-from gameday.core.units import ms
+from gameday.core.units import format_duration, ms
 from gameday.spec.inputs import FileWarning, Findings, Inputs, LoadedSystem
 from gameday.spec.request import ISSUE_CAPTURES, ROOT, Request, path_of
 from gameday.spec.template import PLACEHOLDER, PLACEHOLDERS, WHOLE_PATH, placeholders_in
@@ -77,15 +77,21 @@ def _captures(loaded: LoadedSystem) -> Findings:
                 yield from _path(loaded, here, source)
     poll = requests.issue.poll
     used = set() if poll is None else set(placeholders_in(poll))
-    for key in requests.issue.capture.keys() - set(ISSUE_CAPTURES):
+    issue_captures = requests.issue.capture.keys()
+    for key in issue_captures - set(ISSUE_CAPTURES):
         here = (*_ISSUE, "capture", key)
         if key in (*PLACEHOLDERS, *taken):
             problem = f"{key!r}: there is a placeholder of that name already"
             yield loaded.document.error(here, problem, help="call it otherwise")
-        elif key not in used:
+        elif key not in used and not _misspells(used, taken, issue_captures):
             problem = f"{key!r}: nothing uses it: the issue's captures are issue_id, remaining"
             help = one_of_them(key, ISSUE_CAPTURES) or "others are for `poll`"
             yield loaded.document.error(here, f"{problem}, and what `poll` holds", help=help)
+
+
+def _misspells(used: Collection[str], *known: Collection[str]) -> bool:
+    """True if a poll holds a placeholder that nothing fills: that is told, at its own place."""
+    return not set(used) <= {*PLACEHOLDERS, *(name for names in known for name in names)}
 
 
 def _path(loaded: LoadedSystem, here: Loc, path: str) -> Findings:
@@ -110,10 +116,11 @@ def _poll(loaded: LoadedSystem) -> Findings:
     for key, path in poll.capture.items():
         yield from _path(loaded, (*here, "capture", key), path)
     if ms(poll.every) < SHORTEST_EVERY_MS:
-        problem = f"'every': less than {SHORTEST_EVERY_MS} ms"
+        problem = f"'every': {format_duration(poll.every)} is less than {SHORTEST_EVERY_MS} ms"
         yield loaded.document.error((*here, "every"), problem, help="every: 500ms")
     if not ms(poll.every) <= ms(poll.within) <= LONGEST_WITHIN_MS:
-        problem = "'within': it is shorter than `every`, or longer than 10 m"
+        within = format_duration(poll.within)
+        problem = f"'within': {within} is shorter than `every`, or longer than 10 m"
         yield loaded.document.error((*here, "within"), problem, help="within: 10s")
 
 

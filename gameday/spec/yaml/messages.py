@@ -4,7 +4,9 @@ pydantic names a value by its path; the tree knows where that is. Of several com
 first in the file is told, a missing key after all others (it is often just misspelt).
 """
 
+import json
 import re
+import shlex
 from collections.abc import Iterator
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -37,6 +39,11 @@ _BOUNDS = {
     "less_than_equal": ("le", "more than", "write {} or less"),
     "less_than": ("lt", "not less than", "write less than {}"),
 }
+_LENGTH_CURES = {
+    "too_short": "write one at least",
+    "string_too_short": "write it out, or leave the key out",
+}
+_EXAMPLE = 80  # characters of an example in a cure
 _LONGEST = 300  # some lines of a terminal; the value may be the whole file
 
 
@@ -88,7 +95,8 @@ class _Complaint:
                 known = keys_at(self.model, self.loc[:-1])
                 return f"unknown key {self.key!r}", one_of_them(self.key, known)
             case "missing":
-                return f"{str(self.loc[-1])!r} is missing{self._inside()}", ""
+                key = str(self.loc[-1])
+                return f"{key!r} is missing{self._inside()}", _adding(self.model, self.loc, key)
             case "union_tag_not_found":
                 name = self._discriminator()
                 return f"{name!r} is missing", one_of_them("", tags_at(self.model, self.loc, name))
@@ -96,7 +104,8 @@ class _Complaint:
                 what = f"unknown {self._discriminator()} {context['tag']!r}"
                 return what, one_of_them(context["tag"], _quoted(context["expected_tags"]))
             case "value_error":
-                return self._about(str(context["error"])), ""
+                error = context["error"]
+                return self._about(str(error)), getattr(error, "help", "")
             case _:
                 return self._wrong_value()
 
@@ -106,6 +115,8 @@ class _Complaint:
     def _wrong_value(self) -> tuple[str, str]:
         context = self.details.get("ctx", {})
         shown = show(self.node, self.details["input"])
+        if self.kind == "secret" and isinstance(self.details["input"], str):
+            shown = "it stands here as text"  # and may be the secret itself: it is not said again
         if self.loc and self.loc[-1] == "[key]":
             shown = repr(self.details["input"])
         if self.kind in _KINDS:
@@ -119,7 +130,9 @@ class _Complaint:
             return self._about(f"unknown value {shown}"), one_of_them(shown.strip("'"), known)
         if self.kind == "string_pattern_mismatch":
             return self._about(f"{shown} is not a name"), _pattern_cure(context["pattern"])
-        return self._about(self._of_length() or f"{shown}: {self.details['msg']}"), ""
+        if told := self._of_length():
+            return self._about(told), _LENGTH_CURES.get(self.kind, "")
+        return self._about(f"{shown}: {self.details['msg']}"), ""
 
     def _of_length(self) -> str:
         """The message about a wrong number of characters or items, "" for another error."""
@@ -130,8 +143,37 @@ class _Complaint:
         return ""
 
     def _type_cure(self) -> str:
-        scalar = isinstance(self.details["input"], int | float)
-        return "put it in quotes" if self.kind == "string_type" and scalar else ""
+        given = self.details["input"]
+        if self.kind == "string_type" and isinstance(given, int | float):
+            return "put it in quotes"
+        if self.kind == "list_type" and isinstance(given, str):
+            return f"write a list: [{', '.join(map(_quoted_word, _words_of(given)))}]"
+        if self.kind == "string_type" and isinstance(given, list | dict):
+            return "write one text, in quotes"
+        return ""
+
+
+def _words_of(text: str) -> list[str]:
+    """The words of a text, as a shell has them; quotes without an end are no quotes."""
+    try:
+        return shlex.split(text)
+    except ValueError:
+        return text.split()
+
+
+def _quoted_word(word: str) -> str:
+    """A word as an item of a YAML list on one line."""
+    return word if re.fullmatch(r"[A-Za-z_./-][A-Za-z0-9_./-]*", word) else json.dumps(word)
+
+
+def _adding(model: type[BaseModel], loc: Loc, key: str) -> str:
+    """The cure for a key that is missing: how it is written, by its example."""
+    for each in _models_at(model, loc[:-1]):
+        for name, info in each.model_fields.items():
+            if _key(name, info) == key and info.examples:
+                example = json.dumps(info.examples[0], ensure_ascii=False)
+                return f"add it, as {key}: {example}" if len(example) <= _EXAMPLE else ""
+    return ""
 
 
 def _pattern_cure(pattern: str) -> str:
