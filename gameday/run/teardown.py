@@ -59,7 +59,7 @@ async def end(run: Run) -> None:
         taken_back = run.incident.take_back(hurried_s if aborted else None)
         await _bounded(run, "steps", taken_back, STEPS_S, hurried_s)
     await _stop_traffic(run, aborted=aborted)
-    hidden = await _hidden_ids(run)
+    hidden = await _hidden_ids(run) if run.t0_ns else None
     problem = ""
     if run.t0_ns or run.campaign_made:
         limit_s = _close_limit_s(run)
