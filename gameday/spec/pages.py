@@ -5,10 +5,16 @@ from typing import Final
 
 _PAGES: Final[dict[tuple[str, ...], str]] = {
     ("requests",): "docs/own-ids.md",
+    ("requests", "before"): "docs/own-steps.md",
+    ("requests", "cookies"): "docs/own-steps.md",
+    ("requests", "issue", "poll"): "docs/own-steps.md",
+    ("users",): "docs/own-steps.md",
+    ("before_run",): "docs/own-audit.md",
     ("semantics",): "docs/own-ids.md",
+    ("semantics", "holds"): "docs/verdict.md",
     ("start",): "docs/own-start.md",
-    ("stores",): "docs/own-system.md",
-    ("audit",): "docs/own-system.md",
+    ("stores",): "docs/own-audit.md",
+    ("audit",): "docs/own-audit.md",
     ("close",): "docs/own-system.md",
     ("authority",): "docs/own-system.md",
     ("drain",): "docs/own-system.md",
