@@ -2,7 +2,8 @@
 
 It asks for what says that the system is healthy, from another process than the traffic's. So it
 tells, when the traffic was late, how the system and the machine were meanwhile. It never issues a
-coupon, and any answer will do. The vital signs of the workers go to the same file.
+coupon, and any answer will do. A system without `start.ready` has named no path for that, and is
+sent nothing that it did not declare. The vital signs of the workers go to the same file.
 """
 
 from typing import Final

@@ -40,7 +40,7 @@ _WIDTH: Final = re.compile(r"\{user:0([1-9][0-9]?)d\}")
 _WHO_ASKS: Final = (401, 403)
 _SHOWN: Final = 200  # characters of an answer
 _ANY: Final = ["1xx", "2xx", "3xx", "4xx", "5xx"]
-_RATHER: Final = "; or --no-request, which writes the files all the same"
+_RATHER: Final = " Or --no-request: it sends nothing, and writes the files all the same"
 
 
 async def try_once(
@@ -79,7 +79,7 @@ async def try_once(
     if learnt.problem:
         who = _who_asked(sketch, values)
         problem = f"{sketch.request.line}{who}: {learnt.problem}"
-        raise UsageError(problem, help=f"{learnt.cure}{_RATHER}")
+        raise UsageError(problem, help=f"{_ended(learnt.cure)}{_RATHER}")
     found = _learnt(sketch, learnt)
     if twice:
         found = await _again(found, learnt, values, environment)
@@ -95,7 +95,7 @@ async def _again(
     try:
         answer = await other.send(_request(sketch, str(values["uuid"])), None, ANSWER_BYTES)
     except GamedayError as error:
-        raise UsageError(f"--twice: {safe(error.message)}", help=_RATHER[2:]) from error
+        raise UsageError(f"--twice: {safe(error.message)}", help=_RATHER[4:]) from error
     sent = frozenset(_filled(text, values) for text in texts_of(sketch.request))
     again = learn_again(learnt, _without_secrets(answer, sketch, environment), sent)
     outcomes = list(sketch.outcomes)
@@ -137,8 +137,12 @@ async def _with_campaign(sketch: Sketch, sender: Sender) -> None:
         said = safe(sender.hide(answer.text)[:_SHOWN])  # hidden before it is cut
         raise UsageError(
             f"--campaign: nothing at `coupon: {safe(path)}` of its answer: {said}",
-            help=f"`capture` is a dotted path to the id in that answer{_RATHER}",
+            help=f"`capture` is a dotted path to the id in that answer.{_RATHER}",
         )
+
+
+def _ended(cure: str) -> str:
+    return cure if cure.endswith(("?", ".")) else f"{cure}."
 
 
 def _who_asked(sketch: Sketch, values: Values) -> str:
@@ -271,7 +275,11 @@ def _used(sketch: Sketch, rows: int) -> Sketch:
         f" {another}`campaign` (or init --campaign), or `before_run`; until then nothing about"
         " issuance is judged"
     )
-    return replace(sketch, used=True, notes=[*sketch.notes, note])
+    outcomes = [
+        replace(each, name="accepted") if each.name == "issued" else each
+        for each in sketch.outcomes
+    ]
+    return replace(sketch, used=True, outcomes=outcomes, notes=[*sketch.notes, note])
 
 
 async def _audit_answer(sketch: Sketch, sender: Sender, secret: Mapping[str, str]) -> Answer:

@@ -133,7 +133,8 @@ def _audit(sketch: Sketch) -> Iterator[str]:
             yield "# by the audit wants a fresh one. Take the # before `audit` away once there is"
             if sketch.names_coupon:
                 yield f"# another `coupon` in {FIRST}.yaml, or"
-            yield "# a request that makes a campaign for each run, or one that makes it as it was:"
+            yield "# a request that makes a campaign for each run, or one that makes it as it was"
+            yield "# (`accepted` above is `issued` then):"
             yield '# campaign: {post: /sales, json: {code: "{coupon}", stock: "{stock}"}}'
             yield "# before_run: [{post: /admin/reset}]"
             yield f"# audit: {flow(audit)}"
