@@ -11,9 +11,10 @@ from typing import Final
 from gameday.core.clock import NS
 from gameday.core.network.http import HttpClient, HttpError
 from gameday.core.network.urls import at
+from gameday.evidence.events import AnswerUnmatched
 from gameday.run.context import Run
 from gameday.traffic.vitals import HealthSample, Sample, WorkerSample, line
-from gameday.traffic.worker.messages import Event
+from gameday.traffic.worker.messages import Event, UnmatchedAnswer
 
 EVERY_S: Final = 0.2  # five a second show a standstill of 0.2 s, and are no load for any system
 PATIENCE_S: Final = 1.0  # a longer answer only has to be known as late
@@ -29,9 +30,11 @@ def append_vitals(run: Run, sample: Sample) -> None:
 
 
 def on_worker_event(run: Run, worker: int, event: Event) -> None:
-    """What a traffic worker says: its vital signs are kept, the rest is for the traffic."""
+    """What a traffic worker says: vital signs and unmatched answers are kept."""
     if isinstance(event, WorkerSample):
         append_vitals(run, event)
+    if isinstance(event, UnmatchedAnswer):
+        run.journal.write(AnswerUnmatched(status=event.status, said=event.said))
     run.traffic.hear(worker, event)
 
 

@@ -356,7 +356,13 @@ def test_a_campaign_that_tells_no_id_where_it_is_looked_for_is_refused(tmp_path:
 def test_a_refusal_says_who_asked_and_that_the_user_may_be_the_reason(tmp_path: Path) -> None:
     with numbered() as url:
         done = init(
-            tmp_path, "--url", f"{url}/tickets", "--json", '{"eventId": 3}', "--header", "X-User-Id: 1"
+            tmp_path,
+            "--url",
+            f"{url}/tickets",
+            "--json",
+            '{"eventId": 3}',
+            "--header",
+            "X-User-Id: 1",
         )
     assert done.returncode == 2
     assert "POST /tickets, asked as user " in done.stderr

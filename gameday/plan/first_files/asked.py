@@ -266,7 +266,7 @@ def _campaign(given: str) -> Any:
     except FileError as error:
         cure = (
             'as \'{post: /sales, json: {code: "{coupon}", stock: "{stock}"}}\', or where the'
-            ' system makes up its id \'{create: {post: /sales}, capture: {coupon: data.id}}\''
+            " system makes up its id '{create: {post: /sales}, capture: {coupon: data.id}}'"
         )
         raise UsageError(
             error.message, help=f"{error.help}; {cure}" if error.help else cure

@@ -1,7 +1,6 @@
 """Failures of steps, in the words of the system: a few of each, in the worker's log.
 
-An answer may quote what was sent, so it is masked by the row of its own user, by what was captured
-for him, by his cookies and by the secrets of the request's headers, before it is cut and kept.
+An answer may quote what was sent, so it is masked before it is cut and kept.
 """
 
 import sys
@@ -9,30 +8,20 @@ from collections import Counter
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-from gameday.core.secrets.redaction import TELLING, Hidden
-from gameday.traffic.worker.config import Config
+from gameday.traffic.worker.answer_mask import AnswerMask
 from gameday.traffic.worker.cookie_jar import values_in
-from gameday.traffic.worker.filled_request import Columns, requests_of
 
 if TYPE_CHECKING:
     from gameday.traffic.worker.errand import Errand
 
 MOST: Final = 5  # of each step; the others are counted in the step log
-SHOWN: Final = 200  # characters of an answer
 
 
 class StepFailures:
     """Writes the first failures of each step to the standard error."""
 
-    def __init__(self, config: Config, columns: Columns) -> None:
-        public = config.users_file.public if config.users_file is not None else []
-        self._columns = {name: each for name, each in columns.items() if name not in public}
-        self._secrets = [
-            value.replace("{{", "{").replace("}}", "}")
-            for request in requests_of(config)
-            for name, value in request.headers.items()
-            if isinstance(value, str) and TELLING.search(name)
-        ]
+    def __init__(self, mask: AnswerMask) -> None:
+        self._mask = mask
         self._told: Counter[str] = Counter()
 
     def note(
@@ -51,12 +40,8 @@ class StepFailures:
         answered = f" answered {status}" if status else ""
         said = bytes(getattr(reading, "said", b"")).decode(errors="replace")
         told_now = values_in(getattr(reading, "cookies", ""))
-        own = [*self._row(errand.user), *map(str, hidden), *told_now]
-        hide = Hidden([*self._secrets, *own])
-        shown = ascii(hide(said)[:SHOWN]) if said else ""
+        own = [*map(str, hidden), *told_now]
+        shown = ascii(self._mask.hide(said, errand.user, own)) if said else ""
         told = f": {shown}" if shown else ""
         sys.stderr.write(f"step {step} of user {errand.user}{answered}: {why}{told}\n")
         sys.stderr.flush()
-
-    def _row(self, user: int) -> list[str]:
-        return [str(column[user]) for column in self._columns.values()]
