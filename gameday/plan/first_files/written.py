@@ -129,8 +129,8 @@ def _audit(sketch: Sketch) -> Iterator[str]:
         audit: Any = {"get": sketch.audit, **({"headers": headers} if headers else {})}
         audit |= sketch.audit_keys
         if sketch.used:
-            yield "# The campaign is used: init's own request got one of it. A run that is judged by"
-            yield "# the audit wants a fresh one: take the # before `audit` away once there is"
+            yield "# The campaign is used: init's own request got one of it. A run that is judged"
+            yield "# by the audit wants a fresh one: take the # before `audit` away once there is"
             if sketch.names_coupon:
                 yield f"# another `coupon` in {FIRST}.yaml, or"
             yield "# a request that makes a campaign for each run, or one that makes it as it was"
