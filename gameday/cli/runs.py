@@ -281,8 +281,8 @@ def show_result(result: "Result", console: SafeConsole | None = None) -> None:
         told.add_row(*(styled(each, "dim") for each in words))
     console.print(told)
     _show_gaps(result, console)
-    for told in _answers(result):
-        console.print(block(told))
+    for unclear in _answers(result):
+        console.print(block(unclear))
     if closed := result.traffic and result.traffic.closed:
         console.print(_closed_model(closed))
     if limit := result.traffic and result.traffic.limit:

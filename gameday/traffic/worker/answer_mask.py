@@ -53,7 +53,10 @@ def _without_named_secrets(body: bytes | bytearray) -> str:
     parsed = parsed_body(kept)
     if not isinstance(parsed, dict | list):
         return text
-    return json.dumps(_hushed(parsed, 0), ensure_ascii=False)
+    try:
+        return json.dumps(_hushed(parsed, 0), ensure_ascii=False)
+    except ValueError:  # a number of more digits than Python writes
+        return f"({len(kept)} bytes)"
 
 
 def _hushed(value: Any, depth: int) -> Any:
