@@ -5,7 +5,7 @@ described may have issued, and an issue without its id cannot be found in the au
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -19,7 +19,7 @@ from gameday.traffic.metrics.records import Starts
 
 MOST_EXAMPLES: Final = 3
 MOST_STATUSES: Final = 8
-_EMPTY: Final[Mapping[str, object]] = {"issue_id": b"", "remaining": -1}
+_EMPTY: Final = (("issue_id", b""), ("remaining", -1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +79,7 @@ def _not_captured(evidence: Evidence, starts: Starts) -> Iterator[NotCapturedLin
     if not len(meant):
         return
     polled = issue.poll.capture if issue.poll is not None else {}
-    for name, empty in _EMPTY.items():
+    for name, empty in _EMPTY:
         path = issue.capture.get(name)
         if not isinstance(path, str) or name in polled:
             continue

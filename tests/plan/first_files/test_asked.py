@@ -145,10 +145,8 @@ def test_a_captured_campaign_that_no_request_uses_is_said(tmp_path: Path) -> Non
 
 def test_a_user_in_a_header_is_said_and_no_note_says_that_there_is_none(tmp_path: Path) -> None:
     example = sketch(tmp_path, headers=("X-User-Id: 101",))
-    assert example.notes == (
-        "the header X-User-Id says who asks: {user} instead of 101,"
-        " so that each user is another one",
-    )
+    [note] = example.notes
+    assert note.startswith("the header X-User-Id says who asks: {user} instead of 101, so that")
     assert sketch(tmp_path, headers=("X-User-Id: {user}",)).notes == ()
     [note] = sketch(tmp_path).notes
     assert note.startswith("no value of the request names a user")
