@@ -89,7 +89,7 @@ def test_an_example_is_enough_and_the_files_are_valid(tmp_path: Path) -> None:
         assert issue["capture"] == {"issue_id": "voucher"}
         assert "audit" not in system  # init's request used this shop's only campaign
         assert commented(tmp_path / "mine/system.yaml", "audit") == {"get": "/audit"}
-        assert "has 1 rows now" in done.stdout
+        assert "has 1 row now" in done.stdout
         assert "audit has no row" not in done.stdout
         for name in ("first.yaml", "system.yaml"):
             path = f"mine/{name}"
@@ -111,7 +111,7 @@ def test_it_sends_its_request_once(tmp_path: Path) -> None:
         )
         assert other.returncode == 0, other.stderr
         again = init(tmp_path, "p", "--url", f"{url}/audit", "--audit", "/audit")
-        assert "has 1 rows now" in again.stdout
+        assert "has 1 row now" in again.stdout
 
 
 @pytest.mark.slow

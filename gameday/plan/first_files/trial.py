@@ -267,7 +267,7 @@ def _used(sketch: Sketch, rows: int) -> Sketch:
     is_later = sketch.outcomes[0].name == "accepted"
     if sketch.campaign is not None or not (rows or is_later):
         return sketch
-    has = f"has {rows} rows now" if rows else "will have a row soon"
+    has = f"has {rows} row{'s' if rows > 1 else ''} now" if rows else "will have a row soon"
     another = f"a `coupon` that nobody used in {FIRST}.yaml, " if sketch.names_coupon else ""
     note = (
         f"init's own request used the campaign: it {has}, and a run that is judged by the audit"
