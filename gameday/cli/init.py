@@ -68,7 +68,9 @@ class InitOptions:
 @click.option("--form", metavar="BODY", help="Its form, as a=1&b=2, instead of --json.")
 @click.option("--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="Repeatable.")
 @click.option("--audit", metavar="PATH", help="A GET that lists who got one.")
-@click.option("--campaign", metavar="YAML", help="The request that makes a fresh campaign.")
+@click.option(
+    "--campaign", metavar="YAML", help="Makes a fresh campaign: a request, or create and capture."
+)
 @click.option("--stock", type=click.IntRange(0, 100_000_000), help="How many there are in all.")
 @click.option("--openapi", metavar="FILE|URL", help="Take the request from an OpenAPI document.")
 @click.option("--operation", metavar="'POST /path'", help="Which of its operations issues.")
