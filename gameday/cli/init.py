@@ -7,7 +7,6 @@ allowed, and no file is ever overwritten.
 
 import os
 import shlex
-from collections import Counter
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -20,8 +19,6 @@ from gameday.core.errors import FileError, UsageError
 from gameday.core.files.private import as_asked
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from gameday.core.network.allow_list import Allowed
     from gameday.plan.first_files.asked import InitRequest
     from gameday.plan.first_files.openapi import ApiDocument
@@ -71,7 +68,9 @@ class InitOptions:
 @click.option("--form", metavar="BODY", help="Its form, as a=1&b=2, instead of --json.")
 @click.option("--header", "headers", multiple=True, metavar="'NAME: VALUE'", help="Repeatable.")
 @click.option("--audit", metavar="PATH", help="A GET that lists who got one.")
-@click.option("--campaign", metavar="YAML", help="The request that makes a fresh campaign.")
+@click.option(
+    "--campaign", metavar="YAML", help="Makes a fresh campaign: a request, or create and capture."
+)
 @click.option("--stock", type=click.IntRange(0, 100_000_000), help="How many there are in all.")
 @click.option("--openapi", metavar="FILE|URL", help="Take the request from an OpenAPI document.")
 @click.option("--operation", metavar="'POST /path'", help="Which of its operations issues.")
@@ -294,7 +293,7 @@ def _next(sketch: "Sketch", files: list[Path]) -> None:
 
 
 def _run(asked: InitOptions, sketch: "Sketch", files: list[Path]) -> int:
-    """The first experiment, its verdict, and what it could not understand; the exit code."""
+    """The first experiment and its verdict; the exit code."""
     from datetime import timedelta
 
     from gameday.cli.run import RunOptions, judge_run, run_experiment
@@ -324,22 +323,5 @@ def _run(asked: InitOptions, sketch: "Sketch", files: list[Path]) -> int:
     )
     folder = run_experiment(str(files[1]), options)
     code = judge_run(folder, as_json=False)
-    for line in _not_understood(folder):
-        echo(line)
     echo("next: mend what it lacks (gameday explain KEY), or break something: gameday faults")
     return code
-
-
-def _not_understood(folder: Path) -> "Iterator[str]":
-    """Lines about the answers that matched no outcome, by their status."""
-    from gameday.traffic.history import Reason, of_scenario
-
-    counts: Counter[int] = Counter()
-    for history in of_scenario(folder / "history", "people"):
-        unmatched = history.records[history.records["reason"] == Reason.UNMATCHED]
-        counts.update(unmatched["status"].tolist())
-    for status, count in counts.most_common(5):
-        yield (
-            f"{count} answers of status {status} match no outcome, so they may have happened:"
-            " what do they say? (gameday explain requests.issue.outcomes)"
-        )

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 import click
@@ -16,7 +17,7 @@ from gameday.cli.drawing import table as new_table
 from gameday.cli.options import WhereOptions, on_stack, where
 from gameday.cli.picture import Page, guards, traffic
 from gameday.cli.terminal import emit
-from gameday.cli.words import in_words, say, sentence
+from gameday.cli.words import duration, in_words, say, sentence
 from gameday.core.clock import SystemClock
 from gameday.core.locks import is_locked
 from gameday.core.messages import Message
@@ -243,8 +244,9 @@ def _expected(told: Blast) -> Iterator[str]:
     yield from (f"logs, {each}" for each in told.logs)
     if told.failures_above is not None:
         yield sentence("plan.failures", percent=100 * told.failures_above)
-    if told.recovers_by_s is not None:
-        yield sentence("plan.recovers", by_s=told.recovers_by_s)
+    if told.recovers_by_s is not None and told.recovers_within_s is not None:
+        within = duration(timedelta(seconds=told.recovers_within_s))
+        yield sentence("plan.recovers", within=within, by_s=told.recovers_by_s)
 
 
 def _length(made: Plan) -> Iterator[str]:

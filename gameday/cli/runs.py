@@ -9,7 +9,7 @@ import difflib
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -281,6 +281,8 @@ def show_result(result: "Result", console: SafeConsole | None = None) -> None:
         told.add_row(*(styled(each, "dim") for each in words))
     console.print(told)
     _show_gaps(result, console)
+    for unclear in _answers(result):
+        console.print(block(unclear))
     if closed := result.traffic and result.traffic.closed:
         console.print(_closed_model(closed))
     if limit := result.traffic and result.traffic.limit:
@@ -295,6 +297,23 @@ def _show_gaps(result: "Result", console: SafeConsole) -> None:
         console.print(styled(say("no_issuance"), "bold yellow"))
     for each in result.missing:
         console.print(block(say("missing", part=each.part, why=line(each.message, each.why))))
+
+
+_MOST_STATUSES = 3  # all of them are in the draft
+
+
+def _answers(result: "Result") -> Iterator[str]:
+    """Lines about answers that no outcome describes, and values that were in no answer."""
+    told = result.traffic.answers if result.traffic else None
+    if told is None:
+        return
+    for each in told.unmatched[:_MOST_STATUSES]:
+        said = [one for one in each.said if one] or [say("empty_answer")]
+        yield say("unmatched", n=each.answers, status=each.status, said=" | ".join(said))
+    if told.unmatched:
+        yield say("unmatched_cure")
+    for one in told.not_captured:
+        yield say("not_captured", capture=one.capture, path=one.path, n=one.answers)
 
 
 def _own_limit(limit: "LimitLine") -> str:

@@ -167,6 +167,14 @@ class Phase(Event):
         return () if self.service is None else ("before_ms",)
 
 
+@event("answer.unmatched")
+class AnswerUnmatched(Event):
+    """An example of an answer that no outcome of the system file describes; its beginning."""
+
+    status: Needed[int]
+    said: Text
+
+
 @dataclass(frozen=True, slots=True)
 class FaultEvent(Event):
     """Something of the fault `id`."""

@@ -24,6 +24,7 @@ from gameday.core.messages import Message
 from gameday.evidence.events import Observation
 from gameday.evidence.model import Evidence
 from gameday.evidence.timeline import FaultWindow, StepRun
+from gameday.judge.answers import AnswersLine, answers
 from gameday.judge.beside import Beside, asked_again, beside
 from gameday.judge.checks import alerts as alert_check
 from gameday.judge.checks import logs as log_check
@@ -177,6 +178,7 @@ class TrafficLine:
     interrupted: int | None = None
     asked_again: int = 0
     beside: Beside | None = None
+    answers: AnswersLine | None = None
     closed: Sequence[str] = ()
     limit: LimitLine | None = None
     metrics: Mapping[str, Mapping[str, float | None]]
@@ -255,8 +257,9 @@ class Result:
         for line in content["alerts"]:
             if line["cause"] is None or schema == 1:
                 del line["cause"]
-        if content["traffic"] and content["traffic"]["beside"] is None:  # as results ever were
-            del content["traffic"]["beside"]
+        for name in ("beside", "answers"):
+            if content["traffic"] and content["traffic"][name] is None:  # as results ever were
+                del content["traffic"][name]
         if schema == 1:
             content["schema"] = 1
             traffic = [(content["traffic"] or {}).get(name) for name in ("generator", "limit")]
@@ -404,6 +407,7 @@ def _traffic(evidence: Evidence) -> TrafficLine:
         interrupted=told.interrupted,
         asked_again=asked_again(starts),
         beside=beside(evidence.step_logs, starts),
+        answers=answers(evidence, starts),
         closed=list(told.closed),
         limit=_own_limit(evidence, starts),
         metrics={name: dict(told.metrics[name]) for name in sorted(told.metrics)},

@@ -81,6 +81,7 @@ class Blast:
     logs: tuple[str, ...]
     guards: tuple[str, ...]
     failures_above: float | None
+    recovers_within_s: float | None
     recovers_by_s: float | None
     evidence_bytes: int
 
@@ -93,6 +94,7 @@ START_S = 5.0
 def blast(inputs: Inputs, system: System, address: str, *, starts: bool) -> Blast:
     """The blast radius of a run on that system; `address` says where the traffic goes, in words."""
     loaded, experiment = inputs.experiment, inputs.experiment.experiment
+    within = experiment.expect.recovers_within
     book = None if inputs.playbook is None else inputs.playbook.playbook
     return Blast(
         experiment=experiment.name,
@@ -119,6 +121,7 @@ def blast(inputs: Inputs, system: System, address: str, *, starts: bool) -> Blas
         failures_above=(
             experiment.failures.above if isinstance(experiment.failures, Failures) else None
         ),
+        recovers_within_s=None if within is None else within.total_seconds(),
         recovers_by_s=recovers_s(experiment),
         evidence_bytes=evidence_bytes(experiment),
     )

@@ -2,7 +2,8 @@
 
 It asks for what says that the system is healthy, from another process than the traffic's. So it
 tells, when the traffic was late, how the system and the machine were meanwhile. It never issues a
-coupon, and any answer will do. The vital signs of the workers go to the same file.
+coupon, and any answer will do. A system without `start.ready` has named no path for that, and is
+sent nothing that it did not declare. The vital signs of the workers go to the same file.
 """
 
 from typing import Final
@@ -10,9 +11,10 @@ from typing import Final
 from gameday.core.clock import NS
 from gameday.core.network.http import HttpClient, HttpError
 from gameday.core.network.urls import at
+from gameday.evidence.events import AnswerUnmatched
 from gameday.run.context import Run
 from gameday.traffic.vitals import HealthSample, Sample, WorkerSample, line
-from gameday.traffic.worker.messages import Event
+from gameday.traffic.worker.messages import Event, UnmatchedAnswer
 
 EVERY_S: Final = 0.2  # five a second show a standstill of 0.2 s, and are no load for any system
 PATIENCE_S: Final = 1.0  # a longer answer only has to be known as late
@@ -28,9 +30,11 @@ def append_vitals(run: Run, sample: Sample) -> None:
 
 
 def on_worker_event(run: Run, worker: int, event: Event) -> None:
-    """What a traffic worker says: its vital signs are kept, the rest is for the traffic."""
+    """What a traffic worker says: vital signs and unmatched answers are kept."""
     if isinstance(event, WorkerSample):
         append_vitals(run, event)
+    if isinstance(event, UnmatchedAnswer):
+        run.journal.write(AnswerUnmatched(status=event.status, said=event.said))
     run.traffic.hear(worker, event)
 
 

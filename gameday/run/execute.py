@@ -30,9 +30,10 @@ async def work(run: Run) -> None:
         guards.guards(run),
         guards.children(run),
         guards.parts(run),
-        canary.probe_health(run),
         follow_replicas(run),
     ]
+    if run.system.start is not None:  # else no path is declared that says whether it is healthy
+        watching.append(canary.probe_health(run))
     if run.autoscaler is not None:
         watching.append(run.autoscaler.follow())
     watching += run.incident.tasks()

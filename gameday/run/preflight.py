@@ -8,23 +8,21 @@ import asyncio
 from collections.abc import Iterable
 
 from gameday.core.errors import GamedayError, StackError, UnknownError, UsageError
-from gameday.core.json import at_path
 from gameday.core.network.http import Answer
 from gameday.core.processes.deadlines import in_time
 from gameday.core.stack_registry import is_owned
 from gameday.evidence.events import Phase
 from gameday.plan import prometheus_checks, proxy_checks, service_checks
+from gameday.plan.campaign_code import code_in
 from gameday.plan.finding import Finding, as_error, failures
 from gameday.plan.leftovers import on_standing
 from gameday.run.before_run import before_run
 from gameday.run.context import Run
 from gameday.spec.inputs import Inputs
-from gameday.spec.request import path_of
 from gameday.telemetry.catalogue import expressions
 from gameday.telemetry.sources.choice import prometheus_of
 
 LONGEST_S = 300.0  # each look has its own, shorter limit; this is for what nobody thought of
-LONGEST_CODE = 200  # characters of a campaign's code
 _SHOWN = 200  # characters of an answer
 
 
@@ -133,10 +131,8 @@ async def _create_campaign(run: Run) -> None:
 
 def _take_code(run: Run, path: str, answer: Answer) -> None:
     """From here on `{coupon}` is what the system calls its campaign. Raises UnknownError."""
-    found = at_path(answer.json(), path_of(path))
-    is_number = type(found) is int and abs(found) < 2**63
-    is_text = isinstance(found, str) and found.isprintable() and 0 < len(found) <= LONGEST_CODE
-    if not isinstance(found, int | str) or not (is_number or is_text):
+    found = code_in(answer, path)
+    if found is None:
         said = run.sender.hide(answer.text)[:_SHOWN]  # hidden before it is cut
         raise UnknownError(f"no code of a campaign at `coupon: {path}` of its answer: {said}")
     run.coupon = str(found)

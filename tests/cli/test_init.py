@@ -71,6 +71,12 @@ def answer(body: bytes, status: str = "200 OK", kind: str = "application/json") 
     return head.encode() + body
 
 
+def commented(file: Path, key: str) -> Any:
+    """The value of a key that stands in a comment."""
+    [line] = [each for each in file.read_text().splitlines() if each.startswith(f"# {key}: ")]
+    return yaml.safe_load(line[2:])[key]
+
+
 def test_an_example_is_enough_and_the_files_are_valid(tmp_path: Path) -> None:
     with shop(tmp_path, stock=50) as url:
         body = '{"member": "u00042"}'
@@ -79,9 +85,11 @@ def test_an_example_is_enough_and_the_files_are_valid(tmp_path: Path) -> None:
         system = yaml.safe_load((tmp_path / "mine/system.yaml").read_text())
         issue = system["requests"]["issue"]
         assert issue["json"] == {"member": "u{user:05d}"}
-        assert issue["outcomes"]["issued"] == {"status": 201, "json": {"result": "ok"}}
+        assert issue["outcomes"]["accepted"] == {"status": 201, "json": {"result": "ok"}}
         assert issue["capture"] == {"issue_id": "voucher"}
-        assert system["audit"] == {"get": "/audit"}
+        assert "audit" not in system  # init's request used this shop's only campaign
+        assert commented(tmp_path / "mine/system.yaml", "audit") == {"get": "/audit"}
+        assert "has 1 row now" in done.stdout
         assert "audit has no row" not in done.stdout
         for name in ("first.yaml", "system.yaml"):
             path = f"mine/{name}"
@@ -91,6 +99,8 @@ def test_an_example_is_enough_and_the_files_are_valid(tmp_path: Path) -> None:
         assert last == (
             "next: gameday plan mine/first.yaml --stack external --system mine/system.yaml"
         )
+        planned = gameday(tmp_path, *last.split()[2:])
+        assert planned.returncode == 0, planned.stdout + planned.stderr
 
 
 def test_it_sends_its_request_once(tmp_path: Path) -> None:
@@ -101,7 +111,7 @@ def test_it_sends_its_request_once(tmp_path: Path) -> None:
         )
         assert other.returncode == 0, other.stderr
         again = init(tmp_path, "p", "--url", f"{url}/audit", "--audit", "/audit")
-        assert "has 1 rows now" in again.stdout
+        assert "has 1 row now" in again.stdout
 
 
 @pytest.mark.slow
@@ -252,10 +262,111 @@ def test_a_protected_audit_gets_the_secret_and_tells_the_id_in_a_list(tmp_path: 
     text = (tmp_path / "system.yaml").read_text()
     system = yaml.safe_load(text)
     headers = {"Authorization": {"env": "AUTHORIZATION"}}
-    assert system["audit"] == {"get": "/audit", "headers": headers}
+    assert commented(tmp_path / "system.yaml", "audit") == {"get": "/audit", "headers": headers}
     assert system["requests"]["issue"]["capture"] == {"issue_id": "orders.0.id"}
     assert "s3cret" not in text + done.stdout
     assert "# semantics: {per_user: many}" in text
+
+
+class Numbered(BaseHTTPRequestHandler):
+    """A shop that numbers its sales itself, knows who asks by a header, and gives each one."""
+
+    sales: dict[str, list[dict[str, Any]]]
+    asked: list[str]
+    log_message = lambda *_: None  # noqa: E731  it would write to the terminal
+
+    def do_GET(self) -> None:
+        self.asked.append(f"GET {self.path}")
+        sale = self.path.split("/")[2] if self.path.startswith("/sales/") else ""
+        self.say(200 if sale in self.sales else 404, self.sales.get(sale, []))
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        if self.path == "/sales":
+            number = str(len(self.sales) + 7)
+            self.sales[number] = []
+            self.say(201, {"data": {"id": int(number)}})
+            return
+        rows = self.sales.get(str(body["eventId"]))
+        member = self.headers["X-Member-Id"]
+        if rows is None or any(row["member"] == member for row in rows):
+            self.say(400, {"code": "QUOTA"})
+            return
+        rows.append({"member": member, "ticket": f"t{len(rows)}-{body['eventId']}"})
+        self.say(201, {"ticket": rows[-1]["ticket"]})
+
+    def say(self, status: int, told: Any) -> None:
+        raw = json.dumps(told).encode()
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(raw)))
+        self.end_headers()
+        self.wfile.write(raw)
+
+
+@contextmanager
+def numbered() -> Iterator[str]:
+    Numbered.sales, Numbered.asked = {}, []
+    with ThreadingHTTPServer(("127.0.0.1", 0), Numbered) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+CREATED = '{create: {post: /sales, json: {size: "{stock}"}}, capture: {coupon: data.id}}'
+
+
+@pytest.mark.slow
+def test_a_user_in_a_header_and_a_campaign_that_the_shop_numbers_run_at_once(
+    tmp_path: Path,
+) -> None:
+    with numbered() as url:
+        words = ("--url", f"{url}/tickets", "--json", '{"eventId": 3}', "--audit", "/sales/3/all")
+        done = init(tmp_path, *words, "--header", "X-Member-Id: 101", "--campaign", CREATED)
+        assert done.returncode == 0, done.stderr
+        system = yaml.safe_load((tmp_path / "system.yaml").read_text())
+        issue = system["requests"]["issue"]
+        assert issue["headers"] == {"X-Member-Id": "{user}"}
+        assert issue["json"] == {"eventId": "{coupon}"}
+        assert system["audit"]["get"] == "/sales/{coupon}/all"
+        assert "note: the header X-Member-Id says who asks: {user} instead of 101" in done.stdout
+        assert "names a user, so all" not in done.stdout
+        assert Numbered.sales["7"][0]["member"] != "101"
+        last = done.stdout.rstrip().splitlines()[-1]
+        planned = gameday(tmp_path, *last.split()[2:])
+        assert planned.returncode == 0, planned.stdout + planned.stderr
+        ran = gameday(tmp_path, "run", *last.split()[3:])
+        [run] = (tmp_path / "runs").iterdir()
+        result = json.loads((run / "result.json").read_bytes())
+        verdicts = {each["name"]: each["verdict"] for each in result["checks"]}
+        assert verdicts["no_lost_issuance"] == "valid", ran.stdout + ran.stderr
+    assert len(Numbered.sales["8"]) == 60
+    assert not [each for each in Numbered.asked if each == "GET /"]
+
+
+def test_a_campaign_that_tells_no_id_where_it_is_looked_for_is_refused(tmp_path: Path) -> None:
+    wrong = CREATED.replace("data.id", "data.no")
+    with numbered() as url:
+        words = ("--url", f"{url}/tickets", "--json", '{"eventId": 3}', "--audit", "/sales/3/all")
+        done = init(tmp_path, *words, "--campaign", wrong)
+    assert done.returncode == 2
+    assert "nothing at `coupon: data.no` of its answer: " in done.stderr
+    assert list(tmp_path.glob("*.yaml")) == []
+
+
+def test_a_refusal_says_who_asked_and_that_the_user_may_be_the_reason(tmp_path: Path) -> None:
+    with numbered() as url:
+        done = init(
+            tmp_path,
+            "--url",
+            f"{url}/tickets",
+            "--json",
+            '{"eventId": 3}',
+            "--header",
+            "X-User-Id: 1",
+        )
+    assert done.returncode == 2
+    assert "POST /tickets, asked as user " in done.stderr
+    assert "does this user exist, and have none yet? Or --no-request: " in done.stderr
 
 
 HOSTILE = {

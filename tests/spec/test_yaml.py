@@ -57,7 +57,7 @@ BROKEN = [
     (broken("name: redis-slow", "name: redis\x07slow"), "1:12", "cannot stand in YAML", ""),
     (broken("traffic:", "trafic:"), "3:1", "unknown key 'trafic'", "did you mean 'traffic'?"),
     (broken("stock:", "stok:"), "2:32", "unknown key 'stok'", "did you mean 'stock'?"),
-    (broken("    latency: 300ms\n", ""), "9:5", "'latency' is missing in 'method'", ""),
+    (broken("    latency: 300ms\n", ""), "9:5", "'latency' is missing in 'network.latency'", "gameday explain network.latency"),
     (WHOLE.replace(WHOLE[WHOLE.index("traffic:"):WHOLE.index("objectives:")], ""), "1:1", "'traffic' is missing", ""),
     (broken("network.latency", "network.latancy"), "9:5", "unknown fault 'network.latancy'", "did you mean 'network.latency'?"),
     (broken("fault: network.latency", "kind: network.latency"), "9:5", "'fault' is missing", "network.latency"),

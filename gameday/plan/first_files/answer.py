@@ -78,15 +78,18 @@ class Learnt:
     cure: str = ""
 
 
+_NOT_AS_WANTED: Final = (
+    "does the body have what it wants (--json '{…}'), and does this user exist, and have none yet?"
+)
 _CURES: Final[Mapping[int, str]] = {
     301: "name the address that it sends to",
-    400: "it did not like the body: --json '{…}', with the keys that it wants",
+    400: _NOT_AS_WANTED,
     401: "it wants to know who asks: --header 'Authorization: …'",
     403: "it wants to know who asks: --header 'Authorization: …'",
     404: "is the path right, and is the campaign there?",
     405: "the method is another: --method put",
     415: "the body has another form: --form 'a=1&b=2', or --json '{…}'",
-    422: "it did not like the body: --json '{…}', with the keys that it wants",
+    422: _NOT_AS_WANTED,
     502: "a gateway answers, and what it asks does not: is the service itself running?",
     504: "a gateway answers, and what it asks does not: is the service itself running?",
 }

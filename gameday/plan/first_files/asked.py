@@ -1,7 +1,7 @@
 """The command line of `gameday init` becomes a sketch: an address, a document, a compose file."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -29,12 +29,21 @@ from gameday.plan.first_files.secret_names import (
     refuse_secrets,
     variable_of,
 )
-from gameday.plan.first_files.sketch import BodySketch, RequestSketch, Sketch, name_of, safe
+from gameday.plan.first_files.sketch import (
+    BodySketch,
+    RequestSketch,
+    Sketch,
+    name_of,
+    safe,
+    texts_of,
+)
+from gameday.spec.campaign import CreatedCampaign
 from gameday.spec.model import NAME_PATTERN
 from gameday.spec.request import METHODS, Request
 from gameday.spec.yaml import compose
 
 DOCUMENT_S: Final = 15.0
+_USER: Final = "{user"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +129,8 @@ def gather(asked: InitRequest, api: ApiDocument | None) -> Sketch:
 
     Raises UsageError; UnclearError and UnclearServiceError where somebody has to choose.
     """
-    templates = Templates()
+    campaign = None if asked.campaign is None else _campaign(asked.campaign)
+    templates = Templates(numbers="capture" in (campaign or {}))
     project = None if asked.compose is None else read_project(asked.compose, asked.service)
     ours = None if project is None else project.base_url
     outcomes = []
@@ -147,7 +157,7 @@ def gather(asked: InitRequest, api: ApiDocument | None) -> Sketch:
         outcomes=outcomes,
         audit=audit,
         stock=asked.stock,
-        campaign=None if asked.campaign is None else _campaign(asked.campaign),
+        campaign=campaign,
         project=project,
         notes=_notes(asked, request, templates, () if project is None else project.notes),
     )
@@ -182,9 +192,14 @@ def _of_url(asked: InitRequest, templates: Templates) -> tuple[str, RequestSketc
 def _note_shared(asked: InitRequest, templates: Templates) -> None:
     """A code that stands in the path of the request and of the audit is the campaign."""
     paths = [urlsplit(text or "").path.split("/") for text in (asked.url, asked.audit)]
-    shared = [each for each in paths[0] if each in paths[1] and is_code(each)]
+    shared = [each for each in paths[0] if each in paths[1] and _is_shared(each, templates)]
     if len(shared) == 1:
         templates.coupon = shared[0]
+
+
+def _is_shared(segment: str, templates: Templates) -> bool:
+    """True for what names a campaign; a number does where the system numbers them."""
+    return is_code(segment) or (templates.numbers and segment.isdecimal())
 
 
 def _with_options(
@@ -210,7 +225,7 @@ def _with_options(
         if _is_secret(name, text):
             secret[name] = variable_of(name)
         else:
-            headers[name] = str(templates.of(name, text))
+            headers[name] = templates.header(name, text)
     given_body = asked.body is not None or asked.form is not None
     return RequestSketch(
         method=asked.method or request.method,
@@ -245,22 +260,30 @@ def _is_secret(name: str, value: str) -> bool:
 
 
 def _campaign(given: str) -> Any:
-    """The request that makes a campaign, as the key `campaign` has it. Raises UsageError."""
+    """The request that makes a campaign, as the key `campaign` has it. Raises UsageError.
+
+    With `create` the code may be of the system's own making, and is taken from the answer.
+    """
     try:
         document = compose(given, "--campaign")
-        document.parse(Request)
+        found: Any = document.plain()
+        is_created = isinstance(found, Mapping) and "create" in found
+        document.parse(CreatedCampaign if is_created else Request)
     except FileError as error:
-        cure = 'as \'{post: /sales, json: {code: "{coupon}", stock: "{stock}"}}\''
+        cure = (
+            'as \'{post: /sales, json: {code: "{coupon}", stock: "{stock}"}}\', or where the'
+            " system makes up its id '{create: {post: /sales}, capture: {coupon: data.id}}'"
+        )
         raise UsageError(
             error.message, help=f"{error.help}; {cure}" if error.help else cure
         ) from None
-    found: Any = document.plain()
-    for name, value in (found.get("headers") or {}).items():
+    request = found["create"] if is_created else found
+    for name, value in (request.get("headers") or {}).items():
         if is_secret(name, value, key=True):
             problem = f"--campaign: the header {safe(name)} is a secret"
             raise UsageError(problem, help=f"write {name}: {{env: {variable_of(name)}}}")
     for key in ("query", "json", "form", "text", *METHODS):
-        refuse_secrets("--campaign", found.get(key), key=key == "query")
+        refuse_secrets("--campaign", request.get(key), key=key == "query")
     return found
 
 
@@ -283,7 +306,23 @@ def _notes(
         found.append(
             f"{header} is a secret: the file says {{env: {variable}}}, so export {variable}"
         )
-    texts: Any = {"body": request.body, "query": request.query, "path": request.path}
-    if not templates.users and "{user" not in repr(texts) and asked.url is not None:
+    found += _header_notes(asked, request)
+    if not any(_USER in text for text in texts_of(request)) and (asked.url or asked.openapi):
         found.append("no value of the request names a user, so all requests are alike: {user}")
+    if templates.numbers and not any("{coupon" in text for text in texts_of(request)):
+        found.append(
+            "--campaign takes an id from the answer, and the request does not use it:"
+            " write {coupon} where it belongs"
+        )
     return tuple(dict.fromkeys(found))
+
+
+def _header_notes(asked: InitRequest, request: RequestSketch) -> Iterator[str]:
+    """Notes on headers that somebody wrote as an example, and that became placeholders."""
+    written = dict(map(_header, asked.headers))
+    for name, text in request.headers.items():
+        example = written.get(name, "")
+        if _USER in text and _USER not in example:
+            before = f" instead of {safe(example)}" if example else ""
+            found = f"the header {safe(name)} says who asks: {safe(text)}{before}"
+            yield f"{found}, so that each user is another one"

@@ -24,6 +24,9 @@ _KEY: Final = re.compile(r"(?:x)?(?:idempotency|request|dedup|deduplication)(?:k
 _UUID: Final = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _NUMBERED: Final = re.compile(r"(\D{0,40})(\d{1,19})", re.ASCII)
 _CODE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # as an experiment names a campaign
+_HEADER_PREFIX: Final = re.compile(r"x-(?:auth(?:enticated)?-|forwarded-|request-)?", re.IGNORECASE)
+_OF_AN_APP: Final = re.compile(r"client(?:id|key|name)?")  # X-Client-Id says which program asks
+_OF_CAMPAIGN: Final = re.compile(r"coupon|campaign|promo|voucher")
 _DEEPEST: Final = 12
 _SINGULAR: Final = re.compile(r"(?:ies|s)$")
 
@@ -75,11 +78,29 @@ def user_template(value: object) -> str:
 class Templates:
     """Makes templates of examples; `coupon` is the campaign that one of them named.
 
-    `users` are the templates that name a user, as they were made.
+    `users` are the templates that name a user, as they were made. `numbers`: the campaign may be
+    a number too, since the system makes it up and tells it.
     """
 
     coupon: str | None = None
     users: list[str] = field(default_factory=list)
+    numbers: bool = False
+
+    def header(self, name: str, value: object) -> str:
+        """The template of a header line: `X-User-Id` says who asks as `userId` in a body does."""
+        plain = _HEADER_PREFIX.sub("", name, count=1)
+        text = str(value)
+        if has_placeholders(text):
+            return text
+        is_app = _OF_AN_APP.fullmatch(_plain(plain)) is not None and not text.isdecimal()
+        if _KEY.fullmatch(_plain(name)):
+            return "{key}"
+        if self.coupon is not None and text == self.coupon and is_coupon(plain):
+            return "{coupon}"
+        is_campaign = _OF_CAMPAIGN.match(_plain(plain)) is not None
+        if is_app or not (is_user(plain) or is_campaign):  # X-Product may be what asks
+            return literal(text)
+        return str(self._of(plain, int(text) if _is_number(text) else text, 0))
 
     def of(self, name: str, value: Any) -> Any:
         """The template of a value that is called `name`; its keys and lists are followed."""
@@ -122,7 +143,7 @@ class Templates:
             self.users.append(user_template(value))
             return self.users[-1]
         if isinstance(value, int):
-            return value
+            return self._number(name, value)
         if _KEY.fullmatch(_plain(name)):
             return "{key}"
         is_code = is_coupon(name) and _CODE.fullmatch(value) is not None
@@ -130,6 +151,13 @@ class Templates:
             self.coupon = value
             return "{coupon}"
         return literal(value)
+
+    def _number(self, name: str, value: int) -> Any:
+        """A number as it is, the placeholder where it is the campaign."""
+        if not (self.numbers and is_coupon(name) and self.coupon in (None, str(value))):
+            return value
+        self.coupon = str(value)
+        return "{coupon}"
 
 
 def _is_number(text: str) -> bool:

@@ -237,7 +237,9 @@ def request_of(
         name, place = str(each.get("name") or ""), str(each.get("in"))
         if not name or place not in found or (place != "path" and not each.get("required")):
             continue
-        value = templates.of(name, _parameter(schemas, each))
+        example = _parameter(schemas, each)
+        as_header = place == "header" and isinstance(example, str | int)
+        value = templates.header(name, example) if as_header else templates.of(name, example)
         if place == "header" and is_secret(name, value, key=True):
             secret[name] = variable_of(name)
             continue

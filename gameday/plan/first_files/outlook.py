@@ -7,7 +7,7 @@ from gameday.plan.first_files.sketch import Sketch
 
 def judges(sketch: Sketch) -> Iterator[str]:
     """The statements that are judged, a line each."""
-    if sketch.audit:
+    if sketch.is_audited:
         yield "whether what was answered is stored, once for each, and not one too many (audit)"
     yield "how fast and how often it answers, against the objective and the threshold"
     yield "whether the traffic itself kept its schedule"
@@ -18,8 +18,9 @@ def judges(sketch: Sketch) -> Iterator[str]:
 def lacks(sketch: Sketch) -> Iterator[tuple[str, str]]:
     """Statements that are not judged, and the key or the step that would add it."""
     names = {each.name for each in sketch.outcomes}
-    if not sketch.audit:
-        yield "how many were issued, and to whom", "audit"
+    if not sketch.is_audited:
+        because = ", since the campaign is used" if sketch.used else ""
+        yield f"how many were issued, and to whom{because}", "before_run" if because else "audit"
     missing = [name for name in ("sold_out", "duplicate") if name not in names]
     if missing:
         yield f"answers that mean {' or '.join(missing)}", "requests.issue.outcomes"

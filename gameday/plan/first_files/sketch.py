@@ -110,6 +110,7 @@ class ProjectSketch:
 class Sketch:
     """A system as far as it is known. `seen` is the answer to the one request, in a few words.
 
+    `used`: the campaign that a run would get is used already, so its audit is no good for a run.
     `audit_secrets` are the secret headers, by variables, without which the audit says nothing.
     """
 
@@ -123,12 +124,18 @@ class Sketch:
     audit: str | None = None
     audit_keys: Mapping[str, str] = field(default_factory=dict)
     audit_secrets: Mapping[str, str] = field(default_factory=dict)
+    used: bool = False
     stock: int | None = None
     campaign: Any | None = None
     project: ProjectSketch | None = None
     semantics: Mapping[str, str] = field(default_factory=dict)
     seen: str = ""
     notes: Sequence[str] = ()
+
+    @property
+    def is_audited(self) -> bool:
+        """True if a run of the files reads the audit."""
+        return self.audit is not None and not self.used
 
     @property
     def names_coupon(self) -> bool:

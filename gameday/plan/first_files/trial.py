@@ -19,9 +19,18 @@ from gameday.core.network.http import Answer, HttpError
 from gameday.core.network.urls import Base
 from gameday.core.secrets.redaction import Hidden
 from gameday.injection.drivers.request import Sender
+from gameday.plan.campaign_code import code_in
 from gameday.plan.first_files.answer import Learnt, learn, learn_again
 from gameday.plan.first_files.audit_shape import can_be_written, shape_of
-from gameday.plan.first_files.sketch import STOCK, USERS, OutcomeSketch, Sketch, safe, texts_of
+from gameday.plan.first_files.sketch import (
+    FIRST,
+    STOCK,
+    USERS,
+    OutcomeSketch,
+    Sketch,
+    safe,
+    texts_of,
+)
 from gameday.spec.request import Request
 from gameday.spec.template import Values, fill_text
 
@@ -29,8 +38,9 @@ ANSWER_BYTES: Final = 256 * files.KIB
 AUDIT_BYTES: Final = 8 * files.MIB
 _WIDTH: Final = re.compile(r"\{user:0([1-9][0-9]?)d\}")
 _WHO_ASKS: Final = (401, 403)
+_SHOWN: Final = 200  # characters of an answer
 _ANY: Final = ["1xx", "2xx", "3xx", "4xx", "5xx"]
-_RATHER: Final = "--no-request writes the files all the same"
+_RATHER: Final = " Or --no-request: it sends nothing, and writes the files all the same"
 
 
 async def try_once(
@@ -56,7 +66,7 @@ async def try_once(
     except GamedayError as error:
         if must_answer or not isinstance(error.__cause__, HttpError):
             raise UsageError(
-                f"the one request: {safe(error.message)}", help=f"is it running? {_RATHER}"
+                f"the one request: {safe(error.message)}", help=f"is it running?{_RATHER}"
             ) from error
         note = f"nothing answers at {sketch.base_url} yet: the outcomes are guesses"
         return replace(sketch, notes=(*sketch.notes, note))
@@ -67,9 +77,9 @@ async def try_once(
         note = f"{sketch.request.line}: {learnt.problem}; {learnt.cure}"
         return replace(sketch, notes=(*sketch.notes, note))
     if learnt.problem:
-        raise UsageError(
-            f"{sketch.request.line}: {learnt.problem}", help=f"{learnt.cure} {_RATHER}"
-        )
+        who = _who_asked(sketch, values)
+        problem = f"{sketch.request.line}{who}: {learnt.problem}"
+        raise UsageError(problem, help=f"{_ended(learnt.cure)}{_RATHER}")
     found = _learnt(sketch, learnt)
     if twice:
         found = await _again(found, learnt, values, environment)
@@ -85,7 +95,7 @@ async def _again(
     try:
         answer = await other.send(_request(sketch, str(values["uuid"])), None, ANSWER_BYTES)
     except GamedayError as error:
-        raise UsageError(f"--twice: {safe(error.message)}", help=_RATHER) from error
+        raise UsageError(f"--twice: {safe(error.message)}", help=_RATHER[4:]) from error
     sent = frozenset(_filled(text, values) for text in texts_of(sketch.request))
     again = learn_again(learnt, _without_secrets(answer, sketch, environment), sent)
     outcomes = list(sketch.outcomes)
@@ -114,10 +124,32 @@ async def _with_campaign(sketch: Sketch, sender: Sender) -> None:
     if sketch.campaign is None:
         return
     try:
-        await sender.send(Request.model_validate(sketch.campaign), None, ANSWER_BYTES)
+        asked = sketch.campaign.get("create", sketch.campaign)
+        answer = await sender.send(Request.model_validate(asked), None, ANSWER_BYTES)
+        path = sketch.campaign.get("capture", {}).get("coupon")
+        code = None if path is None else code_in(answer, path)
     except GamedayError as error:
         problem = f"--campaign: {safe(error.message)}"
-        raise UsageError(problem, help=f"is it the right request? {_RATHER}") from error
+        raise UsageError(problem, help=f"is it the right request?{_RATHER}") from error
+    if code is not None:
+        sender.learn("coupon", code)
+    elif path is not None:
+        said = safe(sender.hide(answer.text)[:_SHOWN])  # hidden before it is cut
+        raise UsageError(
+            f"--campaign: nothing at `coupon: {safe(path)}` of its answer: {said}",
+            help=f"`capture` is a dotted path to the id in that answer.{_RATHER}",
+        )
+
+
+def _ended(cure: str) -> str:
+    return cure if cure.endswith(("?", ".")) else f"{cure}."
+
+
+def _who_asked(sketch: Sketch, values: Values) -> str:
+    """The user who asked, in a few words; "" where the request names none."""
+    texts = [text for text in texts_of(sketch.request) if "{user" in text]
+    by_uuid = any("{user:uuid}" in text for text in texts)
+    return f", asked as user {values['uuid' if by_uuid else 'user']}" if texts else ""
 
 
 def _values(sketch: Sketch) -> dict[str, int | str]:
@@ -207,7 +239,7 @@ async def _with_audit(
         sketch = replace(sketch, audit_secrets=secret)
     if not 200 <= answer.status < 300:
         said = safe(_without_secrets(answer, sketch, environment).text[:200])
-        cure = f"is the path right? {_RATHER}"
+        cure = f"is the path right?{_RATHER}"
         raise UsageError(f"--audit: {sketch.audit} answers {answer.status}: {said}", help=cure)
     try:
         told = answer.json()
@@ -222,13 +254,32 @@ async def _with_audit(
     known = {**learnt.ids, **learnt.values} if own else learnt.values  # a 7 is of anybody
     path = next((path for path, value in known.items() if value in ids), None)
     capture = {"issue_id": path, **sketch.capture} if path is not None else sketch.capture
-    notes = [*sketch.notes, *_who(rows, named)]
-    if sketch.campaign is None and rows:
-        notes.append(
-            f"the campaign has {len(rows)} rows now, and a run wants a fresh one:"
-            " --campaign names the request that makes it (gameday explain campaign)"
-        )
-    return replace(sketch, capture=capture, notes=notes)
+    found = replace(sketch, capture=capture, notes=[*sketch.notes, *_who(rows, named)])
+    return _used(found, len(rows))
+
+
+def _used(sketch: Sketch, rows: int) -> Sketch:
+    """The sketch, and a note where the one request used the campaign that a run would get.
+
+    Then the files say nothing of the audit but in a comment: a run with it would be refused. What
+    was accepted becomes a row later.
+    """
+    is_later = sketch.outcomes[0].name == "accepted"
+    if sketch.campaign is not None or not (rows or is_later):
+        return sketch
+    has = f"has {rows} row{'s' if rows > 1 else ''} now" if rows else "will have a row soon"
+    another = f"a `coupon` that nobody used in {FIRST}.yaml, " if sketch.names_coupon else ""
+    note = (
+        f"init's own request used the campaign: it {has}, and a run that is judged by the audit"
+        f" wants a fresh one. So `audit` is a comment in system.yaml: take its # away with"
+        f" {another}`campaign` (or init --campaign), or `before_run`; until then nothing about"
+        " issuance is judged"
+    )
+    outcomes = [
+        replace(each, name="accepted") if each.name == "issued" else each
+        for each in sketch.outcomes
+    ]
+    return replace(sketch, used=True, outcomes=outcomes, notes=[*sketch.notes, note])
 
 
 async def _audit_answer(sketch: Sketch, sender: Sender, secret: Mapping[str, str]) -> Answer:
@@ -271,7 +322,7 @@ def _shaped(sketch: Sketch, told: Any, named: frozenset[str], learnt: Learnt) ->
             "how many there are in all is not guessed: --stock N, or `stock` in"
             " `campaign` of first.yaml"
         )
-    return replace(sketch, audit_keys=shape.as_keys(), capture=capture, notes=notes)
+    return _used(replace(sketch, audit_keys=shape.as_keys(), capture=capture, notes=notes), 1)
 
 
 def _rows(told: Any, path: str) -> list[Any]:

@@ -128,6 +128,17 @@ def _audit(sketch: Sketch) -> Iterator[str]:
         headers = {name: {"env": variable} for name, variable in sketch.audit_secrets.items()}
         audit: Any = {"get": sketch.audit, **({"headers": headers} if headers else {})}
         audit |= sketch.audit_keys
+        if sketch.used:
+            yield "# The campaign is used: init's own request got one of it. A run that is judged"
+            yield "# by the audit wants a fresh one: take the # before `audit` away once there is"
+            if sketch.names_coupon:
+                yield f"# another `coupon` in {FIRST}.yaml, or"
+            yield "# a request that makes a campaign for each run, or one that makes it as it was"
+            yield "# (`accepted` above is `issued` then):"
+            yield '# campaign: {post: /sales, json: {code: "{coupon}", stock: "{stock}"}}'
+            yield "# before_run: [{post: /admin/reset}]"
+            yield f"# audit: {flow(audit)}"
+            return
         yield _line(f"audit: {flow(audit)}", "who got one, as it was stored")
         return
     yield "# Without `audit` nothing about issuance is checked: not how many, nor to whom."
@@ -203,9 +214,9 @@ def _method(target: str) -> Iterator[str]:
         yield f"  - {flow({**fault, 'at': '8s', 'duration': '8s'})}"
         return
     yield "# Something breaks, once your service calls its dependency through a Toxiproxy"
-    yield "# (docs/own-system.md); make the traffic 30s long then:"
+    yield "# (docs/own-system.md); make the traffic 30s long then. NAME stands under `proxies`:"
     yield "# method:"
-    yield "#   - {fault: network.latency, target: redis, latency: 300ms, at: 8s, duration: 8s}"
+    yield "#   - {fault: network.latency, target: NAME, latency: 300ms, at: 8s, duration: 8s}"
 
 
 def _target(sketch: Sketch) -> str:

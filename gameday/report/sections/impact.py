@@ -38,7 +38,13 @@ def impact(m: Material, say: Messages) -> list[Markup]:
     rows = [*_books(m, say), *_answers(m, say), *_latencies(m, say), *_coupons(m, say)]
     head = [say(f"impact.col_{name}") for name in ("what", "value", "from")]
     blocks.append(table(head, rows))
-    told = [*_steps(m, say), *_closed(m, say), *_own_limit(m, say), *_generator(m, say)]
+    told = [
+        *_unclear(m, say),
+        *_steps(m, say),
+        *_closed(m, say),
+        *_own_limit(m, say),
+        *_generator(m, say),
+    ]
     return [*blocks, *told, say("impact.person")]
 
 
@@ -165,6 +171,24 @@ def _closed(m: Material, say: Messages) -> list[Markup]:
         return []
     told = Markup(", ".join(code(str(name)) for name in names))
     return [say("impact.closed", scenarios=told, ref=format.of_result("traffic.closed"))]
+
+
+def _unclear(m: Material, say: Messages) -> list[Markup]:
+    """Answers that no outcome describes, in their own words; values that were in no answer."""
+    told = m.result.traffic.answers if m.result.traffic else None
+    if told is None:
+        return []
+    found = []
+    for line in told.unmatched:
+        said = [code(each) for each in line.said if each] or [say("impact.empty_answer")]
+        by: dict[str, Value] = {"answers": line.answers, "status": line.status}
+        ref = format.of_result("traffic.answers.unmatched")
+        found.append(say("impact.unmatched", said=Markup(", ".join(said)), ref=ref, **by))
+    for one in told.not_captured:
+        what = code(f"{one.capture}: {one.path}")
+        ref = format.of_result("traffic.answers.not_captured")
+        found.append(say("impact.not_captured", what=what, answers=one.answers, ref=ref))
+    return found
 
 
 def _steps(m: Material, say: Messages) -> list[Markup]:

@@ -74,7 +74,9 @@ class _Complaint:
         )
 
     def _page(self) -> str:
-        """The page about the key, or about its file."""
+        """The page about the key, or about its file; none has the keys of a single fault."""
+        if self.kind == "missing" and self._fault():
+            return ""
         return page_of(self.loc, self.model.__name__.lower())
 
     def _pointed_at(self) -> Place:
@@ -95,8 +97,9 @@ class _Complaint:
                 known = keys_at(self.model, self.loc[:-1])
                 return f"unknown key {self.key!r}", one_of_them(self.key, known)
             case "missing":
-                key = str(self.loc[-1])
-                return f"{key!r} is missing{self._inside()}", _adding(self.model, self.loc, key)
+                key, fault = str(self.loc[-1]), self._fault()
+                cure = f"gameday explain {fault}" if fault else _adding(self.model, self.loc, key)
+                return f"{key!r} is missing{self._inside()}", cure
             case "union_tag_not_found":
                 name = self._discriminator()
                 return f"{name!r} is missing", one_of_them("", tags_at(self.model, self.loc, name))
@@ -109,7 +112,16 @@ class _Complaint:
             case _:
                 return self._wrong_value()
 
+    def _fault(self) -> str:
+        """The fault that the error is in, as `network.flap`, "" where it is in none."""
+        if len(self.loc) < 4 or self.loc[0] != "method":
+            return ""
+        tag = self.loc[2]
+        return tag if isinstance(tag, str) and "." in tag else ""
+
     def _inside(self) -> str:
+        if fault := self._fault():
+            return f" in {fault!r}"
         return f" in {self.key!r}" if self.key else ""
 
     def _wrong_value(self) -> tuple[str, str]:

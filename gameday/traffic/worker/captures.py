@@ -86,7 +86,7 @@ def _value_in(place: CaptureFrom, body: bytes | bytearray, headers: Headers) -> 
     return group_pattern(place.matches or "").first_group(text)
 
 
-def _whole(body: bytes | bytearray) -> bytes:
+def whole(body: bytes | bytearray) -> bytes:
     """An answer that complains. It is masked before it is cut, so it is told as a whole or not."""
     return bytes(body) if len(body) <= LOOKED_AT else f"({len(body)} bytes)".encode()
 
@@ -124,7 +124,7 @@ class StepAnswers:
         cookies = headers.get("set-cookie", "")
         if status not in self._expected:
             outcome = Outcome.REFUSED if 400 <= status < 500 else Outcome.UNKNOWN
-            said = _whole(body) if status >= 400 else _shape(body)
+            said = whole(body) if status >= 400 else _shape(body)
             return StepReading(outcome, Reason.UNMATCHED, cookies=cookies, said=said)
         try:
             captured = self._captures.of(body, headers)

@@ -39,6 +39,7 @@ _INTERRUPTED = Reading(Outcome.UNKNOWN, Reason.INTERRUPTED)
 # The members of an enum take long to find: a tenth of a microsecond each.
 _TIMED_OUT = Reason.TIMEOUT
 _LEFT_OPEN = Reason.INTERRUPTED
+_UNMATCHED = Reason.UNMATCHED
 _SETTLED = (Outcome.ISSUED, Outcome.DUPLICATE, Outcome.SOLD_OUT, Outcome.ACCEPTED)
 
 
@@ -104,6 +105,10 @@ class _Attempt:
     sent_ns: int
 
 
+OnUnmatched = Callable[[Connection, int, bytes | bytearray], None]
+"""Hears of answers that no outcome describes: their status and body."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClientSettings:
     """Settings of a client: the reading of answers, and the longest wait for one."""
@@ -112,6 +117,7 @@ class ClientSettings:
     timeout_s: float
     idempotent: bool = False  # the same key gets the same answer
     tls: TlsClient | None = None
+    on_unmatched: OnUnmatched | None = None
 
 
 class Client:
@@ -129,6 +135,7 @@ class Client:
         self._homes: dict[Connection, None] = {}  # idle too, each a virtual user's own
         self._waiting: dict[_Attempt, asyncio.TimerHandle] = {}
         self._read = settings.answers.read
+        self._on_unmatched = settings.on_unmatched
         self._idempotent = settings.idempotent
         self._timeout_ns = round(settings.timeout_s * NS)
         self._loop = asyncio.get_running_loop()
@@ -232,7 +239,10 @@ class Client:
         body: bytes | bytearray,
         headers: Mapping[str, str],
     ) -> None:
-        self._over(connection, self._read(status, body, headers), connection.read_ns)
+        reading = self._read(status, body, headers)
+        if reading.reason is _UNMATCHED and self._on_unmatched is not None:
+            self._on_unmatched(connection, status, body)
+        self._over(connection, reading, connection.read_ns)
 
     def ended(self, connection: Connection, reading: Reading) -> None:
         self._over(connection, reading, self.now())

@@ -92,8 +92,22 @@ class Refused:
     event: str = "refused"
 
 
-Event = Reached | Refused | WorkerSample
-_EVENTS = {"refused": Refused, "beat": WorkerSample, "vitals": WorkerSample}
+@dataclass(frozen=True, slots=True)
+class UnmatchedAnswer:
+    """An answer that no outcome describes, masked and cut: an example of what came."""
+
+    status: int
+    said: str = ""
+    event: str = "unmatched"
+
+
+Event = Reached | Refused | UnmatchedAnswer | WorkerSample
+_EVENTS = {
+    "refused": Refused,
+    "unmatched": UnmatchedAnswer,
+    "beat": WorkerSample,
+    "vitals": WorkerSample,
+}
 
 
 def order_line(order: Order) -> bytes:

@@ -22,11 +22,12 @@ from gameday.traffic.escapes import Captured, UnfitError
 from gameday.traffic.history import Outcome, Reason
 from gameday.traffic.schedule.users import key
 from gameday.traffic.step_log import POLL
+from gameday.traffic.worker.answer_mask import AnswerMask
 from gameday.traffic.worker.captures import IssueAnswers, PollAnswers, StepAnswers, StepReading
 from gameday.traffic.worker.classify import Reading
-from gameday.traffic.worker.client import Client, ClientSettings, Reads, StartSource
+from gameday.traffic.worker.client import Client, ClientSettings, OnUnmatched, Reads, StartSource
 from gameday.traffic.worker.config import Config
-from gameday.traffic.worker.connection import Address
+from gameday.traffic.worker.connection import Address, Connection
 from gameday.traffic.worker.cookie_jar import CookieJar
 from gameday.traffic.worker.errand import Errand, Leg
 from gameday.traffic.worker.filled_request import FilledRequest, columns_of
@@ -36,6 +37,7 @@ from gameday.traffic.worker.step_failures import StepFailures
 from gameday.traffic.worker.step_recorder import StepEnd, StepRecorder
 from gameday.traffic.worker.step_sources import LEFT_OPEN, BesideSource, IssueSource, StepSource
 from gameday.traffic.worker.tls import TlsClient
+from gameday.traffic.worker.unmatched_answers import UnmatchedAnswers
 from gameday.traffic.worker.visitors import Visitors
 from gameday.traffic.worker.vu_pool import Vu
 
@@ -50,7 +52,12 @@ class SteppedClient:
     """All connections of one worker to one system, whose starts have steps."""
 
     def __init__(
-        self, config: Config, clock: Clock, after: Callable[[], None], tls: TlsClient | None
+        self,
+        config: Config,
+        clock: Clock,
+        after: Callable[[], None],
+        tls: TlsClient | None,
+        say: Callable[[bytes], None] = lambda _line: None,
     ) -> None:
         self.now: Callable[[], int] = clock.now_ns
         self.tls = tls
@@ -61,10 +68,18 @@ class SteppedClient:
         columns = columns_of(config)
         captured: list[str] = []
 
-        def client(answers: Reads, timeout_s: float) -> Client:
-            idempotent = config.replay == "idempotent"
+        mask = AnswerMask(config, columns)
+        self._unmatched = UnmatchedAnswers(mask, say)
+
+        def client(
+            answers: Reads, timeout_s: float, on_unmatched: OnUnmatched | None = None
+        ) -> Client:
             settings = ClientSettings(
-                answers=answers, timeout_s=timeout_s, idempotent=idempotent, tls=tls
+                answers=answers,
+                timeout_s=timeout_s,
+                idempotent=config.replay == "idempotent",
+                tls=tls,
+                on_unmatched=on_unmatched,
             )
             return Client(settings, clock, after)
 
@@ -76,7 +91,7 @@ class SteppedClient:
             captured += step.capture
         issue = config.request
         self.issue = FilledRequest(config, issue, columns=columns, captured=captured)
-        self._issuing = client(IssueAnswers(issue), seconds(issue.timeout))
+        self._issuing = client(IssueAnswers(issue), seconds(issue.timeout), self._on_unmatched)
         self._poll: SentPoll | None = None
         if issue.poll is not None:
             filled = FilledRequest(
@@ -87,7 +102,7 @@ class SteppedClient:
         self._polled: dict[Errand, None] = {}
         self._visitors = Visitors()
         self._jar = _jar(config, clock)
-        self._failures = StepFailures(config, columns)
+        self._failures = StepFailures(mask)
         self._sources: dict[tuple[StartSource, str], StepSource] = {}
 
     @property
@@ -219,8 +234,7 @@ class SteppedClient:
         done = reading.reason is Reason.NONE
         if not done and reading.reason is not Reason.INTERRUPTED:
             # Before the jar takes what was answered: that may end the cookie that was sent.
-            cookies = self._jar.values(errand.user) if self._jar is not None else ()
-            hidden = [*self._values(errand).values(), *cookies]
+            hidden = self._hidden(errand)
             self._failures.note(step.name, errand, reading, ended.status, hidden)
         self._keep_cookies(errand, reading)
         released = [errand, *self._learned(errand, step, reading, done=done)]
@@ -279,6 +293,16 @@ class SteppedClient:
                 self._issuing.send_by(errand.vu, source, errand.start)
         for several, starts in by_source.items():
             self._issuing.send(several, starts)
+
+    def _on_unmatched(self, c: Connection, status: int, body: bytes | bytearray) -> None:
+        assert isinstance(c.book, IssueSource)
+        errand = c.book.errands[c.k]
+        self._unmatched.note(errand.user, status, body, map(str, self._hidden(errand)))
+
+    def _hidden(self, errand: Errand) -> list[object]:
+        """Everything that an answer to a start may quote, and nobody is to see."""
+        cookies = self._jar.values(errand.user) if self._jar is not None else ()
+        return [*self._values(errand).values(), *cookies]
 
     def issue_over(self, errand: Errand, reading: Any, ended_ns: int) -> None:
         """Ask after an issue that was accepted; every other one is over."""

@@ -23,11 +23,12 @@ from gameday.spec.template import placeholders_in
 from gameday.traffic.schedule.scenario import Scenario, VuLimit
 from gameday.traffic.schedule.virtual_users import VirtualUsers, share_of
 from gameday.traffic.worker import messages
+from gameday.traffic.worker.answer_mask import AnswerMask
 from gameday.traffic.worker.classify import Answers
-from gameday.traffic.worker.client import Client, ClientSettings
+from gameday.traffic.worker.client import Client, ClientSettings, OnUnmatched
 from gameday.traffic.worker.closed_loop import ClosedLoop
 from gameday.traffic.worker.config import Config
-from gameday.traffic.worker.filled_request import FilledRequest, columns_of
+from gameday.traffic.worker.filled_request import Columns, FilledRequest, columns_of
 from gameday.traffic.worker.open_loop import OpenLoop
 from gameday.traffic.worker.recorder import Recorder, Renders
 from gameday.traffic.worker.request import RequestBytes
@@ -35,6 +36,7 @@ from gameday.traffic.worker.self_metrics import SelfMetrics, since_s
 from gameday.traffic.worker.step_recorder import StepRecorder
 from gameday.traffic.worker.stepped_client import SteppedClient
 from gameday.traffic.worker.tls import TlsClient
+from gameday.traffic.worker.unmatched_answers import UnmatchedAnswers
 from gameday.traffic.worker.vu_pool import Pool
 
 FLUSH_S: Final = 0.04  # how old the file's last record may be, and how finely stalls are seen
@@ -46,11 +48,10 @@ WAIT_NS_AT_1000: Final = 3_000
 LONGEST_WAIT_NS: Final = 900_000
 
 
-def _renderer(config: Config) -> Renders:
+def _renderer(config: Config, columns: Columns) -> Renders:
     """The issue's bytes; those without a column are made in half the time."""
     if config.users_file is None:
         return RequestBytes(config)
-    columns = columns_of(config)
     if columns.keys().isdisjoint(placeholders_in(config.request)):
         return RequestBytes(config)
     return FilledRequest(config, config.request, columns=columns)
@@ -58,6 +59,12 @@ def _renderer(config: Config) -> Renders:
 
 Say = Callable[[bytes], None]
 """Takes a line without its end."""
+
+
+def _unmatched(config: Config, columns: Columns, say: Say) -> OnUnmatched:
+    """Tells of answers that no outcome describes; the row of a user may be quoted there."""
+    told = UnmatchedAnswers(AnswerMask(config, columns), say)
+    return lambda connection, status, body: told.note(connection.user, status, body)
 
 
 class Worker:
@@ -72,17 +79,19 @@ class Worker:
         tls = TlsClient(self._origin.host, config.tls) if self._origin.is_tls else None
         self._client: Client | SteppedClient
         if config.has_steps:
-            self._client = SteppedClient(config, clock, self._look, tls)
+            self._client = SteppedClient(config, clock, self._look, tls, say)
             self._request: Renders = self._client.issue
         else:
+            columns = columns_of(config)
             settings = ClientSettings(
                 answers=Answers(config.request),
                 timeout_s=self._timeout_s,
                 idempotent=config.replay == "idempotent",
                 tls=tls,
+                on_unmatched=_unmatched(config, columns, say),
             )
             self._client = Client(settings, clock, self._look)
-            self._request = _renderer(config)
+            self._request = _renderer(config, columns)
         self._alarm = alarm(self._rang, clock)
         self._alarm_ns = 0  # when it rings; 0: it is not set
         self._streams: dict[str, OpenLoop | ClosedLoop] = {}

@@ -46,6 +46,8 @@ def test_the_name_is_that_of_the_folder(tmp_path: Path) -> None:
         {"name": "No Name"},
         {"campaign": "{post: /x, nonsense: 1}"},
         {"campaign": "{post"},
+        {"campaign": "{create: 3}"},
+        {"campaign": "{create: {post: /x}, capture: {other: id}}"},
     ],
 )
 def test_what_cannot_be_meant_is_one_error_without_credentials(tmp_path: Path, given: Any) -> None:
@@ -68,6 +70,8 @@ SECRETS = [
     {"audit": "/audit?token=S3CR3T1"},
     {"campaign": "{post: /sales, json: {secret: S3CR3T1}}"},
     {"campaign": "{post: /sales, headers: {Authorization: S3CR3T1}}"},
+    {"campaign": "{create: {post: /sales, headers: {Authorization: S3CR3T1}}}"},
+    {"campaign": "{create: {post: /sales, json: {secret: S3CR3T1}}}"},
     {"campaign": "{post: '/sales', query: {db: 'redis://a:S3CR3T1@h'}}"},
 ]
 
@@ -120,3 +124,40 @@ def test_secrets_of_a_documents_examples_are_not_copied(tmp_path: Path) -> None:
     assert found.request.secret_headers == {"X-Api-Key": "X_API_KEY"}
     assert found.request.body is not None
     assert found.request.body.value == {"memberId": "m{user}", "password": "text", "size": "L"}
+
+
+CREATED = "{create: {post: /sales}, capture: {coupon: data.id}}"
+
+
+def test_a_number_in_the_paths_of_request_and_audit_is_a_campaign_that_is_captured(
+    tmp_path: Path,
+) -> None:
+    url = "http://127.0.0.1:1/api/v1/sales/3/enter"
+    found = sketch(tmp_path, url=url, audit="/api/v1/sales/3/all", campaign=CREATED)
+    assert found.request.path == "/api/v1/sales/{coupon}/enter"
+    assert found.audit == "/api/v1/sales/{coupon}/all"
+
+
+def test_a_captured_campaign_that_no_request_uses_is_said(tmp_path: Path) -> None:
+    found = sketch(tmp_path, body='{"user": 1}', campaign=CREATED)
+    assert "write {coupon} where it belongs" in " ".join(found.notes)
+
+
+def test_a_user_in_a_header_is_said_and_no_note_says_that_there_is_none(tmp_path: Path) -> None:
+    example = sketch(tmp_path, headers=("X-User-Id: 101",))
+    [note] = example.notes
+    assert note.startswith("the header X-User-Id says who asks: {user} instead of 101, so that")
+    assert sketch(tmp_path, headers=("X-User-Id: {user}",)).notes == ()
+    [note] = sketch(tmp_path).notes
+    assert note.startswith("no value of the request names a user")
+
+
+def test_a_user_in_a_header_of_a_document_is_each_user(tmp_path: Path) -> None:
+    schema = {"type": "integer"}
+    header = {"name": "X-User-Id", "in": "header", "required": True, "schema": schema}
+    paths = {"/claim": {"post": {"operationId": "claimTicket", "parameters": [header]}}}
+    api = read_api(json.dumps({"openapi": "3.1.0", "paths": paths}).encode(), "api.json")
+    found = gather(InitRequest(folder=tmp_path, url="http://127.0.0.1:1", openapi="x"), api)
+    assert found.request.headers == {"X-User-Id": "{user}"}
+    assert found.request.guessed == []
+    assert "the header X-User-Id says who asks: {user}, so" in " ".join(found.notes)

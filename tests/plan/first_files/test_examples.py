@@ -82,3 +82,35 @@ def test_deep_and_wide_values_end() -> None:
     for _ in range(150):
         deep = [deep]
     assert "x" not in repr(Templates().of("", deep))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "template"),
+    [
+        ("X-User-Id", "101", "{user}"),
+        ("x-member-id", "m0042", "m{user:04d}"),
+        ("X-Auth-User", "6F1C0F5E-1111-4222-8333-444455556666", "{user:uuid}"),
+        ("X-Forwarded-User", "ann@shop.example", "user{user}@shop.example"),
+        ("X-Account-Id", "{user:s}", "{user:s}"),
+        ("X-Campaign-Code", "SALE", "{coupon}"),
+        ("X-Idempotency-Key", "abc", "{key}"),
+        ("X-Client-Id", "web-7", "web-7"),  # a program, and no person
+        ("X-Client-Id", "7", "{user}"),
+        ("X-Product", "app", "app"),
+        ("User-Agent", "Mozilla/5.0 {x}", "Mozilla/5.0 {{x}}"),
+        ("X-Request-Start", "17", "17"),
+    ],
+)
+def test_a_header_says_who_asks_as_a_body_does(name: str, value: str, template: str) -> None:
+    assert Templates().header(name, value) == template
+
+
+def test_a_number_is_the_campaign_only_where_the_system_makes_it_up() -> None:
+    assert Templates().of("", {"eventId": 3}) == {"eventId": 3}
+    made = Templates(numbers=True)
+    assert made.of("", {"eventId": 3, "itemId": 4, "count": 3}) == {
+        "eventId": "{coupon}",
+        "itemId": 4,
+        "count": 3,
+    }
+    assert Templates(numbers=True).path("/coupons/3/issue") == "/coupons/{coupon}/issue"
