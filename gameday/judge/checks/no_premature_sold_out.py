@@ -123,9 +123,9 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     if early.any():
         question = questioned(evidence, Outcome.SOLD_OUT)
         return question or _premature(evidence, strictly[early], taken[early])
-    if audit is not None and len(strictly):
-        if doubt := _never_issued(evidence, audit, takers, strictly):
-            return doubt
+    doubt = _never_issued(evidence, audit, takers, strictly)
+    if doubt is not None:
+        return doubt
     kind = (
         "check.no_premature_sold_out.held" if len(strictly) else "check.no_premature_sold_out.none"
     )
@@ -234,15 +234,17 @@ def _cut_off_ns(act: Act, acts: Sequence[Act]) -> int:
 
 
 def _never_issued(
-    evidence: Evidence, audit: Audit, takers: Takers, strictly: Indices
+    evidence: Evidence, audit: Audit | None, takers: Takers, strictly: Indices
 ) -> Verdict | None:
     """Unknown where coupons that nobody has in the end are excused by holds that never ended.
 
     None where each "sold out" came while enough others were under way, and where the coupons are
     there again so soon after the last of those that it may have held them until then.
     """
+    if audit is None or not len(strictly) or not evidence.plan.left_over:
+        return None
     left = evidence.issues - len(audit.rows)
-    if left <= 0 or not evidence.plan.left_over:
+    if left <= 0:
         return None
     attempts = evidence.asked
     while_asked = takers.issued_by(attempts.ended[strictly])

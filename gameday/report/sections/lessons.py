@@ -44,7 +44,8 @@ def factors(m: Material, say: Messages) -> list[Markup]:
 
 def _design(m: Material, say: Messages) -> Iterator[Prompt]:
     faults = [fault for fault in m.result.faults if fault.injected_at is not None]
-    if not faults or m.result.clocks.damage_at is None:
+    by_a_fault = m.origin.known or m.origin.partly
+    if not faults or m.result.clocks.damage_at is None or not by_a_fault:
         return
     evidence = [
         say(
