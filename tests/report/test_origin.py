@@ -176,3 +176,24 @@ def test_the_end_of_our_own_service_is_told_with_and_without_a_fault(tmp_path: P
     false_between(alone, (22, 40))
     page = looked_at(alone, tmp_path / "alone")[1]
     assert "The service refused connections from 21.0 s to 29.9 s" in page
+
+
+def test_requests_that_failed_as_expected_are_told_all_the_same(tmp_path: Path) -> None:
+    run = RunDir().without_faults()
+    run.experiment = {**run.experiment, "failures": "expected"}
+    hung = {"outcome": Outcome.UNKNOWN, "reason": Reason.UNMATCHED}
+    run.answers = [
+        replace(a, **hung) if 10 <= a.sent_s < 18 else a  # type: ignore[arg-type]
+        for a in run.answers
+    ]
+    page = looked_at(run, tmp_path)[1]
+    assert "All the same 80 requests failed (`traffic.failed`)" in page
+    assert "No customer was seen to be affected" not in page
+
+
+def test_a_stack_of_others_is_looked_for_and_not_started(tmp_path: Path) -> None:
+    run = RunDir(effective={"stack": "external"})
+    page = looked_at(run, tmp_path)[1]
+    assert "gameday looks for the system, which others have started" in page
+    assert "gameday starts the system" not in page
+    assert "gameday starts the system" in looked_at(RunDir(), tmp_path / "ours")[1]

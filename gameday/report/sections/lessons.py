@@ -197,7 +197,7 @@ def _lucky(m: Material, say: Messages) -> Iterator[Markup]:
 
 
 def prevention(_m: Material, say: Messages) -> list[Markup]:
-    """The incident document's own list, to choose from."""
+    """A general list, to choose from."""
     blocks = [say("prevention.head"), say("prevention.about")]
     for term, count in _PREVENTION.items():
         items = [say(f"prevention.{term}_{number}") for number in range(1, count + 1)]
