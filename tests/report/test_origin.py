@@ -41,7 +41,7 @@ def fault_is(run: RunDir, name: str, **fields: str) -> RunDir:
 
 
 def looked_at(run: RunDir, tmp_path: Path) -> tuple[Origin, str]:
-    """What no fault explains, and the draft."""
+    """The origin as the draft has it, and the draft."""
     path = run.write(tmp_path / RUN)
     (path / "result.json").write_bytes(judge(read(run)).to_bytes())
     return read_material(path).origin, write_report(path, "en").read_text()

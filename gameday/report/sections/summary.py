@@ -126,7 +126,7 @@ def _damage(m: Material, say: Messages) -> list[Markup]:
 
 
 def _undamaged(m: Material, say: Messages, ref: Markup) -> Markup:
-    """What there is to say of people where no damage was seen."""
+    """Words on people where no damage was seen."""
     if m.effective is not None and not steady_state(m.effective.experiment):
         return say("summary.no_objective", ref=ref)
     if failed := _uncounted(m):
