@@ -369,7 +369,7 @@ def test_help_and_its_translations_say_what_an_ending_is_worth(
 ) -> None:
     run = RunDir(ended=how, effective={"stack": stack})
     assert judge(read_evidence(run.write(tmp_path / RUN))).exit_code == code
-    meaning = ExitCode(code).meaning
+    meaning = next(each.meaning for each in ExitCode if each == code)
     assert meaning == Message(f"exit.{code}").text()
     assert re.search(rf"^ +{code} +{re.escape(meaning[:20])}", help_text(), re.MULTILINE)
     if how in ("not_steady", "unhealthy"):
