@@ -289,7 +289,7 @@ def judge_run(run_dir: Path, *, as_json: bool, quiet: bool = False) -> int:
     if as_json:
         emit(result.to_bytes().decode())
     elif not quiet:
-        show_result(result)
+        show_result(result, why=evidence.timeline.ended_why)
         echo(say("result", path=run_dir / "result.json"))
         echo(say("postmortem", path=report or say("not_written")))
     summarise_step(result, evidence)

@@ -253,22 +253,28 @@ def check(ref: str, runs_dir: Path, *, as_json: bool) -> None:
     run_dir = find_run(ref, runs_dir)
     if is_under_way(run_dir):
         echo(f"run {run_dir.name} is under way: this is what can be said so far", err=True)
-    result = judge(read_evidence(run_dir))
+    evidence = read_evidence(run_dir)
+    result = judge(evidence)
     if as_json:
         emit(result.to_bytes().decode())
     else:
-        show_result(result)
+        show_result(result, why=evidence.timeline.ended_why)
     _compare(run_dir / RESULT, result)
     sys.exit(result.exit_code)
 
 
-def show_result(result: "Result", console: SafeConsole | None = None) -> None:
-    """Print the verdict, a line per check, and how long the damage lasted."""
+def show_result(result: "Result", console: SafeConsole | None = None, *, why: str = "") -> None:
+    """Print the verdict, a line per check, and how long the damage lasted.
+
+    `why` is the reason of a run that ended before its time.
+    """
     console = console or SafeConsole()
     verdict = _coloured(result.verdict)
     verdict.stylize("bold")
     ended = say("verdict", ended=result.ended, code=result.exit_code)
     console.print(joined(f"{one_line(result.run)}: ", verdict, ended))
+    if why and result.ended != "completed":
+        console.print(block(say("ended_why", why=one_line(why))))
     if result.traffic is None and all(c.verdict == "unknown" for c in result.checks):
         console.print(say("nothing_asked"))
         return

@@ -20,17 +20,35 @@ _LONGEST = 4000
 
 
 class ExitCode(IntEnum):
-    """An exit code and its meaning. Where several apply, the first of this list is the one."""
+    """An exit code and its meaning. Where several apply, the first of this list is the one.
+
+    What a run ends with is decided in one place, `judge/exit_code.py`.
+    """
 
     meaning: str
 
     STUCK = 6, "a fault's state could not be read back as gone: gameday heal"
     INVALID = 1, "a check is invalid: a weakness was found"
-    UNHEALTHY = 4, "the stack did not become healthy, or was not steady"
+    UNHEALTHY = (
+        4,
+        (
+            "a stack that gameday starts did not become healthy, or was not steady"
+            " (on a system of yours: 3)"
+        ),
+    )
     ABORTED = 5, "aborted by a guard, the operator or a signal; every fault is out"
     BUG = 70, "a bug in gameday"
-    USAGE = 2, "bad usage or a bad file (before anything was touched)"
-    UNKNOWN = 3, "unknown: not injected, generator limited, no data, not exercised"
+    USAGE = (
+        2,
+        "bad usage, a bad file, or a campaign that was used before (before anything was touched)",
+    )
+    UNKNOWN = (
+        3,
+        (
+            "unknown: not injected, generator limited, no data, not exercised; a system of yours"
+            " was not healthy, or not steady"
+        ),
+    )
     PASSED = 0, "the hypothesis held"
 
     def __new__(cls, number: int, meaning: str) -> Self:

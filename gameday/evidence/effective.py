@@ -68,6 +68,8 @@ class Effective(_Record):
     of who responds, "" in runs of before, which had a bot or `no_responder`. `failed` are the
     outcomes that reports count as failed, with "unreached" but in runs of before; nor
     was `experiment.failures` there in those, which had no objective but those of their file.
+    `left_over` is true where it is asked who kept the coupons that were left when people were told
+    that all are gone; runs of before are not asked.
     """
 
     run: str
@@ -86,6 +88,7 @@ class Effective(_Record):
     planned: Mapping[str, int]
     users: PlannedUsers | None = None
     failed: Sequence[FailedOutcome] = FAILED
+    left_over: bool = False
     settings: Mapping[str, Json] = Field(default_factory=dict)
 
     @property

@@ -8,7 +8,7 @@ evaluation 23 s after t = 0, `traffic.failed` a place in `result.json`.
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -36,6 +36,7 @@ from gameday.judge.course import NOBODY, Course, course_of
 from gameday.judge.result import CheckLine, Result
 from gameday.judge.score import Score, score
 from gameday.report.charts.series import NAMES, Curves, read_curves
+from gameday.report.origin import Origin, origin_of
 from gameday.report.people import Affected, Wrong, affected, wrongs_of
 from gameday.telemetry import samples
 from gameday.telemetry.failures import FAILED, FailedOutcome
@@ -70,6 +71,7 @@ class Material:
     wrongs: Sequence[Wrong] = ()
     span_s: tuple[float, float] | None = None  # of the damage, None where there was none
     affected: Affected | None = None  # None where the history cannot say
+    origin: Origin = field(default_factory=Origin)
 
     def at_s(self, t_ns: int) -> float:
         """Seconds from t = 0."""
@@ -146,7 +148,7 @@ def read_material(run_dir: Path) -> Material:
         [round((each.t_ns - origin_ns) / NS, 3) for each in evaluations],
         None if begun is None else (begun.t_ns - origin_ns) / NS,
     )
-    effective = read_effective(run_dir)
+    effective, wrongs = read_effective(run_dir), wrongs_of(run_dir, result)
     return Material(
         run_dir=run_dir,
         result=result,
@@ -158,8 +160,9 @@ def read_material(run_dir: Path) -> Material:
         t0_ns=origin_ns,
         has_traffic=t0_ns is not None,
         drill=drill,
-        wrongs=wrongs_of(run_dir, result),
+        wrongs=wrongs,
         span_s=span_s,
+        origin=origin_of(run_dir, result, wrongs, evaluations),
         affected=(
             None if span_s is None else affected(run_dir, origin_ns, span_s, failed_of(effective))
         ),

@@ -19,6 +19,7 @@ from gameday.evidence.events import (
 )
 from gameday.injection.process.run_once import end_acting
 from gameday.run.context import Run, to_the_end
+from gameday.run.guards import last_look
 from gameday.run.remove_fault import Removal
 from gameday.run.verify_injection import Dosing
 from gameday.spec.changes import Change
@@ -50,6 +51,11 @@ class FaultTask:
             if self.entered:
                 await to_the_end(self._leave())
 
+    @property
+    def _is_first(self) -> bool:
+        """True if no fault can have come before it."""
+        return self._fault.at == min(fault.at for fault in self._run.experiment.method)
+
     async def _enter(self) -> bool:
         """Journal how to undo, then act; False when nothing could be injected."""
         changes = self._fault.changes()
@@ -58,6 +64,8 @@ class FaultTask:
         except GamedayError as error:
             self._dosing.tell_absent(Message("absent.not_prepared", error=error.message))
             return False
+        if self._is_first:
+            await last_look(self._run)  # preparing may have taken its time
         if self._run.abort.event.is_set():
             return False  # whoever ended the run must not see a fault begin after that
         self.entered = True  # from here on it is undone, however this task ends

@@ -21,7 +21,7 @@ from gameday.telemetry.samples import Evaluation
 
 BLIND_S = 5.0  # five evaluations: a scrape or two may fail while the service is restarted
 SILENT_S = 6.0  # the collector evaluates once a second; longer than BLIND_S, which says more
-GATE_S = 0.05  # before the first fault: what is seen then is still without it
+GATE_S = 0.05  # a fault that is so near to the next sample waits for that as well
 UNSTEADY = (
     "too many answers are described by none of the `outcomes`, or never came, or no connection"
     " could be made; `failures: expected` in the experiment lets them be"
@@ -148,8 +148,7 @@ async def parts(run: Run) -> None:
 def steady(run: Run) -> str:
     """The reason why the state is not steady; "" once objectives hold and no alert fires."""
     now_ns = run.clock.now_ns()
-    # Half a period more, so that as many evaluations lie in it as there are seconds.
-    stretch = run.readings.between(now_ns - int((STEADY_S + 0.5) * NS), now_ns)
+    stretch = run.readings.between(now_ns - STEADY_S * NS, now_ns)  # a look a second
     assumed = assumed_objective(run.experiment)
     for objective in steady_state(run.experiment):
         name = key("objective", objective.name)
@@ -159,16 +158,35 @@ def steady(run: Run) -> str:
             why = next((e.why_blind for e in stretch if e.why_blind), "")
             return f"objective {objective.name!r} has no data for the last {STEADY_S:g} s{why}"
         if False in read:
-            why = f": {objective.expr}; {UNSTEADY}" if objective == assumed else ""
-            return f"objective {objective.name!r} did not hold for the last {STEADY_S:g} s{why}"
+            at_s = run.seconds(stretch[read.index(False)].t_ns)
+            why = f": {UNSTEADY}" if objective == assumed else ""
+            return (
+                f"objective {objective.name!r} did not hold for the last {STEADY_S:g} s before the"
+                f" fault, it was false at {at_s:.1f} s{why}"
+            )
     firing = sorted(run.readings.firing() & own_alerts(run.experiment, run.playbook))
     return f"alert {firing[0]} already fires" if firing else ""
 
 
 async def steady_gate(run: Run) -> None:
-    """Just before the first fault: end the run when the system is not in its steady state."""
-    first_s = min(fault.at.total_seconds() for fault in run.experiment.method)
-    await run.until(first_s - GATE_S)
+    """At the first fault: end the run when the system is not in its steady state."""
+    await run.until(min(fault.at.total_seconds() for fault in run.experiment.method))
+    await last_look(run)
+
+
+async def last_look(run: Run) -> None:
+    """End the run if the last sample before this instant, or one just before it, was not steady.
+
+    The sample of this second may not have come yet: the fault waits for it. Without one, the
+    collector is silent, and what was seen last counts.
+    """
+    deadline_ns = run.clock.now_ns() + int(SILENT_S * NS)
+    while (now_ns := run.clock.now_ns()) < deadline_ns and not run.abort.event.is_set():
+        second = (now_ns + int(GATE_S * NS) - run.t0_ns) // NS
+        due_ns = run.t0_ns + second * NS
+        if any(each.t_ns >= due_ns for each in run.readings.all[-1:]):
+            break
+        await run.readings.next((deadline_ns - now_ns) / NS)
     wrong = steady(run)
     if wrong:
         run.abort("not_steady", wrong)

@@ -143,6 +143,7 @@ def write_effective(
         planned=planned_starts(scenarios_of(experiment)),
         users=_users(inputs.system),
         failed=failed_outcomes(experiment),
+        left_over=True,
         settings=settings.current().as_json(),
     )
     raw = json.dumps(effective.as_json(), indent=1) + "\n"

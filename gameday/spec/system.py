@@ -105,7 +105,10 @@ class Semantics(Model):
         default="either", description="first: a holder is always told so, even when sold out"
     )
     holds: Literal["strict", "compensated"] = Field(
-        default="compensated", description="Whether a sold-out may come from a failed reservation"
+        default="compensated",
+        description="What a request may hold of the stock without getting it. strict: nothing;"
+        " compensated: one, until it fails, so others may be told sold out meanwhile",
+        examples=["strict"],
     )
     replay: Literal["none", "idempotent"] = Field(
         default="none", description="idempotent: the same key gets the same answer"

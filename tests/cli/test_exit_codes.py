@@ -16,7 +16,8 @@ from click.testing import CliRunner
 from gameday.cli import main
 from gameday.cli.run import judge_run
 from gameday.core.clock import SystemClock
-from gameday.core.errors import GamedayError
+from gameday.core.errors import ExitCode, GamedayError
+from gameday.core.messages import Message
 from gameday.evidence.journal import Journal
 from gameday.evidence.read import read as read_evidence
 from gameday.judge.judge import judge
@@ -150,6 +151,12 @@ JUDGED: list[tuple[str, list[Change], int]] = [
     ("never up", [never_up], 4),
     ("never up, on a stack of others", [external, never_up], 3),
     ("refused before the traffic", [refused], 2),
+    ("refused before the traffic, on a stack of others", [external, refused], 2),
+    (
+        "a coupon too many, and not steady, on a stack of others",
+        [external, over_issued, ended("not_steady")],
+        1,
+    ),
     ("a guard tripped", [ended("guard")], 5),
     ("a guard tripped on a stack of others", [external, ended("guard")], 5),
     ("stopped by the operator", [ended("operator")], 5),
@@ -338,3 +345,39 @@ def test_the_result_and_the_command_say_the_same(tmp_path: Path) -> None:
     CliRunner().invoke(main, ["report", str(path)])
     found: dict[str, Any] = json.loads((path / "result.json").read_bytes())
     assert found["exit_code"] == CliRunner().invoke(main, ["check", str(path)]).exit_code == 5
+
+
+SAID: list[tuple[str, str, int]] = [
+    ("embedded", "not_steady", 4),
+    ("compose", "not_steady", 4),
+    ("external", "not_steady", 3),
+    ("embedded", "unhealthy", 4),
+    ("compose", "unhealthy", 4),
+    ("external", "unhealthy", 3),
+    ("embedded", "guard", 5),
+    ("external", "guard", 5),
+    ("external", "signal", 5),
+    ("external", "interrupted", 5),
+    ("external", "error", 70),
+]
+WORDS = {"not_steady": "not steady", "unhealthy": "healthy", "guard": "guard", "signal": "signal"}
+
+
+@pytest.mark.parametrize(("stack", "how", "code"), SAID)
+def test_help_and_its_translations_say_what_an_ending_is_worth(
+    stack: str, how: str, code: int, tmp_path: Path
+) -> None:
+    run = RunDir(ended=how, effective={"stack": stack})
+    assert judge(read_evidence(run.write(tmp_path / RUN))).exit_code == code
+    meaning = next(each.meaning for each in ExitCode if each == code)
+    assert meaning == Message(f"exit.{code}").text()
+    assert re.search(rf"^ +{code} +{re.escape(meaning[:20])}", help_text(), re.MULTILINE)
+    if how in ("not_steady", "unhealthy"):
+        assert WORDS[how] in meaning
+        assert ("a system of yours was not" in meaning) == (stack == "external")
+    elif how in WORDS:
+        assert WORDS[how] in meaning
+
+
+def help_text() -> str:
+    return CliRunner().invoke(main, ["--help"]).output

@@ -151,3 +151,11 @@ def test_a_torn_journal_is_told_by_check_and_by_heal(runs_dir: Path) -> None:
     assert "passed" not in told.stdout.splitlines()[0]
     healed = CliRunner().invoke(main, ["heal", RUN, "--runs", str(runs_dir)])
     assert "is torn; only what stands before it is undone" in healed.stderr.replace("\n", " ")
+
+
+def test_the_reason_of_a_run_that_ended_early_is_shown(tmp_path: Path) -> None:
+    run = RunDir(ended="not_steady", ended_why="objective 'fast' did not hold").write(
+        tmp_path / RUN
+    )
+    told = CliRunner().invoke(main, ["check", str(run)]).output
+    assert "it ended because: objective 'fast' did not hold" in told

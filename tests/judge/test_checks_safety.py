@@ -501,3 +501,72 @@ def test_a_drain_that_did_not_end_leaves_absent_rows_unknown() -> None:
     run = RunDir(rows=[])
     run.events = [*run.events, (32.5, "phase", {"phase": "drain", "problem": "not drained"})]
     assert verdict(run, "no_lost_issuance").validity is Validity.UNKNOWN
+
+
+def after_a_lost_try(*sold_out_s: float, **fields: Any) -> RunDir:
+    """Two coupons: one is issued, one try has no answer, and people are told "sold out"."""
+    answers = [issue(0, 0, 0.0), Answer(1, 1, Outcome.UNKNOWN, 0.1, 0.2)]
+    late = [Answer(k, k, Outcome.SOLD_OUT, at) for k, at in enumerate(sold_out_s, 2)]
+    return RunDir(stock=2, answers=answers + late, effective={"left_over": True}, **fields)
+
+
+def test_a_coupon_that_nobody_got_excuses_no_sold_out_for_ever() -> None:
+    answer = verdict(after_a_lost_try(0.25, 9.0, 12.0), "no_premature_sold_out")
+    assert answer.validity is Validity.UNKNOWN
+    assert answer.message.values["told"] == 2, "the first came while the request was under way"
+    assert "`semantics: {holds: strict}`" in answer.summary
+    of_before = after_a_lost_try(9.0)
+    of_before.effective = {}
+    assert verdict(of_before, "no_premature_sold_out").validity is Validity.VALID
+
+
+def test_where_holds_are_strict_a_coupon_that_nobody_got_is_a_sold_out_too_early() -> None:
+    run = after_a_lost_try(9.0, semantics={"holds": "strict"})
+    assert verdict(run, "no_premature_sold_out").validity is Validity.INVALID
+
+
+def test_a_sold_out_while_the_try_was_under_way_or_whose_coupon_was_issued_is_right() -> None:
+    assert verdict(after_a_lost_try(0.25), "no_premature_sold_out").validity is Validity.VALID
+    issued_after_all = after_a_lost_try(9.0, rows=[(0, "i0"), (1, "i1")])
+    assert verdict(issued_after_all, "no_premature_sold_out").validity is Validity.VALID
+    later = after_a_lost_try(9.0)
+    later.answers.append(issue(3, 3, 9.1))
+    assert verdict(later, "no_premature_sold_out").validity is Validity.VALID
+
+
+@pytest.mark.parametrize(
+    ("told_s", "remaining", "expected"),
+    [
+        (9.0, 1, Validity.VALID),  # it came back, and may have been held until then
+        (31.0, 1, Validity.UNKNOWN),  # it came back: when?
+        (9.0, 0, Validity.UNKNOWN),  # lost, or still held: that the stores differ is told apart
+    ],
+)
+def test_what_is_left_in_the_end_says_whether_a_coupon_came_back(
+    told_s: float, remaining: int, expected: Validity
+) -> None:
+    run = after_a_lost_try(told_s, views=view([0], remaining))
+    assert verdict(run, "no_premature_sold_out").validity is expected
+    agree = Validity.VALID if remaining else Validity.INVALID
+    assert verdict(run, "stores_agree").validity is agree
+
+
+@pytest.mark.parametrize("audit", [{"cut": "moving"}, {"problem": "the answer was cut off"}])
+def test_rows_that_are_not_settled_accuse_and_question_nobody_of_a_sold_out(
+    audit: dict[str, Any],
+) -> None:
+    run = after_a_lost_try(9.0, audit=audit)
+    assert verdict(run, "no_premature_sold_out").validity is Validity.VALID
+
+
+def test_a_count_of_what_is_left_that_is_not_current_says_nothing() -> None:
+    for current in (False, None):
+        run = after_a_lost_try(9.0, views=view([0], 1, current=current))
+        assert verdict(run, "no_premature_sold_out").validity is Validity.UNKNOWN
+
+
+@several
+@given(honest_runs)
+def test_an_honest_service_is_not_accused_of_coupons_that_are_left(run: RunDir) -> None:
+    run.effective = {**run.effective, "left_over": True}
+    assert verdict(run, "no_premature_sold_out").validity is not Validity.INVALID

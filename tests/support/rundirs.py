@@ -216,6 +216,7 @@ class RunDir:
     events: list[tuple[float, str, dict[str, Any]]] = field(default_factory=redis_slow_events)
     evaluations: list[dict[str, Any]] = field(default_factory=redis_slow_evaluations)
     ended: str | None = "completed"
+    ended_why: str = ""
     sealed: dict[str, str] = field(default_factory=dict)
     has_audit: bool = True
 
@@ -302,7 +303,7 @@ class RunDir:
         events = [(-10.0, "run.started", start), *self.events]
         if self.ended is not None:
             seal = {"evidence": self.sealed} if self.sealed else {}
-            events.append((33.0, "run.ended", {"ended": self.ended, "why": "", **seal}))
+            events.append((33.0, "run.ended", {"ended": self.ended, "why": self.ended_why, **seal}))
         for at_s, event, data in events:
             clock.at_ns = T0_NS + round(at_s * NS)
             journal.write(event_of(event, **data))

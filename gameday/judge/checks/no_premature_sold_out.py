@@ -10,14 +10,21 @@ Where `semantics.holds` is `compensated`, a coupon can be taken as well by a try
 then and failed in the end, or never ended: it may have held one for a while. So may one that a step
 of the playbook overtook: fenced by a switch it is decided again, and may be told "sold out" itself.
 So the test never accuses an honest service, and the strict form, without holds, is told beside it.
+
+A try that never ended excuses nothing for ever, though. Where coupons are left in the end that
+nobody has, and some "sold out" has no explanation but a hold that outlived its try, somebody kept
+them, lost them or had them back: the count of what remains tells that they came back, and else it
+is unknown. Runs of before are not asked.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Final
 
 import numpy as np
 
+from gameday.core.clock import NS
 from gameday.core.messages import Message
 from gameday.evidence.attempts import FOREVER, Attempts, Indices, Mask, Times
 from gameday.evidence.audit import Audit
@@ -25,9 +32,21 @@ from gameday.evidence.model import Evidence
 from gameday.evidence.timeline import Act
 from gameday.evidence.wrong_answers import occurrence
 from gameday.judge.only_outcome import questioned
-from gameday.judge.verdict import SHOWN, NotApplicable, Validity, Verdict, in_units, lacking, valid
+from gameday.judge.verdict import (
+    SHOWN,
+    NotApplicable,
+    Validity,
+    Verdict,
+    in_units,
+    lacking,
+    unknown,
+    valid,
+)
 from gameday.spec.system import Semantics
 from gameday.traffic.history import Outcome
+
+AT_WORK_NS: Final = 30 * NS
+"""How long a request without an answer may still be at work, as the reading of the audit has it."""
 
 
 @dataclass(frozen=True)
@@ -51,21 +70,35 @@ class Takers:
         too_few: Mask = instants < self.first_tries[stock - 1]
         return too_few
 
-    def held_by_others(self, told: Indices) -> Times:
-        """The number of other tries that overlap the span of each of these (touching counts)."""
-        held_from, held_to = self._spans
+    def held_by_others(self, told: Indices, *, lasting: bool = True) -> Times:
+        """The number of other tries that overlap the span of each of these (touching counts).
+
+        `lasting`: what a try without an answer held, it may hold for ever.
+        """
+        held_from, held_to = self._spans(lasting=lasting)
         begun = np.searchsorted(held_from, self.attempts.ended[told], side="right")
         over = np.searchsorted(held_to, self.attempts.sent[told], side="left")
         return (begun - over).astype(np.int64) - self.held[told]
 
-    @cached_property
-    def _spans(self) -> tuple[Times, Times]:
+    def last_open_ns(self) -> int:
+        """When the last try that may hold one for ever was given up, as its client saw it."""
+        open_ = self._open & (self.held > 0)
+        return int(self.attempts.ended[open_].max(initial=np.iinfo(np.int64).min))
+
+    def _spans(self, *, lasting: bool) -> tuple[Times, Times]:
         """When the tries that held one began, and when they were over."""
         attempts = self.attempts
         held = np.repeat(np.arange(len(attempts)), self.held)
-        open_ = attempts.may_have_worked | attempts.are(Outcome.ISSUED)
-        ended = np.where(open_[held], FOREVER, attempts.ended[held])
+        ended = attempts.ended[held]
+        if lasting:
+            ended = np.where(self._open[held], FOREVER, ended)
         return np.sort(attempts.sent[held]), np.sort(ended)
+
+    @cached_property
+    def _open(self) -> Mask:
+        """Tries that may go on after their client has their answer, or has given up."""
+        found: Mask = self.attempts.may_have_worked | self.attempts.are(Outcome.ISSUED)
+        return found
 
 
 def check(evidence: Evidence) -> Verdict | NotApplicable:
@@ -90,6 +123,9 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     if early.any():
         question = questioned(evidence, Outcome.SOLD_OUT)
         return question or _premature(evidence, strictly[early], taken[early])
+    doubt = _never_issued(evidence, audit, takers, strictly)
+    if doubt is not None:
+        return doubt
     kind = (
         "check.no_premature_sold_out.held" if len(strictly) else "check.no_premature_sold_out.none"
     )
@@ -195,6 +231,51 @@ def _cut_off_ns(act: Act, acts: Sequence[Act]) -> int:
     begun = (each.started_ns for each in acts if each.undoing and each.name == act.name)
     after = [t for t in begun if t is not None and t > (act.started_ns or 0)]
     return FOREVER if act.undoing else min(after, default=FOREVER)
+
+
+def _never_issued(
+    evidence: Evidence, audit: Audit | None, takers: Takers, strictly: Indices
+) -> Verdict | None:
+    """Unknown where coupons that nobody has in the end are excused by holds that never ended.
+
+    None where each "sold out" came while enough others were under way, and where the coupons are
+    there again so soon after the last of those that it may have held them until then.
+    """
+    if audit is None or not len(strictly) or not evidence.plan.left_over:
+        return None
+    left = evidence.issues - len(audit.rows)
+    if left <= 0:
+        return None
+    attempts = evidence.asked
+    while_asked = takers.issued_by(attempts.ended[strictly])
+    while_asked = while_asked + takers.held_by_others(strictly, lasting=False)
+    outlived = strictly[while_asked < evidence.issues]
+    if not len(outlived):
+        return None
+    remaining = _remaining(audit)
+    back = remaining == evidence.stock - len(audit.rows) * evidence.semantics.units
+    if back:
+        last_ns = takers.last_open_ns()
+        if last_ns == FOREVER or (attempts.sent[outlived] - last_ns <= AT_WORK_NS).all():
+            return None
+    kind = "untold" if remaining is None else "back" if back else "gone"
+    doubt = unknown(
+        f"check.no_premature_sold_out.{kind}",
+        told=len(outlived),
+        left=left,
+        stock=evidence.issues,
+    )
+    shown = attempts.describe(outlived[-SHOWN:], evidence.t0_ns)
+    told = in_units(doubt.message, evidence.stock, evidence.semantics)
+    return Verdict(Validity.UNKNOWN, told, shown)
+
+
+def _remaining(audit: Audit) -> int | None:
+    """How much of the stock a store says is left, None where none says so or can be believed."""
+    if audit.cut != "consistent":
+        return None
+    told = {view.remaining for view in audit.views if view.current and view.remaining is not None}
+    return told.pop() if len(told) == 1 else None
 
 
 def _left_over(evidence: Evidence, told: Indices, audit: Audit) -> Verdict:

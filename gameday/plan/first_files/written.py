@@ -116,6 +116,10 @@ def _semantics(sketch: Sketch) -> Iterator[str]:
         yield "# One for each user (`per_user: one`) is the default. Where people may hold several:"
         more = {**sketch.semantics, "per_user": "many"}
         yield f"# semantics: {flow(more)}         or a number instead of many"
+    if sketch.audit:
+        yield "# No reservation outlives its answer? Then a coupon that nobody got is no excuse for"
+        more = {**sketch.semantics, "holds": "strict"}
+        yield f'# having told people "all gone": semantics: {flow(more)}'
 
 
 def _campaign(sketch: Sketch) -> Iterator[str]:

@@ -50,7 +50,7 @@ def proposed(m: Material, say: Messages) -> Iterator[Action]:
     """The actions that the result calls for."""
     for failure in failures(m.result, m.wrongs):
         if not _has_items_of_its_own(m, failure):
-            yield _of_failure(failure, say)
+            yield _of_failure(m, failure, say)
     for i, alert in enumerate(m.result.alerts):
         if alert.expected and alert.status in {"missed", "late"}:
             status, name = say.word(alert.status), code(alert.alert)
@@ -77,12 +77,17 @@ def proposed(m: Material, say: Messages) -> Iterator[Action]:
         )
 
 
-def _of_failure(failure: Failure, say: Messages) -> Action:
-    """One item for all checks that failed of one cause."""
+def _of_failure(m: Material, failure: Failure, say: Messages) -> Action:
+    """One item for all checks that failed of one cause; what to mend where that cause is known."""
     first = failure.first.name
     known = f"actions.fix_{first}" in say.by_id
     cause = broken(first, say)
-    what = say(f"actions.fix_{first}") if known else say("actions.check", broke=cause)
+    if m.origin.unexplained:
+        what = say("actions.find_out", broke=cause)
+    elif known:
+        what = say(f"actions.fix_{first}")
+    else:
+        what = say("actions.check", broke=cause)
     also = [broken(check.name, say) for check in failure.checks[1:]]
     also += [say("actions.together_alert", alert=code(a.alert)) for a in failure.alerts]
     if also:

@@ -44,7 +44,8 @@ def factors(m: Material, say: Messages) -> list[Markup]:
 
 def _design(m: Material, say: Messages) -> Iterator[Prompt]:
     faults = [fault for fault in m.result.faults if fault.injected_at is not None]
-    if not faults or m.result.clocks.damage_at is None:
+    by_a_fault = m.origin.known or m.origin.partly
+    if not faults or m.result.clocks.damage_at is None or not by_a_fault:
         return
     evidence = [
         say(
@@ -196,7 +197,7 @@ def _lucky(m: Material, say: Messages) -> Iterator[Markup]:
 
 
 def prevention(_m: Material, say: Messages) -> list[Markup]:
-    """The incident document's own list, to choose from."""
+    """A general list, to choose from."""
     blocks = [say("prevention.head"), say("prevention.about")]
     for term, count in _PREVENTION.items():
         items = [say(f"prevention.{term}_{number}") for number in range(1, count + 1)]

@@ -34,17 +34,35 @@ def cause(m: Material, say: Messages) -> list[Markup]:
     """The faults that were there, what of the system they reached, and what was done by then."""
     there = [fault for fault in m.result.faults if fault.injected_at is not None]
     if not there:
-        return [say("summary.no_fault" if m.result.faults else "summary.no_method")]
+        none = say("summary.no_fault" if m.result.faults else "summary.no_method")
+        return [Markup(" ".join([none, *_unexplained(m, say)]))]
     told = [_fault(m, fault, say) for fault in there]
     return [Markup(" ".join([*_origin(m, there, say), *told, *_done_before(m, say)]))]
 
 
 def _origin(m: Material, there: Sequence[FaultLine], say: Messages) -> Iterator[Markup]:
     """Whether the cause is known; nothing where no fault was in effect and nothing happened."""
-    if any(fault.injected == "yes" for fault in there):
+    if m.origin.unexplained:
+        yield say("origin.partly" if m.origin.partly else "origin.unknown")
+        yield from _unexplained(m, say)
+    elif any(fault.injected == "yes" for fault in there):
         yield say("origin.known")
     elif m.wrongs or m.result.clocks.damage_at is not None:
         yield say("origin.unproven")
+
+
+def _unexplained(m: Material, say: Messages) -> Iterator[Markup]:
+    """Sentences on what was seen and no fault explains."""
+    for each in m.origin.unexplained:
+        values: dict[str, Value] = {
+            "at": format.clock(each.at_s),
+            "until": format.clock(each.until_s),
+            "n": each.count,
+            "fault": format.clock(each.fault_s),
+            "ref": of_histories(m),
+        }
+        kind = f"origin.seen_{each.kind}"
+        yield say(kind, **{name: values[name] for name in say.placeholders(kind)})
 
 
 def _wrongs(m: Material, say: Messages) -> Iterator[Markup]:

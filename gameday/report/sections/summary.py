@@ -110,9 +110,7 @@ def _damage(m: Material, say: Messages) -> list[Markup]:
         return [say("summary.not_steady")]
     ref, damage_at = format.of_result("clocks.damage_at"), m.result.clocks.damage_at
     if damage_at is None:
-        held = m.effective is None or steady_state(m.effective.experiment)
-        kind = "no_damage" if held else "no_objective"
-        return [say(f"summary.{kind}", ref=ref), *_assumed(m, say)] if m.has_traffic else []
+        return [_undamaged(m, say, ref), *_assumed(m, say)] if m.has_traffic else []
     told = [say("summary.damage", damage=format.clock(damage_at), ref=ref)]
     for name in CLOCKS:
         after_s, ref = m.result.clocks.after_s(name), format.of_result(f"clocks.{name}_after_s")
@@ -125,6 +123,22 @@ def _damage(m: Material, say: Messages) -> list[Markup]:
             else:
                 told.append(say(f"summary.{name}", after=after, ref=ref))
     return [*told, *_assumed(m, say)]
+
+
+def _undamaged(m: Material, say: Messages, ref: Markup) -> Markup:
+    """Words on people where no damage was seen."""
+    if m.effective is not None and not steady_state(m.effective.experiment):
+        return say("summary.no_objective", ref=ref)
+    if failed := _uncounted(m):
+        count = format.of_result("traffic.failed")
+        return say("summary.no_damage_but", ref=ref, failed=failed, count=count)
+    return say("summary.no_damage", ref=ref)
+
+
+def _uncounted(m: Material) -> int:
+    """The number of requests that failed where the experiment says that failures are no damage."""
+    expected = m.effective is not None and m.effective.experiment.failures == "expected"
+    return m.result.traffic.failed or 0 if expected and m.result.traffic is not None else 0
 
 
 def _assumed(m: Material, say: Messages) -> Iterator[Markup]:

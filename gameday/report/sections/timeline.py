@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from gameday.core.stack_registry import is_owned
 from gameday.evidence.events import (
     ActionDone,
     ActionStarted,
@@ -84,7 +85,15 @@ def _done(m: Material, say: Messages) -> Iterator[Entry]:
     for record in m.records:
         if record.audience == "all" and _is_news(record):
             ref = format.of_record(record)
-            yield Entry(record.t_ns, sentence(record, say), ref, _sort(record.event))
+            what = sentence(record, say)
+            if _looks_for_others(record.event) and not is_owned(m.result.stack):
+                what = say("event.phase_found")
+            yield Entry(record.t_ns, what, ref, _sort(record.event))
+
+
+def _looks_for_others(event: Event) -> bool:
+    """True for the phase in which a stack is started, or one of others is looked for."""
+    return isinstance(event, Phase) and event.phase == "stack" and not event.problem
 
 
 def _sort(event: Event) -> str:

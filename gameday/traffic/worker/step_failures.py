@@ -1,7 +1,7 @@
 """Failures of steps, in the words of the system: a few of each, in the worker's log.
 
-An answer may quote what was sent, so it is masked before it is cut and kept. What it quotes of others
-is masked with the whole log, in the end; a mark says where it was cut.
+An answer may quote what was sent, so it is masked before it is cut and kept. What it quotes of
+others is masked with the whole log, in the end; a mark says where it was cut.
 """
 
 import sys
