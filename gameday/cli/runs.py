@@ -287,8 +287,6 @@ def show_result(result: "Result", console: SafeConsole | None = None, *, why: st
         told.add_row(*(styled(each, "dim") for each in words))
     console.print(told)
     _show_gaps(result, console)
-    for unclear in _answers(result):
-        console.print(block(unclear))
     if closed := result.traffic and result.traffic.closed:
         console.print(_closed_model(closed))
     if limit := result.traffic and result.traffic.limit:
@@ -298,11 +296,13 @@ def show_result(result: "Result", console: SafeConsole | None = None, *, why: st
 
 
 def _show_gaps(result: "Result", console: SafeConsole) -> None:
-    """Print what the verdict does not speak of, and what is missing in the evidence."""
+    """Print what the verdict does not speak of, what is missing, and what nobody could read."""
     if result.issuance_unchecked:
         console.print(styled(say("no_issuance"), "bold yellow"))
     for each in result.missing:
         console.print(block(say("missing", part=each.part, why=line(each.message, each.why))))
+    for unclear in _answers(result):
+        console.print(block(unclear))
 
 
 _MOST_STATUSES = 3  # all of them are in the draft
