@@ -72,3 +72,14 @@ def test_a_service_that_is_dead_for_a_while_has_hurt_people(tmp_path: Path) -> N
     assert effective["failed"] == ["unknown", "unreached"]
     draft = (found.dir / "postmortem.md").read_text()
     assert "No customer was seen to be affected" not in draft
+
+
+def test_a_fault_is_not_let_in_on_what_the_last_sample_before_it_says(tmp_path: Path) -> None:
+    """It fails from half a second before the fault on: only the sample at the fault shows that."""
+    found = drop(tmp_path, [[5.4, 16.0, 500, 1.0]], method=[SPIKE])
+    assert found.result["ended"] == "not_steady", found.told
+    assert found.code == 3
+    assert found.result["faults"][0]["injected_at"] is None
+    assert "it was false at 6.0 s: too many answers are described by none" in " ".join(
+        found.told.split()
+    )
