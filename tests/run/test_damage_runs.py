@@ -83,3 +83,11 @@ def test_a_fault_is_not_let_in_on_what_the_last_sample_before_it_says(tmp_path: 
     assert "it was false at 6.0 s: too many answers are described by none" in " ".join(
         found.told.split()
     )
+
+
+def test_a_service_that_somebody_ends_after_the_fault_is_not_of_the_fault(tmp_path: Path) -> None:
+    found = drop(tmp_path, [], gone=[13.0, 60.0], method=[SPIKE])
+    draft = (found.dir / "postmortem.md").read_text()
+    assert "**The cause is not known.**" in draft
+    assert "The service refused connections from 1" in draft
+    assert "because gameday made it" not in draft
