@@ -17,6 +17,7 @@ from gameday.evidence.journal import Record, RecordOf, every, first
 
 NO_END = "the journal has no end"
 CUT_OFF = "the run ended during it"
+HAS_ENDED = "has ended"  # what the journal says of a part of our own stack, behind its name
 # What must have gone well, or rows may still be on their way.
 SETTLING = frozenset({"close", "drain"})
 

@@ -23,7 +23,7 @@ from gameday.evidence.journal import every
 from gameday.evidence.model import Evidence
 from gameday.evidence.outages import RECOVERY, watched
 from gameday.evidence.read import read
-from gameday.evidence.timeline import FaultWindow
+from gameday.evidence.timeline import HAS_ENDED, FaultWindow
 from gameday.judge.result import Result
 from gameday.report.people import LATE_S, Wrong
 from gameday.telemetry.failures import steady_state
@@ -32,8 +32,6 @@ from gameday.traffic.history import Reason
 
 Kind = Literal["refused", "ended", "early", "early_wrong", "after", "after_wrong"]
 
-_ENDED: Final = "service has ended"
-"""What the journal says of a service of our own that ended, and that no fault had stopped."""
 _STOPPING: Final = ("service.", "command.")
 """Faults that may end the service itself, or keep it from taking connections."""
 _CUTTING: Final = ("network.down", "network.flap", "network.partition", "network.reset_peer")
@@ -109,7 +107,7 @@ def _seconds(evidence: Evidence, t_ns: int) -> float:
 def _ended(evidence: Evidence) -> Iterator[Unexplained]:
     """The service of our own stack that ended, and that no fault had stopped."""
     for record in every(evidence.journal, Phase):
-        if record.event.problem == _ENDED:
+        if record.event.problem == f"service {HAS_ENDED}":
             yield Unexplained(kind="ended", at_s=_seconds(evidence, record.t_ns))
             return
 

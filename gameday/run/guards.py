@@ -10,6 +10,7 @@ from pathlib import Path
 
 from gameday.core.clock import NS
 from gameday.evidence.events import GuardTripped, Phase, WorkerGone
+from gameday.evidence.timeline import HAS_ENDED
 from gameday.plan.service_checks import own_alerts
 from gameday.run.context import Ended, Run
 from gameday.spec.experiment import STEADY_S, Guard
@@ -140,7 +141,7 @@ async def parts(run: Run) -> None:
         told &= ended
         for name in sorted(ended - told):
             told.add(name)
-            run.journal.write(Phase(phase="stack", problem=f"{name} has ended"))
+            run.journal.write(Phase(phase="stack", problem=f"{name} {HAS_ENDED}"))
             if name != SERVICE:
                 run.abort("unhealthy", f"{name}, a part of the stack, has ended")
 

@@ -80,3 +80,22 @@ def test_a_service_that_is_dead_for_a_while_has_hurt_people(tmp_path: Path) -> N
     assert (
         int(told) == failed(records["outcome"], records["reason"], effective["failed"]).sum() > 100
     )
+
+
+def test_a_fault_is_not_let_in_on_what_the_last_sample_before_it_says(tmp_path: Path) -> None:
+    """It fails from half a second before the fault on: only the sample at the fault shows that."""
+    found = drop(tmp_path, [[5.4, 16.0, 500, 1.0]], method=[SPIKE])
+    assert found.result["ended"] == "not_steady", found.told
+    assert found.code == 3
+    assert found.result["faults"][0]["injected_at"] is None
+    assert "it was false at 6.0 s: too many answers are described by none" in " ".join(
+        found.told.split()
+    )
+
+
+def test_a_service_that_somebody_ends_after_the_fault_is_not_of_the_fault(tmp_path: Path) -> None:
+    found = drop(tmp_path, [], gone=[13.0, 60.0], method=[SPIKE])
+    draft = (found.dir / "postmortem.md").read_text()
+    assert "**The cause is not known.**" in draft
+    assert "The service refused connections from 1" in draft
+    assert "because gameday made it" not in draft

@@ -211,8 +211,8 @@ def trigger(m: Material, say: Messages) -> list[Markup]:
     head = [say(f"trigger.col_{name}") for name in _TRIGGER]
     rows = [_fault(m, fault, say) for fault in faults]
     there = any(fault.injected == "yes" for fault in faults)
-    known = "known" if m.origin.known else "not_all"
-    about = say(f"trigger.{known}" if there else "trigger.unproven")
+    known = say("trigger.known") if m.origin.known else say("trigger.not_all")
+    about = known if there else say("trigger.unproven")
     return [*blocks, about, table(head, rows), say("trigger.person")]
 
 
