@@ -21,7 +21,7 @@ from gameday.traffic.history import Outcome
 FEWEST: Final = 5
 """Of fewer answers it is no wonder that they mean the same."""
 _TELLING: Final = (Outcome.ISSUED, Outcome.DUPLICATE, Outcome.SOLD_OUT, Outcome.ACCEPTED)
-"""What says something about the stock: who was refused was told nothing of it."""
+"""Outcomes that say something about the stock: who was refused was told nothing of it."""
 
 
 def questioned(evidence: Evidence, outcome: Outcome) -> Verdict | None:

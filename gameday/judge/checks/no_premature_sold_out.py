@@ -271,7 +271,7 @@ def _never_issued(
 
 
 def _remaining(audit: Audit) -> int | None:
-    """How much of the stock a store says is left, None where none says so or can be believed."""
+    """Stock that is left as a store says, None where none says so or can be believed."""
     if audit.cut != "consistent":
         return None
     told = {view.remaining for view in audit.views if view.current and view.remaining is not None}
