@@ -35,6 +35,10 @@ class Users:
         """The same of users in any form."""
         return self.indices(column_of(users_of(told)))
 
+    def known(self, told: Iterable[object]) -> Indices:
+        """The indices of users of the run; FOREIGN for all others, who get no index by it."""
+        return self._ids.read(column_of(users_of(told)))
+
     def _index_of(self, text: bytes) -> int:
         index = self._foreign.setdefault(text, FOREIGN - len(self._foreign))
         if len(self._foreign) > len(self._names):
