@@ -10,7 +10,7 @@ small JSON object. A file in any other form is read whole, with the same result.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from itertools import takewhile
@@ -23,6 +23,7 @@ from gameday.core.json import own
 from gameday.core.json_objects import Json, json_object
 from gameday.core.messages import Message
 from gameday.evidence.attempts import distinct
+from gameday.evidence.audit_sources import Source, echoes_campaign, sources_of
 from gameday.evidence.rows import (
     Column,
     Row,
@@ -91,6 +92,8 @@ class Audit:
     problem: str
     users: Users = field(default_factory=Users)
     question: Message | None = None
+    sources: Mapping[str, Source] = field(default_factory=dict)
+    echoes_campaign: bool = False
 
     def with_users(self, users: Users) -> "Audit":
         """The same, its users called otherwise; the file is not read again."""
@@ -190,16 +193,6 @@ class Audit:
         if self.cut == "moving":
             return "the rows were still changing when they were read"
         return self.question or self.other_ids or ""
-
-
-def questioned(audit: Audit, acknowledged: int) -> Audit:
-    """The audit, with what is to be asked about it after so many were told "issued".
-
-    In Redis nobody can tell whether what is not there was ever there, or has another name.
-    """
-    if audit.rows_from != "redis" or len(audit.rows) or not acknowledged:
-        return audit
-    return replace(audit, question=Message("check.no_holders", acknowledged=acknowledged))
 
 
 def audit_of(file: BinaryIO, users: Users | None = None) -> Audit:
@@ -344,6 +337,8 @@ def _audit(
         ),
         problem=fields["problem"],
         users=users,
+        sources=sources_of(fields),
+        echoes_campaign=echoes_campaign(fields),
     )
 
 

@@ -16,7 +16,8 @@ from gameday.core.errors import UsageError
 from gameday.core.json import DAMAGED
 from gameday.evidence import journal, seal
 from gameday.evidence.attempts import Attempts, table
-from gameday.evidence.audit import Audit, audit_of, questioned
+from gameday.evidence.audit import Audit, audit_of
+from gameday.evidence.audit_questions import questioned
 from gameday.evidence.drill_names import names_of, with_own_names
 from gameday.evidence.effective import Effective
 from gameday.evidence.journal import Journaled, Record
@@ -30,7 +31,6 @@ from gameday.evidence.users import Users
 from gameday.evidence.wrong_answers import CampaignPromise, first_wrong_ns
 from gameday.telemetry import samples
 from gameday.traffic import history, vitals
-from gameday.traffic.history import Outcome
 from gameday.traffic.rules import MOST_STARTS
 from gameday.traffic.step_log import StepLog
 from gameday.traffic.user_ids import NUMBERS, UserIds, is_as_ever, names_somebody
@@ -75,7 +75,7 @@ def read(run_dir: Path, evaluated: Sequence[samples.Evaluation] | None = None) -
     if audit is not None and line.unsettled:
         audit = replace(audit, problem="; ".join(filter(None, (audit.problem, line.unsettled))))
     if audit is not None and attempts is not None:
-        audit = questioned(audit, int(attempts.are(Outcome.ISSUED).sum()))
+        audit = questioned(audit, attempts, None if effective is None else effective.stock)
     return Evidence(
         name=_name(line, effective) or run_dir.name,
         effective=effective,

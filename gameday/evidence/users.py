@@ -4,10 +4,12 @@ Who no template of the issue request could have named is foreign: an index below
 text, so that checks count with them as with all others and a report can still show who it was.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 
-from gameday.evidence.rows import Column, User, quoted, user_of
+from gameday.evidence.rows import Column, User, column_of, quoted, user_of, users_of
 from gameday.traffic.user_ids import FOREIGN, MOST_USERS, NUMBERS, Indices, UserIds
 
 
@@ -37,6 +39,10 @@ class Users:
         """The same where a number alone is a user as well; None where that could be another."""
         ids = self._ids.with_numbers()
         return None if ids is None else Users(ids)
+
+    def known(self, told: Iterable[object]) -> Indices:
+        """The indices of users of the run; FOREIGN for all others, who get no index by it."""
+        return self._ids.read(column_of(users_of(told)))
 
     def _index_of(self, text: bytes) -> int:
         index = self._foreign.setdefault(text, FOREIGN - len(self._foreign))

@@ -14,7 +14,7 @@ from gameday.core.secrets.redaction import Hidden
 from gameday.injection.drivers.proxy import MARKER
 from gameday.injection.drivers.request import Sender, secrets_of
 from gameday.injection.toxiproxy_client import Toxiproxy, ToxiproxyError
-from gameday.plan import prometheus_checks, proxy_checks, service_checks
+from gameday.plan import prometheus_checks, proxy_checks, service_checks, store_checks
 from gameday.plan.audit_pages import PAGES_S
 from gameday.plan.finding import Finding, from_error
 from gameday.plan.leftovers import on_standing
@@ -179,7 +179,12 @@ async def _campaign(inputs: Inputs, running: Running) -> list[Finding]:
     hide = _hiding(inputs, running)
     sender = Sender(system.base_url, values, running.environment, tls=system.tls, hide=hide)
     if made:
-        return await service_checks.audit(system, sender, exists=False)
+        first = await service_checks.audit(system, sender, exists=False)
+        return first + await store_checks.beside(
+            system, sender, wanted.stock, planning=True, exists=False
+        )
     is_reset = bool(system.before_run)
     found = await service_checks.campaign(system, sender, coupon, wanted.stock, is_reset=is_reset)
-    return found.findings
+    return found.findings + await store_checks.beside(
+        system, sender, found.stock, planning=True, is_reset=is_reset
+    )

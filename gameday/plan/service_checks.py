@@ -15,12 +15,14 @@ from gameday.core.messages import Message
 from gameday.core.network.http import OK, HttpClient, HttpError
 from gameday.core.network.urls import at
 from gameday.injection.drivers.request import Sender
-from gameday.plan.audit_answer import ask
+from gameday.plan import store_checks
+from gameday.plan.audit_answer import AuditAnswer, ask
 from gameday.plan.audit_pages import first_page, first_values
 from gameday.plan.finding import Finding
 from gameday.plan.rules.expressions import TRAFFIC_METRICS
 from gameday.plan.stores import StoreReadError
 from gameday.spec.audit import AuditRequest, AuditStore
+from gameday.spec.audit_sources import audit_source, is_own_form
 from gameday.spec.experiment import Experiment
 from gameday.spec.playbook import Playbook
 from gameday.spec.request import Statuses
@@ -80,8 +82,10 @@ def _audit_asks_the_service(system: System) -> bool:
     return isinstance(system.audit, AuditRequest) and system.audit.url is None
 
 
-async def audit(system: System, sender: Sender, *, exists: bool) -> list[Finding]:
-    """The audit must answer in its form, and tell of nobody.
+async def audit(
+    system: System, sender: Sender, *, exists: bool, stock: int | None = None
+) -> list[Finding]:
+    """The audit must answer in its form, tell of nobody, and of the `stock` of the campaign.
 
     Before the campaign `exists`, any status of an answer will do; one that is as expected is read.
     """
@@ -98,14 +102,28 @@ async def audit(system: System, sender: Sender, *, exists: bool) -> list[Finding
                 path = system.audit.path
                 text = Message("finding.no_campaign_yet", path=path, status=answer.status)
                 return [Finding("audit", "ok", text)]
-        found = await ask(system, sender)
+        if not exists and isinstance(system.audit, AuditStore):
+            seen = await store_checks.before_campaign(system, system.audit.store, sender)
+            if isinstance(seen, Finding):
+                return [seen]
+            rows, odd = seen, list[Finding]()
+        else:
+            found = await ask(system, sender)
+            rows, odd = len(found.rows), _odd_counts(system, found, stock)
     except GamedayError as error:
         # Nobody knows what a system says of a campaign that is not there yet.
         known = isinstance(error, StoreReadError | UsageError) and system.captures is None
         return [_unreadable(error, sender, sure=exists or known)]
-    if found.rows:
-        return [_of_others(len(found.rows), str(sender.values.get("coupon")))]
-    return [Finding("audit", "ok", Message("finding.answers", what=_place_of_audit(system)))]
+    if rows:
+        return [_of_others(rows, str(sender.values.get("coupon")))]
+    return odd or [Finding("audit", "ok", Message("finding.answers", what=_place_of_audit(system)))]
+
+
+def _odd_counts(system: System, found: AuditAnswer, stock: int | None) -> list[Finding]:
+    view = found.views.get(audit_source(system), {})
+    own = is_own_form(system)
+    remaining = None if own else view.get("remaining")
+    return store_checks.odd_counts(stock, found.stock, remaining, is_own_form=own)
 
 
 def _nobody_behind(name: str, status: int, url: str) -> Finding:

@@ -16,24 +16,37 @@ What is too large, too slow or not what it should be is no evidence: the audit h
 """
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Literal
 
 import asyncpg
 import redis.asyncio
 
 from gameday.core.clock import Clock
-from gameday.core.errors import GamedayError, UsageError
-from gameday.core.secrets.redaction import nothing
+from gameday.core.errors import GamedayError
+from gameday.core.json_objects import Json
+from gameday.core.secrets.redaction import Hidden, nothing
 from gameday.evidence.rows import RowError, Rows, StoreView, User, user_of, whole_number
 from gameday.injection.drivers.request import Sender, secrets_of
-from gameday.plan.audit_answer import ask, comes_in_parts, read_store
+from gameday.plan.audit_answer import ask, comes_in_parts
+from gameday.plan.beside import read_beside
 from gameday.plan.stores import StoreReadError
 from gameday.plan.stores.redis import MOST_HOLDERS, HolderSet, holders_of, scan, session
 from gameday.plan.stores.values import text_of
 from gameday.run.audit_file import AuditReading, HideIds, by_row, mask
 from gameday.run.hidden_ids import nothing_hidden
-from gameday.spec.audit import AuditStore
+from gameday.spec.audit import AuditStore, StoreName
+from gameday.spec.audit_sources import (
+    SQL,
+    SqlStore,
+    audit_source,
+    is_own_form,
+    naming,
+    queries,
+    rows_store,
+    stores_beside,
+    views_beside,
+)
 from gameday.spec.system import RedisStore, System
 from gameday.spec.template import fill_text
 from gameday.spec.users_hidden import Hide
@@ -76,19 +89,27 @@ async def read(
     `look` sees the rows as they were told.
     """
     audit = AuditReading(campaign, stock, read_at_ns=clock.now_ns())
-    problems = []
+    audit.sources = {name: {"names": keys} for name, keys in naming(system, campaign).items()}
+    problems, unanswered = [], ""
     try:
         await _answer(audit, system, stock, sender, ids)
     except (GamedayError, ValueError) as error:
-        problems.append(f"audit answer: {error}")
-    if _looked_into(system):
+        unanswered = f"audit answer: {error}"
+    if stores_beside(system):
         try:
             await _look(audit, system, campaign, sender, ids)
         except UNREADABLE as error:
             kind = "" if isinstance(error, StoreReadError) else f"{type(error).__name__}: "
             problems.append(f"stores: {kind}{error}")
             audit.cut = "unknown"
+    if unanswered and (problems or audit.rows_from == "audit"):
+        problems.insert(0, unanswered)
+    elif unanswered:  # the rows are known from the store: who says nothing is not compared with it
+        audit.sources["audit"]["problem"] = unanswered
     known = [*secrets_of(system, sender.environment), *secrets]
+    for source in audit.sources.values():
+        if "problem" in source:
+            source["problem"] = hide(Hidden(known)(source["problem"]))
     look(audit.rows)
     kept = by_row(audit, ids) if isinstance(ids, ListedIds) else ids
     told = "; ".join(problems)
@@ -117,6 +138,8 @@ async def _answer(
     if cut == "moving" and not alone:  # pages that moved may tell of one issue twice
         raise RowError("its pages still changed from one reading to the next")
     audit.stock = stock if stock is not None else answer.stock
+    if answer.stock is not None and not is_own_form(system):
+        audit.sources[audit_source(system)]["stock"] = answer.stock
     audit.rows, audit.views, audit.cut = answer.rows, dict(answer.views), cut
     if alone:  # the rows are not told twice
         audit.rows_from = system.audit.store if isinstance(system.audit, AuditStore) else "audit"
@@ -124,68 +147,107 @@ async def _answer(
     audit.answer = answer
 
 
-def _looked_into(system: System) -> bool:
-    """True if stores are read beside the audit."""
-    return _rows_store(system) is not None or _view_store(system) is not None
-
-
-def _rows_store(system: System) -> Literal["postgres", "mysql"] | None:
-    """The store whose rows are compared with the answer; None where the audit is a store."""
-    if isinstance(system.audit, AuditStore):
-        return None
-    if system.stores.postgres is not None:
-        return "postgres"
-    return None if system.stores.mysql is None else "mysql"
-
-
-def _view_store(system: System) -> RedisStore | None:
-    """The Redis that is compared with the rows; None where there is none, or it is the audit."""
-    store = system.stores.redis
-    if isinstance(system.audit, AuditStore):
-        if system.audit.store == "redis" or store is None:
-            return None
-        return None if store.remaining is None and store.holders is None else store
-    return store
-
-
 async def _look(
     audit: AuditReading, system: System, campaign: str, sender: Sender, ids: UserIds | ListedIds
 ) -> None:
-    """Read the stores directly until two readings of the rows around Redis' agree."""
-    name = _rows_store(system)
-
-    async def rows() -> Rows:
-        if name is None:
-            return (await ask(system, sender)).rows
-        return (await read_store(system, name, sender)).rows
-
+    """Read the stores directly until two readings of the rows around the others' agree."""
+    name, others = rows_store(system), views_beside(system)
+    told = {each: audit.views.get(each, {}).get("current") for each in (*SQL, "redis")}
     audit.cut = "moving"
     for _ in range(TRIES):
-        before = await rows()
-        view, still = await _redis_view(_view_store(system), campaign, sender.environment)
-        after = await rows()
-        if still and before.same(after):
+        before = await _books(system, name, sender)
+        views = [await _view(system, each, campaign, sender) for each in others]
+        after = await _books(system, name, sender)
+        still = all(view.still for view in views) and before.counts == after.counts
+        if still and before.rows.same(after.rows):
             audit.cut = "consistent"
             break
     else:
         return
     if name is None:
-        audit.rows = after
+        audit.rows = after.rows
+        audit.views.update(after.views)
     else:
-        _keep_rows(audit, system, name, after, ids)
-    if view is not None:
-        view = replace(view, current=audit.views.get("redis", {}).get("current"))
-        audit.views["redis"] = asdict(view if system.actions else _current(view))
+        _keep_rows(audit, system, name, after.rows, ids)
+        _keep_view(audit, system, after.view(name), told=told[name])
+    for view in views:
+        _keep_view(audit, system, view, told=told[view.name])
 
 
-def _current(view: StoreView) -> StoreView:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Looked:
+    """A store as it was looked into: its view, its stock, why a count is none; and if it moved."""
+
+    name: StoreName
+    view: StoreView | None
+    stock: int | None = None
+    problem: str = ""
+    still: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class _Books:
+    """The rows that everything is compared with, and the counts that stand beside them."""
+
+    rows: Rows
+    counts: tuple[int | None, int | None] | Json
+    views: Mapping[str, Json]
+    problem: str = ""
+
+    def view(self, name: SqlStore) -> _Looked:
+        """The counts of the store itself; its rows are compared otherwise."""
+        assert isinstance(self.counts, tuple), "counts of a store"
+        stock, remaining = self.counts
+        view = None if remaining is None else StoreView(remaining, None)
+        return _Looked(name=name, view=view, stock=stock, problem=self.problem)
+
+
+async def _books(system: System, name: SqlStore | None, sender: Sender) -> _Books:
+    """One reading of the store whose rows count, or of the audit that is a store."""
+    if name is None:
+        answer = await ask(system, sender)
+        return _Books(answer.rows, answer.beside, answer.views)
+    found, problem = await read_beside(system, name, sender)
+    return _Books(found.rows, (found.stock, found.remaining), {}, problem)
+
+
+async def _view(system: System, name: StoreName, campaign: str, sender: Sender) -> _Looked:
+    """One reading of a store whose rows do not count."""
+    if name == "redis":
+        return await _redis_looked(system.stores.redis, campaign, sender.environment)
+    found, problem = await read_beside(system, name, sender)
+    asked = queries(system, name)
+    holders: list[User] | None = None
+    if asked["rows"] is not None:
+        if len(found.rows) > MOST_HOLDERS:
+            raise RowError(f"{len(found.rows)} holders are more than {MOST_HOLDERS}")
+        holders = list(dict.fromkeys(user for user, _ in found.rows))
+    is_view = holders is not None or found.remaining is not None
+    view = StoreView(found.remaining, holders) if is_view else None
+    return _Looked(name=name, view=view, stock=found.stock, problem=problem)
+
+
+def _keep_view(audit: AuditReading, system: System, looked: _Looked, *, told: bool | None) -> None:
+    """Keep the view of a store; `told` is what the system said of whether it is current."""
+    if looked.view is not None:
+        view = replace(looked.view, current=told)
+        if not system.actions:
+            view = _current(view, is_table=looked.name in SQL)
+        audit.views[looked.name] = asdict(view)
+    if looked.stock is not None:
+        audit.sources[looked.name]["stock"] = looked.stock
+    if looked.problem:
+        audit.sources[looked.name]["problem"] = looked.problem
+
+
+def _current(view: StoreView, *, is_table: bool) -> StoreView:
     """A view that nobody told of, and that no action could have switched off: it is current.
 
     As far as it is there: a key that is not may have expired, or have another name.
     """
     if view.current is not None:
         return view
-    holders = view.holders or None
+    holders = view.holders if is_table else view.holders or None
     is_there = holders is not None or view.remaining is not None
     return replace(view, holders=holders, current=True if is_there else None)
 
@@ -193,7 +255,7 @@ def _current(view: StoreView) -> StoreView:
 def _keep_rows(
     audit: AuditReading,
     system: System,
-    name: Literal["postgres", "mysql"],
+    name: SqlStore,
     rows: Rows,
     ids: UserIds | ListedIds,
 ) -> None:
@@ -204,21 +266,24 @@ def _keep_rows(
         audit.rows, audit.rows_from = rows, name
 
 
-async def _redis_view(
+async def _redis_looked(
     store: RedisStore | None, campaign: str, environment: Mapping[str, str]
-) -> tuple[StoreView | None, bool]:
-    """Stock left and holders, and whether they stood still meanwhile."""
-    if store is None:
-        return None, True
+) -> _Looked:
+    """Stock left and holders, and whether they stood still meanwhile; and the stock."""
+    assert store is not None, "looked into though the file names none"
     async with session(store, environment) as client:
-        return await _redis_told(store, campaign, client)
+        view, still, stock = None, True, None
+        if store.remaining is not None or store.holders is not None:
+            view, still = await _redis_told(store, campaign, client)
+        if store.stock is not None:
+            raw = await client.get(fill_text(store.stock, {"coupon": campaign}))
+            stock = None if raw is None else _number(raw)
+    return _Looked(name="redis", view=view, still=still, stock=stock)
 
 
 async def _redis_told(
     store: RedisStore, campaign: str, client: redis.asyncio.Redis
 ) -> tuple[StoreView, bool]:
-    if store.remaining is None and store.holders is None:
-        raise UsageError("stores.redis: no `remaining` and no `holders`")
     values = {"coupon": campaign}
     left = None if store.remaining is None else fill_text(store.remaining, values)
     where = store.where

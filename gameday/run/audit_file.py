@@ -43,6 +43,9 @@ class AuditReading:
     views: dict[str, Json] = field(default_factory=dict)
     problem: str = ""
     read_at_ns: int = 0
+    sources: dict[str, dict[str, Any]] = field(
+        default_factory=dict
+    )  # what was asked, and what was odd in it
 
     def write(self, path: Path) -> None:
         """As JSON, a row a line. Raises OSError."""

@@ -12,7 +12,7 @@ from gameday.core.network.http import Answer
 from gameday.core.processes.deadlines import in_time
 from gameday.core.stack_registry import is_owned
 from gameday.evidence.events import Phase
-from gameday.plan import prometheus_checks, proxy_checks, service_checks
+from gameday.plan import prometheus_checks, proxy_checks, service_checks, store_checks
 from gameday.plan.campaign_code import code_in
 from gameday.plan.finding import Finding, as_error, failures
 from gameday.plan.leftovers import on_standing
@@ -66,11 +66,14 @@ async def prepare(run: Run, inputs: Inputs) -> None:
     if run.system.campaign is not None:
         await _create_campaign(run)
         if run.system.issues:
-            found = await service_checks.audit(run.system, run.sender, exists=True)
+            found = await service_checks.audit(run.system, run.sender, exists=True, stock=run.stock)
     elif run.system.issues:
         campaign = await service_checks.campaign(run.system, run.sender, run.coupon, run.stock)
         run.stock, found = campaign.stock, campaign.findings
     _end_if_unfit(run, found)
+    if run.system.issues:
+        beside = await store_checks.beside(run.system, run.sender, run.stock, planning=False)
+        _end_if_unfit(run, beside)
 
 
 async def _measured(run: Run, inputs: Inputs) -> list[Finding]:

@@ -178,7 +178,7 @@ class PostgresStore(Model):
     )
     stock: str | None = Field(
         default=None,
-        description="A SELECT of how many there are in all, where this store is the audit",
+        description="A SELECT of how many there are in all; it must be the campaign's stock",
         examples=["SELECT size FROM sales WHERE code = $1"],
     )
     remaining: str | None = Field(
@@ -202,7 +202,7 @@ class MysqlStore(Model):
     )
     stock: str | None = Field(
         default=None,
-        description="A SELECT of how many there are in all",
+        description="A SELECT of how many there are in all; it must be the campaign's stock",
         examples=["SELECT size FROM sales WHERE code = {coupon}"],
     )
     remaining: str | None = Field(
@@ -282,7 +282,7 @@ class RedisStore(Model):
     )
     stock: str | None = Field(
         default=None,
-        description="The key of how many there are in all, where this store is the audit",
+        description="The key of how many there are in all; it must be the campaign's stock",
         examples=["sale:{coupon}:size"],
     )
 

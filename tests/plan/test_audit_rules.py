@@ -165,3 +165,48 @@ def test_the_stock_is_asked_of_the_experiment_where_the_audit_does_not_tell_it(
     else:
         with pytest.raises(FileError, match="the audit does not tell how many there are"):
             validate(inputs)
+
+
+def test_a_kind_of_audit_that_is_misspelt_is_named(tmp_path: Path) -> None:
+    for wrong, right in (("stor", "store"), ("comand", "command"), ("gett", "get")):
+        with pytest.raises(FileError) as caught:
+            check(tmp_path, {"audit": {wrong: "x"}})
+        assert caught.value.help == f"did you mean {right!r}?"
+
+
+ISSUE = {"issue": {"post": "/{coupon}", "outcomes": {"issued": {"status": 200}}}}
+OF_ANY = [
+    ({"audit": {"get": "/claims"}}, "'audit': its address, query, headers and body hold no"),
+    ({"audit": {"command": SH}}, "'audit': its arguments and its environment hold no {coupon}"),
+    (mysql(rows="SELECT a, b FROM c"), "'rows' holds no {coupon}"),
+    (mysql(remaining="SELECT 77"), "'remaining' holds no {coupon}"),
+    (redis({"hash": "a"}), "'holders' holds no {coupon}"),
+    (
+        {
+            "audit": {"get": "/{coupon}"},
+            "stores": {"postgres": {**PG, "rows": "SELECT a, b FROM c", "stock": "SELECT 1"}},
+        },
+        "'stock' holds no $1",
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "says"), OF_ANY, ids=range(len(OF_ANY)))
+def test_what_would_tell_the_same_of_every_campaign_is_warned_of(
+    tmp_path: Path, changes: dict[str, Any], says: str
+) -> None:
+    assert not any("of every campaign" in each for each in check(tmp_path, changes))
+    warned = check(tmp_path, {**changes, "requests": ISSUE})
+    assert any(says in each for each in warned), warned
+
+
+def test_what_names_the_campaign_anywhere_is_not_warned_of(tmp_path: Path) -> None:
+    for audit in (
+        {"get": "/claims", "query": {"sale": "{coupon}"}},
+        {"post": "/claims", "json": {"sale": ["{coupon}"]}},
+        {"get": "/", "headers": {"X-Sale": "{coupon}"}},
+        {"command": [*SH, "{coupon}"]},
+        {"command": SH, "env": {"SALE": "{coupon}"}},
+    ):
+        warned = check(tmp_path, {"audit": audit, "requests": ISSUE})
+        assert not any("of every campaign" in each for each in warned)

@@ -380,6 +380,7 @@ def test_what_is_written_reads_as_what_was_found(tmp_path: Path) -> None:
         "views": views,
         "problem": "x\ny",
         "read_at_ns": 0,
+        "sources": {},
     }
 
 
@@ -485,3 +486,44 @@ async def test_a_set_that_moves_while_it_is_read_is_no_consistent_cut(
     monkeypatch.setattr(audit, "holders_of", joined)
     found = await read(stores, ANSWER)
     assert (found.cut, found.problem) == ("moving", "")
+
+
+LEFT = "SELECT 5 - count(*) FROM audit_rows WHERE coupon_code = $1"
+
+
+async def test_what_is_left_in_a_postgres_is_a_view_of_its_own(stores: Stores) -> None:
+    await filled(stores, (1, "a"), holders=[1])
+    named = {**SYSTEM["stores"]["postgres"], "stock": "SELECT 5", "remaining": LEFT}
+    found = await read(stores, ANSWER, stores={"postgres": named})
+    assert found.views == {"postgres": {"remaining": 4, "holders": None, "current": True}}
+    assert found.sources["postgres"] == {"names": ["rows", "remaining"], "stock": 5}
+    switch = {"use-other": {"post": "/switch"}}
+    switched = await read(stores, ANSWER, stores={"postgres": named}, actions=switch)
+    assert switched.views["postgres"]["current"] is None
+
+
+async def test_a_count_that_is_none_takes_nothing_from_the_rows(stores: Stores) -> None:
+    await filled(stores, (1, "a"), holders=[1])
+    named = {**SYSTEM["stores"]["postgres"], "remaining": "SELECT nothing FROM audit_rows"}
+    found = await read(stores, ANSWER, stores={"postgres": named})
+    assert (list(found.rows), found.cut, found.problem) == ([(1, "a")], "consistent", "")
+    assert "nothing" in found.sources["postgres"]["problem"]
+    assert found.views == {}
+
+
+async def test_an_answer_that_does_not_come_takes_nothing_from_the_rows_of_the_store(
+    stores: Stores,
+) -> None:
+    await filled(stores, (1, "a"), holders=[1])
+    found = await read(stores, {"no": "rows"})
+    assert (list(found.rows), found.rows_from, found.problem) == ([(1, "a")], "postgres", "")
+    assert "lacks `stock` or `rows`" in found.sources["audit"]["problem"]
+    alone = await read(stores, {"no": "rows"}, stores={}, authority=None)
+    assert "lacks `stock` or `rows`" in alone.problem
+
+
+async def test_a_postgres_beside_a_redis_that_is_the_audit_is_a_view(stores: Stores) -> None:
+    await filled(stores, (1, "a"), (2, "b"), holders=[1])
+    found = await read(stores, ANSWER, audit={"store": "redis"})
+    assert (list(found.rows), found.rows_from) == ([(1, "")], "redis")
+    assert found.views["postgres"] == {"remaining": None, "holders": [1, 2], "current": True}

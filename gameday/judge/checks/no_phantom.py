@@ -23,8 +23,9 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     issuing = attempts.are(Outcome.ISSUED, Outcome.DUPLICATE) | attempts.may_have_worked
     holders, _ = audit.columns
     unexplained = np.flatnonzero(~among(holders, attempts.users[issuing]))
-    if audit.other_ids is not None and issuing.any():
-        return unknown("check.no_phantom.unsettled", why=audit.other_ids)
+    doubt = audit.question or audit.other_ids
+    if doubt is not None and issuing.any():
+        return unknown("check.no_phantom.unsettled", why=doubt)
     phantoms = sorted(audit.indexed[at] for at in unexplained.tolist())
     if phantoms:
         return _rows_without_request(evidence, phantoms)

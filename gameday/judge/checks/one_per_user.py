@@ -50,7 +50,7 @@ def _fine(evidence: Evidence) -> Verdict:
 
 def _two_rows(evidence: Evidence) -> Verdict | None:
     audit = evidence.audited
-    if audit.other_ids is not None:
+    if audit.other_ids is not None or audit.question is not None:
         return None
     holders, counts = np.unique(audit.columns[0], return_counts=True)
     most = evidence.semantics.most_each or 1

@@ -32,19 +32,45 @@ def check(evidence: Evidence) -> Verdict | NotApplicable:
     """Rows, the audit's answer and every current view hold the same users (I10)."""
     audit = evidence.audited
     views = [view for view in audit.views if view.current is not False]
-    if not views and audit.answer_rows_equal is None:
+    doubts = _doubts(audit, evidence)
+    if not views and audit.answer_rows_equal is None and not doubts:
         return lacking("lacks.view")
-    if audit.problem or audit.cut != "consistent":
-        why: str | Message = audit.problem or Message("check.stores_agree.cut", cut=audit.cut)
+    if audit.problem or audit.cut != "consistent" or audit.question is not None:
+        cut = Message("check.stores_agree.cut", cut=audit.cut)
+        why: str | Message = audit.problem or audit.question or cut
         return unknown("check.stores_agree.incomparable", why=why)
-    found = [_compare(view, audit, evidence) for view in views]
+    found = [_of_nobody(view, audit) or _compare(view, audit, evidence) for view in views]
     found.extend(_compare_answer(audit))
+    found.extend(doubts)
     return Verdict(
         validity=worst([verdict.validity for verdict in found]),
         message=Message("check.all", parts=[verdict.message for verdict in found]),
         evidence=[item for verdict in found for item in verdict.evidence],
         certificate=next((v.certificate for v in found if v.certificate is not None), None),
     )
+
+
+def _doubts(audit: Audit, evidence: Evidence) -> list[Verdict]:
+    """Questions about what a source could not tell, or tells otherwise than the campaign has it.
+
+    A stock that is not the campaign's may be what is left of it: it is a question.
+    """
+    found = []
+    for name, source in sorted(audit.sources.items()):
+        if source.problem:
+            found.append(unknown("check.stores_agree.unread", store=name, why=source.problem))
+        if source.stock is not None and source.stock != evidence.stock:
+            whole = "check.stores_agree.whole"
+            found.append(unknown(whole, store=name, told=source.stock, stock=evidence.stock))
+    return found
+
+
+def _of_nobody(view: View, audit: Audit) -> Verdict | None:
+    """The question about a view that tells of nobody, and may be of another campaign."""
+    is_empty = view.current is True and view.holders is not None and not view.holders
+    if not is_empty or not len(audit.rows) or not _may_be_of_another(view.store, audit):
+        return None
+    return unknown("check.stores_agree.nobody", store=view.store)
 
 
 def _compare(view: View, audit: Audit, evidence: Evidence) -> Verdict:
@@ -133,6 +159,11 @@ def _other_stock(view: View, audit: Audit, evidence: Evidence, left: int) -> Ver
     return Verdict(Validity.INVALID, told, [certificate], certificate)
 
 
+def _may_be_of_another(source: str, audit: Audit) -> bool:
+    """True if nothing in what a source was asked names the campaign; of old runs nobody knows."""
+    return source in audit.sources and "rows" not in audit.sources[source].names
+
+
 def _compare_answer(audit: Audit) -> Sequence[Verdict]:
     """The service's own account of its rows, where gameday read them itself."""
     if audit.answer_rows_equal is None:
@@ -140,6 +171,8 @@ def _compare_answer(audit: Audit) -> Sequence[Verdict]:
     every = [audit, *([audit.numbered] if audit.numbered is not None else [])]
     if audit.answer_rows_equal or any(_are_equal(each) for each in every):
         return [valid("check.stores_agree.answer")]
+    if not audit.answer_rows and not audit.echoes_campaign and _may_be_of_another("audit", audit):
+        return [unknown("check.stores_agree.nobody", store="audit")]
     if _call_them_otherwise(frozenset(user for user, _ in audit.answered()), audit):
         return [unknown("check.stores_agree.other_ids", store="audit")]
     return [_other_rows(audit)]

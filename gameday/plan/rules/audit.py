@@ -6,6 +6,7 @@ from pathlib import Path
 from gameday.core.errors import UsageError, excerpt
 from gameday.core.network.urls import Base
 from gameday.spec.audit import AuditCommand, AuditRequest, AuditStore, CommandRun, Shaped
+from gameday.spec.audit_sources import STORES, audit_texts, names_by_placeholder, queries
 from gameday.spec.campaign import CommandAct, CreatedCampaign, SqlAct
 from gameday.spec.inputs import FileWarning, Findings, LoadedSystem
 from gameday.spec.request import ROOT, path_of
@@ -27,6 +28,7 @@ def of_system(loaded: LoadedSystem) -> Findings:
     """Everything about the audit, the campaign, and what is done before a run."""
     yield from _audit(loaded)
     yield from _queries(loaded)
+    yield from _of_any_campaign(loaded)
     for loc, run in _commands(loaded.system):
         yield from _program(loaded, loc, run)
         yield from _has_time(loaded, loc, run)
@@ -136,10 +138,32 @@ def _queries(loaded: LoadedSystem) -> Findings:
             yield loaded.document.error(loc, problem, help="write SELECT …")
         elif quotes_placeholder(query):
             yield loaded.document.error(loc, f"{key!r}: a placeholder in quotes", help=_QUOTES)
-    if store is not None and loaded.system.stores.postgres is not None and store.rows is not None:
-        both = "'mysql': `stores` has a postgres too, and the rows are read there"
-        if not isinstance(loaded.system.audit, AuditStore):
-            yield FileWarning(loaded.document.place("stores", "mysql"), both)
+
+
+def _of_any_campaign(loaded: LoadedSystem) -> Findings:
+    """Warn of an audit, or a store, that cannot tell this campaign from others.
+
+    Where the request that issues names no campaign there is only one.
+    """
+    system = loaded.system
+    several = system.campaign is not None or "{coupon}" in system.requests.issue.model_dump_json()
+    if not several or not system.issues:
+        return
+    if not isinstance(system.audit, AuditStore) and not any(
+        map(names_by_placeholder, audit_texts(system))
+    ):
+        kind = "its arguments and its environment hold"
+        if isinstance(system.audit, AuditRequest):
+            kind = "its address, query, headers and body hold"
+        problem = f"'audit': {kind} no {{coupon}}: it would tell the same of every campaign"
+        yield FileWarning(loaded.document.place("audit"), problem)
+    for name in STORES:
+        for key, query in queries(system, name).items():
+            if query is not None and not names_by_placeholder(query):
+                key = "holders" if name == "redis" and key == "rows" else key
+                place = "$1" if name == "postgres" else "{coupon}"
+                problem = f"{key!r} holds no {place}: it would tell the same of every campaign"
+                yield FileWarning(loaded.document.place("stores", name, key), problem)
 
 
 def _commands(system: System) -> Iterator[tuple[Loc, CommandRun]]:

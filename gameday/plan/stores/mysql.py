@@ -218,12 +218,12 @@ async def read_mysql(
     counts: bool = False,
     tls: Tls | None = None,
 ) -> StoreRows:
-    """The rows of the store; with `counts` also its stock and what is left.
+    """The rows of the store; with `counts` also its stock and what is left, or these alone.
 
     Raises UsageError, RowError or StoreReadError.
     """
     query = store.rows
-    if query is None:
+    if query is None and not counts:
         raise UsageError("stores.mysql: no `rows`")
 
     def work(session: MysqlSession) -> StoreRows:
@@ -231,8 +231,9 @@ async def read_mysql(
         _only_read(session)
         found, values = StoreRows(), {"coupon": campaign}
         with session.cursor() as cursor:
-            cursor.execute(session.filled(query, values))
-            _take(cursor, found.rows)
+            if query is not None:
+                cursor.execute(session.filled(query, values))
+                _take(cursor, found.rows)
             for key in ("stock", "remaining") if counts else ():
                 asked = getattr(store, key)
                 if asked is not None:

@@ -33,11 +33,11 @@ WRONG: Final = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalC
 async def read_postgres(
     store: PostgresStore, campaign: str, environment: Mapping[str, str], *, counts: bool = False
 ) -> StoreRows:
-    """The rows of the store; with `counts` also its stock and what is left.
+    """The rows of the store; with `counts` also its stock and what is left, or these alone.
 
     Raises UsageError, RowError, StoreReadError, OSError or TimeoutError.
     """
-    if store.rows is None:
+    if store.rows is None and not counts:
         raise UsageError("stores.postgres: no `rows`")
     try:
         return await _read(store, store.rows, campaign, environment, counts=counts)
@@ -47,7 +47,7 @@ async def read_postgres(
 
 async def _read(
     store: PostgresStore,
-    query: str,
+    query: str | None,
     campaign: str,
     environment: Mapping[str, str],
     *,
@@ -66,11 +66,11 @@ async def _read(
     try:
         async with asyncio.timeout(STORE_S):
             await _must_be_primary(connection)
-            if (columns := len((await connection.prepare(query)).get_attributes())) < 2:
-                raise RowError(f"`rows` yields {columns} column: {TWO_COLUMNS}")
-            query = await with_short_texts(connection, query)
+            if query is not None:
+                query = await _of_two_columns(connection, query)
             async with connection.transaction(isolation="repeatable_read", readonly=True):
-                found.rows = await _few_at_a_time(connection, query, campaign)
+                if query is not None:
+                    found.rows = await _few_at_a_time(connection, query, campaign)
                 if counts and store.stock is not None:
                     found.stock = await _count(connection, "stock", store.stock, campaign)
                 if counts and store.remaining is not None:
@@ -80,6 +80,12 @@ async def _read(
     finally:
         await connection.close(timeout=2)
     return found
+
+
+async def _of_two_columns(connection: asyncpg.Connection, query: str) -> str:
+    if (columns := len((await connection.prepare(query)).get_attributes())) < 2:
+        raise RowError(f"`rows` yields {columns} column: {TWO_COLUMNS}")
+    return await with_short_texts(connection, query)
 
 
 async def _few_at_a_time(connection: asyncpg.Connection, query: str, campaign: str) -> Rows:

@@ -76,15 +76,19 @@ async def session(
 
 
 async def read_redis(store: RedisStore, campaign: str, environment: Mapping[str, str]) -> StoreRows:
-    """One reading of a Redis that is the audit. Raises UsageError, RowError or StoreReadError."""
+    """One reading of a Redis: who holds one, its stock, and what is left.
+
+    Raises UsageError, RowError or StoreReadError.
+    """
     where, values = store.where, {"coupon": campaign}
-    if where is None:
+    if where is None and store.stock is None and store.remaining is None:
         raise UsageError("stores.redis: no `holders`")
     found = StoreRows()
     async with session(store, environment) as client:
         held = HolderSet()
-        async for piece in scan(client, where, campaign):
-            held.add(piece)
+        if where is not None:
+            async for piece in scan(client, where, campaign):
+                held.add(piece)
         held.put_into(found.rows)
         for key in ("stock", "remaining"):
             named = getattr(store, key)

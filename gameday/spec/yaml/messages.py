@@ -94,7 +94,7 @@ class _Complaint:
         context = self.details.get("ctx", {})
         match self.kind:
             case "extra_forbidden":
-                known = keys_at(self.model, self.loc[:-1])
+                known = keys_at(self.model, self.loc[:-1]) | _kinds_at(self.model, self.loc[:-1])
                 return f"unknown key {self.key!r}", one_of_them(self.key, known)
             case "missing":
                 key, fault = str(self.loc[-1]), self._fault()
@@ -234,6 +234,25 @@ def tags_at(model: type[BaseModel], loc: Loc, discriminator: str) -> set[str]:
     """The values that `discriminator` may have in the mapping at `loc` of a file."""
     fields = [each.model_fields.get(discriminator) for each in _models_at(model, loc)]
     return {str(tag) for info in fields if info for tag in get_args(info.annotation)}
+
+
+def _kinds_at(model: type[BaseModel], loc: Loc) -> set[str]:
+    """The keys that would make it another kind, of a mapping that has none of them."""
+    if not loc or loc[-1] != "request":
+        return set()
+    *outer, _ = loc
+    at: list[Any] = [model]
+    for element in outer:
+        members = [m for annotation in at for m in _members(annotation)]
+        at = [deeper for each in members for deeper in _inside(each, element)] or members
+    tags = [
+        each.tag
+        for annotation in at
+        for member in _members(annotation)
+        for each in getattr(member, "__metadata__", ())
+        if isinstance(each, Tag)
+    ]
+    return {tag.removeprefix("of-") for tag in tags if tag.startswith("of-")}
 
 
 def _models_at(model: type[BaseModel], loc: Loc) -> list[type[BaseModel]]:
