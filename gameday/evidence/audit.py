@@ -23,7 +23,7 @@ from gameday.core.json import own
 from gameday.core.json_objects import Json, json_object
 from gameday.core.messages import Message
 from gameday.evidence.attempts import distinct
-from gameday.evidence.audit_sources import Source, echoes_campaign, sources_of
+from gameday.evidence.audit_sources import AuditSource, echoes_campaign, sources_of
 from gameday.evidence.rows import (
     Column,
     Row,
@@ -92,7 +92,7 @@ class Audit:
     problem: str
     users: Users = field(default_factory=Users)
     question: Message | None = None
-    sources: Mapping[str, Source] = field(default_factory=dict)
+    sources: Mapping[str, AuditSource] = field(default_factory=dict)
     echoes_campaign: bool = False
 
     def with_users(self, users: Users) -> "Audit":
@@ -337,8 +337,8 @@ def _audit(
         ),
         problem=fields["problem"],
         users=users,
-        sources=sources_of(fields),
-        echoes_campaign=echoes_campaign(fields),
+        sources=sources_of(fields.get("sources")),
+        echoes_campaign=echoes_campaign(answer, fields.get("campaign")),
     )
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from gameday.core.messages import Message
 from gameday.evidence.attempts import Attempts, among, distinct
 from gameday.evidence.audit import Audit
-from gameday.evidence.audit_sources import Source
+from gameday.evidence.audit_sources import AuditSource
 from gameday.traffic.history import Outcome, stored_id
 from gameday.traffic.user_ids import FOREIGN
 
@@ -51,7 +51,7 @@ def _of_nobody(audit: Audit, acknowledged: int, stock: int | None) -> Message | 
     if not audit.sources or audit.echoes_campaign or _agree_on_nobody(audit, stock):
         return None
     source = audit.rows_from
-    asked = audit.sources.get(source, Source()).names
+    asked = audit.sources.get(source, AuditSource()).names
     place = "audit" if source == "audit" else f"stores.{source}"
     id_ = "check.nobody_of_campaign" if "rows" in asked else "check.nobody"
     return Message(id_, acknowledged=acknowledged, place=place)
@@ -74,7 +74,7 @@ def _agree_on_nobody(audit: Audit, stock: int | None) -> bool:
 
 
 def _names(audit: Audit, source: str, key: str) -> bool:
-    return key in audit.sources.get(source, Source()).names
+    return key in audit.sources.get(source, AuditSource()).names
 
 
 def _swapped(audit: Audit, attempts: Attempts) -> Message | None:

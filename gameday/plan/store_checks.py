@@ -72,7 +72,7 @@ async def beside(
         odd = [] if is_reset else list(_odd(name, looked.told, stock if exists else None))
         found += odd
         if not (looked.wrong or looked.doubtful or odd):
-            found.append(Finding(place, "ok", _shown(system, name, looked.told)))
+            found.append(Finding(place, "ok", _answers(system, name, looked.told)))
     return found
 
 
@@ -146,7 +146,7 @@ def odd_counts(
     return found
 
 
-def _shown(system: System, name: StoreName, told: StoreRows) -> Message:
+def _answers(system: System, name: StoreName, told: StoreRows) -> Message:
     parts = [Message("finding.answers", what=f"stores.{name}")]
     if queries(system, name)["rows"] is not None:
         parts.append(Message("finding.beside_rows", n=len(told.rows)))

@@ -24,13 +24,13 @@ import redis.asyncio
 
 from gameday.core.clock import Clock
 from gameday.core.errors import GamedayError
-from gameday.core.json_objects import Json
 from gameday.core.secrets.redaction import Hidden, nothing
+from gameday.evidence.audit_sources import AuditSource
 from gameday.evidence.rows import RowError, Rows, StoreView, User, user_of, whole_number
 from gameday.injection.drivers.request import Sender, secrets_of
-from gameday.plan.audit_answer import ask, comes_in_parts
+from gameday.plan.audit_answer import AuditAnswer, ask, comes_in_parts
 from gameday.plan.beside import read_beside
-from gameday.plan.stores import StoreReadError
+from gameday.plan.stores import StoreReadError, StoreRows
 from gameday.plan.stores.redis import MOST_HOLDERS, HolderSet, holders_of, scan, session
 from gameday.plan.stores.values import text_of
 from gameday.run.audit_file import AuditReading, HideIds, by_row, mask
@@ -89,7 +89,8 @@ async def read(
     `look` sees the rows as they were told.
     """
     audit = AuditReading(campaign, stock, read_at_ns=clock.now_ns())
-    audit.sources = {name: {"names": keys} for name, keys in naming(system, campaign).items()}
+    named = naming(system, campaign)
+    audit.sources = {name: AuditSource(tuple(keys)) for name, keys in named.items()}
     problems, unanswered = [], ""
     try:
         await _answer(audit, system, stock, sender, ids)
@@ -105,11 +106,10 @@ async def read(
     if unanswered and (problems or audit.rows_from == "audit"):
         problems.insert(0, unanswered)
     elif unanswered:  # the rows are known from the store: who says nothing is not compared with it
-        audit.sources["audit"]["problem"] = unanswered
+        audit.sources["audit"].problem = unanswered
     known = [*secrets_of(system, sender.environment), *secrets]
     for source in audit.sources.values():
-        if "problem" in source:
-            source["problem"] = hide(Hidden(known)(source["problem"]))
+        source.problem = hide(Hidden(known)(source.problem))
     look(audit.rows)
     kept = by_row(audit, ids) if isinstance(ids, ListedIds) else ids
     told = "; ".join(problems)
@@ -139,7 +139,7 @@ async def _answer(
         raise RowError("its pages still changed from one reading to the next")
     audit.stock = stock if stock is not None else answer.stock
     if answer.stock is not None and not is_own_form(system):
-        audit.sources[audit_source(system)]["stock"] = answer.stock
+        audit.sources[audit_source(system)].stock = answer.stock
     audit.rows, audit.views, audit.cut = answer.rows, dict(answer.views), cut
     if alone:  # the rows are not told twice
         audit.rows_from = system.audit.store if isinstance(system.audit, AuditStore) else "audit"
@@ -166,7 +166,7 @@ async def _look(
         return
     if name is None:
         audit.rows = after.rows
-        audit.views.update(after.views)
+        audit.views.update(after.answer.views if after.answer is not None else {})
     else:
         _keep_rows(audit, system, name, after.rows, ids)
         _keep_view(audit, system, after.view(name), told=told[name])
@@ -190,14 +190,15 @@ class _Books:
     """The rows that everything is compared with, and the counts that stand beside them."""
 
     rows: Rows
-    counts: tuple[int | None, int | None] | Json
-    views: Mapping[str, Json]
+    counts: object  # stock and what is left; of an answer whatever stands beside its rows
+    answer: AuditAnswer | None = None
+    store: StoreRows | None = None
     problem: str = ""
 
     def view(self, name: SqlStore) -> _Looked:
         """The counts of the store itself; its rows are compared otherwise."""
-        assert isinstance(self.counts, tuple), "counts of a store"
-        stock, remaining = self.counts
+        assert self.store is not None, "asked of a store"
+        stock, remaining = self.store.stock, self.store.remaining
         view = None if remaining is None else StoreView(remaining, None)
         return _Looked(name=name, view=view, stock=stock, problem=self.problem)
 
@@ -206,9 +207,10 @@ async def _books(system: System, name: SqlStore | None, sender: Sender) -> _Book
     """One reading of the store whose rows count, or of the audit that is a store."""
     if name is None:
         answer = await ask(system, sender)
-        return _Books(answer.rows, answer.beside, answer.views)
+        return _Books(answer.rows, answer.beside, answer=answer)
     found, problem = await read_beside(system, name, sender)
-    return _Books(found.rows, (found.stock, found.remaining), {}, problem)
+    counts = found.stock, found.remaining
+    return _Books(found.rows, counts, store=found, problem=problem)
 
 
 async def _view(system: System, name: StoreName, campaign: str, sender: Sender) -> _Looked:
@@ -235,9 +237,9 @@ def _keep_view(audit: AuditReading, system: System, looked: _Looked, *, told: bo
             view = _current(view, is_table=looked.name in SQL)
         audit.views[looked.name] = asdict(view)
     if looked.stock is not None:
-        audit.sources[looked.name]["stock"] = looked.stock
+        audit.sources[looked.name].stock = looked.stock
     if looked.problem:
-        audit.sources[looked.name]["problem"] = looked.problem
+        audit.sources[looked.name].problem = looked.problem
 
 
 def _current(view: StoreView, *, is_table: bool) -> StoreView:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from hashlib import blake2b
 from json.encoder import encode_basestring_ascii
 from pathlib import Path
@@ -13,6 +13,7 @@ import numpy as np
 
 from gameday.core.json_objects import Json
 from gameday.core.secrets.redaction import MASK, Hidden, distinct, hidden_in, nothing
+from gameday.evidence.audit_sources import AuditSource
 from gameday.evidence.rows import Column, Ids, Rows, User, column_of, user_of, users_of
 from gameday.plan.audit_answer import AuditAnswer
 from gameday.run.hidden_ids import nothing_hidden
@@ -43,7 +44,7 @@ class AuditReading:
     views: dict[str, Json] = field(default_factory=dict)
     problem: str = ""
     read_at_ns: int = 0
-    sources: dict[str, dict[str, Any]] = field(
+    sources: dict[str, AuditSource] = field(
         default_factory=dict
     )  # what was asked, and what was odd in it
 
@@ -222,6 +223,8 @@ def _in_pieces(audit: AuditReading) -> Iterator[str]:
                 yield f",\n{json.dumps(key)}: "
                 yield from _value_in_pieces(one)
             yield "}"
+        elif each.name == "sources":
+            yield from _value_in_pieces({name: asdict(one) for name, one in value.items()})
         elif isinstance(value, Rows):
             yield from _rows_in_pieces(value, as_pairs=True)
         else:

@@ -274,8 +274,9 @@ async def _audit(run: Run, open_: int = 0, hidden: HiddenIds | None = None) -> N
         run.journal.write(Phase(phase="drain", problem=why))
     writing = asyncio.to_thread(found.write, run.dir / "audit.json")
     await to_the_end(in_time(writing, WRITE_S))
-    if unanswered := found.sources.get("audit", {}).get("problem", ""):
-        run.journal.write(Phase(phase="audit", problem=unanswered))
+    answered = found.sources.get("audit")
+    if answered is not None and answered.problem:
+        run.journal.write(Phase(phase="audit", problem=answered.problem))
     run.journal.write(AuditRead(rows=len(found.rows), cut=found.cut, problem=found.problem))
     alone = isinstance(run.system.audit, AuditStore) and found.rows_from != "audit"
     if found.problem and found.answer is None and not alone:

@@ -158,11 +158,11 @@ def test_an_empty_view_of_any_campaign_accuses_nobody() -> None:
 )
 def test_sources_that_are_none_are_refused(sources: Any) -> None:
     with pytest.raises((TypeError, ValueError, RowError)):
-        sources_of({"sources": sources})
+        sources_of(sources)
 
 
 def test_an_answer_echoes_its_campaign_in_gamedays_own_form_alone() -> None:
-    assert echoes_campaign({"campaign": "7", "answer": {"code": 7}})
-    assert not echoes_campaign({"campaign": "7", "answer": {"code": None}})
-    assert not echoes_campaign({"campaign": "7", "answer": {"stock": 1}})
-    assert not echoes_campaign({"campaign": "7", "answer": None})
+    assert echoes_campaign({"code": 7}, "7")
+    assert not echoes_campaign({"code": None}, "7")
+    assert not echoes_campaign({"stock": 1}, "7")
+    assert not echoes_campaign(None, "7")

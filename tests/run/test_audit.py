@@ -20,6 +20,7 @@ import redis.asyncio
 from gameday.core.clock import SystemClock
 from gameday.evidence import journal
 from gameday.evidence.audit import audit_of
+from gameday.evidence.audit_sources import AuditSource
 from gameday.evidence.journal import Journal
 from gameday.evidence.rows import Rows
 from gameday.injection.drivers.request import Sender
@@ -496,7 +497,7 @@ async def test_what_is_left_in_a_postgres_is_a_view_of_its_own(stores: Stores) -
     named = {**SYSTEM["stores"]["postgres"], "stock": "SELECT 5", "remaining": LEFT}
     found = await read(stores, ANSWER, stores={"postgres": named})
     assert found.views == {"postgres": {"remaining": 4, "holders": None, "current": True}}
-    assert found.sources["postgres"] == {"names": ["rows", "remaining"], "stock": 5}
+    assert found.sources["postgres"] == AuditSource(("rows", "remaining"), 5)
     switch = {"use-other": {"post": "/switch"}}
     switched = await read(stores, ANSWER, stores={"postgres": named}, actions=switch)
     assert switched.views["postgres"]["current"] is None
@@ -507,7 +508,7 @@ async def test_a_count_that_is_none_takes_nothing_from_the_rows(stores: Stores) 
     named = {**SYSTEM["stores"]["postgres"], "remaining": "SELECT nothing FROM audit_rows"}
     found = await read(stores, ANSWER, stores={"postgres": named})
     assert (list(found.rows), found.cut, found.problem) == ([(1, "a")], "consistent", "")
-    assert "nothing" in found.sources["postgres"]["problem"]
+    assert "nothing" in found.sources["postgres"].problem
     assert found.views == {}
 
 
@@ -517,7 +518,7 @@ async def test_an_answer_that_does_not_come_takes_nothing_from_the_rows_of_the_s
     await filled(stores, (1, "a"), holders=[1])
     found = await read(stores, {"no": "rows"})
     assert (list(found.rows), found.rows_from, found.problem) == ([(1, "a")], "postgres", "")
-    assert "lacks `stock` or `rows`" in found.sources["audit"]["problem"]
+    assert "lacks `stock` or `rows`" in found.sources["audit"].problem
     alone = await read(stores, {"no": "rows"}, stores={}, authority=None)
     assert "lacks `stock` or `rows`" in alone.problem
 
