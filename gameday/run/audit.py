@@ -271,16 +271,25 @@ def _keep_rows(
 async def _redis_looked(
     store: RedisStore | None, campaign: str, environment: Mapping[str, str]
 ) -> _Looked:
-    """Stock left and holders, and whether they stood still meanwhile; and the stock."""
+    """Stock left and holders, and whether they stood still meanwhile; and the stock.
+
+    Holders that cannot be read, as of keys that expire, are the problem of this view alone.
+    """
     assert store is not None, "looked into though the file names none"
     async with session(store, environment) as client:
-        view, still, stock = None, True, None
-        if store.remaining is not None or store.holders is not None:
-            view, still = await _redis_told(store, campaign, client)
+        view, still, stock, problem = None, True, None, ""
+        try:
+            if store.remaining is not None or store.holders is not None:
+                view, still = await _redis_told(store, campaign, client)
+        except RowError as error:
+            problem = str(error)
+            if store.holders is not None and store.remaining is not None:
+                alone = store.model_copy(update={"holders": None})
+                view, still = await _redis_told(alone, campaign, client)
         if store.stock is not None:
             raw = await client.get(fill_text(store.stock, {"coupon": campaign}))
             stock = None if raw is None else _number(raw)
-    return _Looked(name="redis", view=view, still=still, stock=stock)
+    return _Looked(name="redis", view=view, still=still, stock=stock, problem=problem)
 
 
 async def _redis_told(

@@ -180,6 +180,19 @@ async def test_members_of_a_set_are_users_whatever_they_are(stores: Stores) -> N
     assert len(holders) == 4 and max(len(str(each)) for each in holders) < 200
 
 
+async def test_holders_that_expire_are_a_problem_of_their_own_view_alone(stores: Stores) -> None:
+    await filled(stores, (1, "a"), holders=[1])
+    client = redis.asyncio.Redis.from_url(stores.redis())
+    await client.set("mark:C:1", "1", ex=600)
+    await client.aclose()
+    told = {"url": {"env": "REDIS"}, "remaining": "left:{coupon}"}
+    by_key = {**told, "holders": {"keys": "mark:{coupon}:{user}"}}
+    found = await read(stores, ANSWER, stores={**SYSTEM["stores"], "redis": by_key})
+    assert (list(found.rows), found.cut, found.problem) == ([(1, "a")], "consistent", "")
+    assert found.views["redis"] == {"remaining": 4, "holders": None, "current": True}
+    assert "expires" in found.sources["redis"].problem
+
+
 @pytest.mark.parametrize("key", ["remaining", "holders"])
 async def test_a_fast_path_may_be_looked_into_for_one_thing(stores: Stores, key: str) -> None:
     await filled(stores, (1, "a"), holders=[1])
@@ -469,8 +482,8 @@ async def test_many_holders_are_read_in_pieces_and_each_counts_once(
     assert found.views["redis"]["holders"] == list(range(3_000))
     monkeypatch.setattr(audit, "MOST_HOLDERS", 2_999)
     found = await read(stores, body)
-    assert "3000 holders are more than 2999" in found.problem
-    assert found.cut == "unknown"
+    assert "3000 holders are more than 2999" in found.sources["redis"].problem
+    assert (found.cut, found.views["redis"]["holders"]) == ("consistent", None)
 
 
 async def test_a_set_that_moves_while_it_is_read_is_no_consistent_cut(
