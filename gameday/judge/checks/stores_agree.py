@@ -92,7 +92,7 @@ def _compare(view: View, audit: Audit, evidence: Evidence) -> Verdict:
     if others:
         return unknown("check.stores_agree.other_ids", store=name)
     if view.holders is None:
-        told = Message("check.stores_agree.rows", store=name, rows=len(audit.rows))
+        told = Message("check.stores_agree.left", store=name, left=left, rows=len(audit.rows))
     else:
         told = Message("check.stores_agree.users", store=name, users=len(view.holders))
     return Verdict(Validity.VALID, told)
