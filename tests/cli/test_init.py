@@ -353,6 +353,15 @@ def test_a_campaign_that_tells_no_id_where_it_is_looked_for_is_refused(tmp_path:
     assert list(tmp_path.glob("*.yaml")) == []
 
 
+def test_a_campaign_without_an_audit_is_refused_before_it_is_sent(tmp_path: Path) -> None:
+    with numbered() as url:
+        words = ("--url", f"{url}/tickets", "--json", '{"eventId": 3}', "--twice")
+        done = init(tmp_path, *words, "--campaign", CREATED)
+        assert done.returncode == 2
+        assert "which only an audit can judge" in done.stderr
+        assert Numbered.asked == []
+
+
 def test_a_refusal_says_who_asked_and_that_the_user_may_be_the_reason(tmp_path: Path) -> None:
     with numbered() as url:
         done = init(

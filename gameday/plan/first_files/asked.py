@@ -130,6 +130,11 @@ def gather(asked: InitRequest, api: ApiDocument | None) -> Sketch:
     Raises UsageError; UnclearError and UnclearServiceError where somebody has to choose.
     """
     campaign = None if asked.campaign is None else _campaign(asked.campaign)
+    if campaign is not None and asked.audit is None:
+        raise UsageError(  # before it is sent: it may empty somebody's shop
+            "--campaign makes a fresh campaign for each run, which only an audit can judge",
+            help="add --audit PATH, or leave it out, and write `campaign` beside the `audit` later",
+        )
     templates = Templates(numbers="capture" in (campaign or {}))
     project = None if asked.compose is None else read_project(asked.compose, asked.service)
     ours = None if project is None else project.base_url

@@ -139,7 +139,7 @@ def test_a_number_in_the_paths_of_request_and_audit_is_a_campaign_that_is_captur
 
 
 def test_a_captured_campaign_that_no_request_uses_is_said(tmp_path: Path) -> None:
-    found = sketch(tmp_path, body='{"user": 1}', campaign=CREATED)
+    found = sketch(tmp_path, body='{"user": 1}', audit="/all", campaign=CREATED)
     assert "write {coupon} where it belongs" in " ".join(found.notes)
 
 
