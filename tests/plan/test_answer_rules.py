@@ -91,6 +91,6 @@ def test_who_asks_may_stand_anywhere_in_the_request(tmp_path: Path) -> None:
     "body", ["{}", '{id: "{key}"}', '{id: "{coupon}"}', '{id: "{user}-{attempt}"}']
 )
 def test_a_request_that_names_nobody_is_warned_of(tmp_path: Path, body: str) -> None:
-    [told] = warnings(tmp_path, body=body)
+    told = next(each for each in warnings(tmp_path, body=body) if "{user}" in each)
     assert "no {user} in the request" in told
     assert "will be unknown" in told
