@@ -52,7 +52,7 @@ def test_a_scenario_is_written_as_its_model_always_was_and_read_as_the_same(
 ) -> None:
     model = MODEL.validate_python(spec)
     scenario = from_model(model)
-    assert to_json(scenario) == model.model_dump(mode="json")
+    assert to_json(scenario) == model.model_dump(mode="json", exclude={"mix"})  # of the client
     assert from_json(to_json(scenario)) == scenario
     assert from_json(spec) == scenario  # what is left out has its default
 

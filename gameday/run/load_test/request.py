@@ -22,7 +22,6 @@ from gameday.core.network.allow_list import Allowed
 from gameday.core.network.urls import Base
 from gameday.core.secrets.redaction import Hidden
 from gameday.core.units import Rate, format_duration
-from gameday.injection.drivers.request import secrets_of
 from gameday.spec.experiment import Expect, Experiment, Threshold
 from gameday.spec.inputs import LoadedExperiment
 from gameday.spec.request import IssueRequest, Match, OutcomeName
@@ -60,6 +59,8 @@ class Load:
 
     def hide(self, text: str) -> str:
         """A text without the secrets of the system file, and what its users file holds."""
+        from gameday.injection.drivers.request import secrets_of  # httpx, which a refusal needs not
+
         known = Hidden(secrets_of(self.system, os.environ))
         return hiding(known, self.system.users, self.users)(text)
 
