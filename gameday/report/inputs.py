@@ -7,9 +7,10 @@ evaluation 23 s after t = 0, `traffic.failed` a place in `result.json`.
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import cache, partial
 from pathlib import Path
 
 from gameday.core import files
@@ -29,6 +30,7 @@ from gameday.evidence.events import (
 )
 from gameday.evidence.forgotten import hidden, replacing
 from gameday.evidence.journal import Record, RecordOf
+from gameday.evidence.model import Evidence
 from gameday.evidence.read import read, read_effective
 from gameday.evidence.timeline import traffic_begin_ns
 from gameday.judge.baselines import Baselines, read_baselines
@@ -134,7 +136,8 @@ def read_material(run_dir: Path) -> Material:
     lines = [*samples.read(path, wanted=NAMES)] if path.exists() else []
     evaluations = [line for line in lines if isinstance(line, Evaluation)]
     t0_ns = traffic_begin_ns(journaled.records)
-    drill = _drill(run_dir, journaled.records, evaluations)
+    evidence = cache(partial(read, run_dir, evaluations))  # once, for all who need it
+    drill = _drill(run_dir, journaled.records, evidence)
     records: Sequence[Record] = journaled.records
     if drill is not None:
         records, result = _by_roles(records, drill.roles), _result_by_roles(result, drill.roles)
@@ -148,7 +151,7 @@ def read_material(run_dir: Path) -> Material:
         [round((each.t_ns - origin_ns) / NS, 3) for each in evaluations],
         None if begun is None else (begun.t_ns - origin_ns) / NS,
     )
-    effective, wrongs = read_effective(run_dir), wrongs_of(run_dir, result)
+    effective, wrongs = read_effective(run_dir), wrongs_of(result, evidence)
     return Material(
         run_dir=run_dir,
         result=result,
@@ -162,7 +165,7 @@ def read_material(run_dir: Path) -> Material:
         drill=drill,
         wrongs=wrongs,
         span_s=span_s,
-        origin=origin_of(run_dir, result, wrongs, evaluations),
+        origin=origin_of(result, wrongs, evidence),
         affected=(
             None if span_s is None else affected(run_dir, origin_ns, span_s, failed_of(effective))
         ),
@@ -195,12 +198,12 @@ def damage_span_s(
 
 
 def _drill(
-    run_dir: Path, records: Sequence[Record], evaluations: Sequence[Evaluation]
+    run_dir: Path, records: Sequence[Record], evidence: Callable[[], Evidence]
 ) -> DrillMaterial | None:
     """The course and the score of a drill; None where it is none."""
     if journal.first(records, DrillStarted) is None:
         return None
-    course = course_of(read(run_dir, evaluations))
+    course = course_of(evidence())
     try:
         baselines: Baselines = read_baselines(run_dir)
     except UnknownError:

@@ -6,10 +6,9 @@ out and the system had recovered, and a service that ended, or refused connectio
 stops it, have another cause, and nobody knows it from here.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final, Literal
 
 import numpy as np
@@ -22,12 +21,10 @@ from gameday.evidence.failed import failed
 from gameday.evidence.journal import every
 from gameday.evidence.model import Evidence
 from gameday.evidence.outages import RECOVERY, watched
-from gameday.evidence.read import read
 from gameday.evidence.timeline import HAS_ENDED, FaultWindow
 from gameday.judge.result import Result
 from gameday.report.people import LATE_S, Wrong
 from gameday.telemetry.failures import steady_state
-from gameday.telemetry.samples import Evaluation
 from gameday.traffic.history import Reason
 
 Kind = Literal["refused", "ended", "early", "early_wrong", "after", "after_wrong"]
@@ -74,15 +71,16 @@ class Origin:
         return not self.unexplained
 
 
-def origin_of(
-    run_dir: Path, result: Result, wrongs: Sequence[Wrong], evaluations: Sequence[Evaluation]
-) -> Origin:
-    """The origin of the harm of a run; where nothing was harmed, or nobody can say, it is known."""
+def origin_of(result: Result, wrongs: Sequence[Wrong], evidence: Callable[[], Evidence]) -> Origin:
+    """The origin of the harm of a run; where nothing was harmed, or nobody can say, it is known.
+
+    `evidence` is read only where there was harm.
+    """
     failing = any(check.verdict == "invalid" for check in result.checks)
     if result.clocks.damage_at is None and not failing:
         return Origin()
     with suppress(UnknownError, OSError, ValueError):
-        return _origin(read(run_dir, evaluations), wrongs)
+        return _origin(evidence(), wrongs)
     return Origin()
 
 

@@ -6,7 +6,7 @@ verdict shows: its first ten.
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,6 @@ from gameday.evidence import wrong_answers
 from gameday.evidence.attempts import Indices
 from gameday.evidence.failed import failed
 from gameday.evidence.model import Evidence
-from gameday.evidence.read import read
 from gameday.judge.result import CheckLine, Result
 from gameday.spec.experiment import IssuanceCheck
 from gameday.telemetry.failures import FailedOutcome
@@ -100,15 +99,18 @@ class Wrong:
         return max((each.at_s for each in self.people if each.at_s is not None), default=None)
 
 
-def wrongs_of(run_dir: Path, result: Result) -> Sequence[Wrong]:
-    """The wrong that each failed check of safety found, the gravest first."""
+def wrongs_of(result: Result, evidence: Callable[[], Evidence]) -> Sequence[Wrong]:
+    """The wrong that each failed check of safety found, the gravest first.
+
+    `evidence` is read only where one failed.
+    """
     failed = {c.name: c for c in result.checks if c.verdict == "invalid" and c.name in SAFETY}
     if not failed:
         return ()
-    evidence = None
+    found = None
     with suppress(UnknownError, OSError, ValueError):
-        evidence = read(run_dir)
-    return [_wrong(failed[name], evidence) for name in SAFETY if name in failed]
+        found = evidence()
+    return [_wrong(failed[name], found) for name in SAFETY if name in failed]
 
 
 def _wrong(check: CheckLine, evidence: Evidence | None) -> Wrong:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -240,7 +241,11 @@ def test_every_failed_check_is_in_exactly_one_failure(tmp_path: Path) -> None:
     for case in CASES:
         run_dir = judged(case[0](), tmp_path / case[0].__name__)
         result = read_material(run_dir).result
-        found = [c.name for f in failures(result, wrongs_of(run_dir, result)) for c in f.checks]
+        found = [
+            c.name
+            for f in failures(result, wrongs_of(result, partial(read_evidence, run_dir)))
+            for c in f.checks
+        ]
         failed = [c.name for c in result.checks if c.verdict == "invalid"]
         assert sorted(found) == sorted(failed)
 
