@@ -273,9 +273,9 @@ def _add_lines(rows: Rows, lines: bytes) -> None:
     if len(parts) != 2 * count or not _are_as_they_are(lines):
         _add_pairs(rows, _parsed(lines))
     elif quotes == 2 * count and _are_digits(users):
-        rows.add_plain(users, ids)
+        rows.add_plain([*map(int, users)], ids)
     elif quotes == 4 * count and are_plain_texts(users):
-        rows.add_texts(users, ids)
+        rows.add_plain(users, ids)
     else:
         _add_pairs(rows, _parsed(lines))
 

@@ -213,17 +213,12 @@ class Rows:
         self._check_room(len(users))
         if not _are_numbers(users):
             users = users_of(users)
-        if set(map(type, ids)) != {str} or "\0" in "".join(ids):
+        if not _are_texts(ids) or "\0" in "".join(ids):
             ids = [issue_id(id_) for id_ in ids]
         self._keep(users, _encoded(ids))
 
-    def add_plain(self, users: Sequence[bytes], ids: Sequence[bytes]) -> None:
-        """Add rows of users in digits and ids in printable ASCII. Raises RowError."""
-        self._check_room(len(users))
-        self._keep([*map(int, users)], ids)
-
-    def add_texts(self, users: Sequence[bytes], ids: Sequence[bytes]) -> None:
-        """Add rows of texts in printable ASCII, the users as a column holds them."""
+    def add_plain(self, users: Sequence[int] | Sequence[bytes], ids: Sequence[bytes]) -> None:
+        """Add rows of users as a column holds them, and ids in printable ASCII. Raises RowError."""
         self._check_room(len(users))
         self._keep(users, ids)
 

@@ -153,9 +153,11 @@ def tells_other_ids(attempts: Attempts, audit: Audit, missing: Indices) -> bool:
     Everybody who is `missing` has as many rows as he was told of, each under another id, and of
     all who were told an id nobody has a row under it.
     """
+    if len(missing) < _A_HABIT:
+        return False
     answers = issued(attempts)
     named = answers[attempts.ids(answers) != b""]
-    if len(missing) < _A_HABIT or not np.array_equal(np.sort(missing), np.sort(named)):
+    if not np.array_equal(np.sort(missing), np.sort(named)):
         return False
     theirs = answers[among(attempts.users[answers], attempts.users[missing])]
     users, answered = np.unique(attempts.users[theirs], return_counts=True)

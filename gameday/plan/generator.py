@@ -27,7 +27,9 @@ UNMEASURED_PER_S: Final = 1000
 def demand(inputs: Inputs) -> Demand:
     """The demand of the experiment on its generator, spikes included."""
     experiment = inputs.experiment.experiment
-    timeout_s = inputs.system.system.requests.longest_asked_s(inputs.experiment.experiment.mixes)
+    timeout_s = inputs.system.system.requests.longest_asked_s(
+        inputs.experiment.experiment.mixes.values()
+    )
     added = everything(experiment)[len(scheduled(experiment)) :]
     return demand_of(scenarios_of(experiment), timeout_s, added)
 

@@ -118,32 +118,35 @@ def _odd(name: StoreName, told: StoreRows, stock: int | None) -> Iterator[Findin
         text = f"it tells of {rows} issues, which nobody has asked for yet"
         cure = f"does it look at the campaign? {_ELSE}"
         yield Finding(place, status, text, cure, usage=True)
-    if stock is None:
-        return
-    if told.stock not in (None, stock):
-        text = f"it says stock {told.stock}, and the campaign has {stock}"
-        cure = "is `stock` how many there are in all of this campaign?"
-        yield Finding(place, "fail", text, cure, usage=True)
-    if told.remaining not in (None, stock):
-        text = f"it says {told.remaining} left of {stock} before anybody has asked"
-        yield Finding(place, "warn", text, "is `remaining` of this campaign, and what is left?")
+    yield from _odd_counts(place, "fail", (stock, "has"), told.stock, told.remaining)
 
 
 def odd_counts(
     stock: int | None, told: int | None, remaining: int | None, *, is_own_form: bool
 ) -> list[Finding]:
     """Counts of an audit that are not those of the campaign that was just made."""
-    found = []
-    if stock is not None and told not in (None, stock):
-        text = f"it says stock {told}, and the campaign was made with {stock}"
+    status: Status = "warn" if is_own_form else "fail"
+    return [*_odd_counts("audit", status, (stock, "was made with"), told, remaining)]
+
+
+def _odd_counts(
+    place: str,
+    status: Status,
+    campaign: tuple[int | None, str],
+    told: int | None,
+    remaining: int | None,
+) -> Iterator[Finding]:
+    """Counts that are not the campaign's; its stock is None where nobody knows it."""
+    stock, has = campaign
+    if stock is None:
+        return
+    if told not in (None, stock):
+        text = f"it says stock {told}, and the campaign {has} {stock}"
         cure = "is `stock` how many there are in all of this campaign?"
-        status: Status = "warn" if is_own_form else "fail"
-        found.append(Finding("audit", status, text, cure, usage=True))
-    if stock is not None and remaining not in (None, stock):
+        yield Finding(place, status, text, cure, usage=True)
+    if remaining not in (None, stock):
         text = f"it says {remaining} left of {stock} before anybody has asked"
-        cure = "is `remaining` of this campaign, and what is left?"
-        found.append(Finding("audit", "warn", text, cure))
-    return found
+        yield Finding(place, "warn", text, "is `remaining` of this campaign, and what is left?")
 
 
 def _answers(system: System, name: StoreName, told: StoreRows) -> Message:

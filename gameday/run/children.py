@@ -202,7 +202,7 @@ def worker_config(
         base_url=system.base_url,
         request=resolved_issue(system.requests.issue, environment),
         before={name: resolved(step, environment) for name, step in before},
-        mix={name: dict(stream.mix) for name, stream in experiment.traffic.items()},
+        mix={name: dict(mix) for name, mix in experiment.mixes.items()},
         cookies=system.requests.cookies,
         users_file=None if users is None else _users_file(users),
         tls=system.tls,

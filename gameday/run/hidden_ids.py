@@ -11,17 +11,15 @@ from secrets import token_bytes
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
 from gameday.core.secrets.redaction import MASK
+from gameday.evidence.rows import Ids
 from gameday.spec.users_hidden import HiddenCells
 from gameday.traffic import step_log
 from gameday.traffic.history import HEAD_BYTES, ID_BYTES, RECORD, stored_id
 
 _AT_ONCE: Final = 100_000
 _MARK_BYTES: Final = 12
-
-Ids = npt.NDArray[np.bytes_]
 
 
 def nothing_hidden(_ids: Ids) -> None:

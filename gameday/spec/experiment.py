@@ -13,7 +13,7 @@ from pydantic import Discriminator, Field, Tag
 from gameday.core.json_objects import Json
 from gameday.core.units import Duration, Rate
 from gameday.spec.failures import FailuresOrWord
-from gameday.spec.faults import AnyFault
+from gameday.spec.faults import AnyFault, Spike
 from gameday.spec.request import MOST_OPEN, MOST_STEPS, MOST_WEIGHT
 from gameday.spec.yaml import Model, Name, shape
 
@@ -483,6 +483,9 @@ class Experiment(Model):
     )
 
     @property
-    def mixes(self) -> list[Mapping[str, float]]:
-        """The `mix` of each scenario."""
-        return [scenario.mix for scenario in self.traffic.values()]
+    def mixes(self) -> Mapping[str, Mapping[str, float]]:
+        """The `mix` of each scenario, those of spikes too, which have none of their own."""
+        spikes = {
+            str(fault.id): dict[str, float]() for fault in self.method if isinstance(fault, Spike)
+        }
+        return {**spikes, **{name: scenario.mix for name, scenario in self.traffic.items()}}

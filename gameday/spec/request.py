@@ -347,10 +347,10 @@ def longest_before_s(
     steps: Mapping[str, BeforeStep], mixes: Iterable[Mapping[str, float]]
 ) -> float:
     """The longest that all steps before one issue take, in the scenario that asks the most."""
-    every = [mix.get for mix in mixes] or [dict[str, float]().get]
+    every = [*mixes] or [dict[str, float]()]
     return max(
-        sum(step.longest_s(weight(name, step.weight)) for name, step in steps.items())
-        for weight in every
+        sum(step.longest_s(mix.get(name, step.weight)) for name, step in steps.items())
+        for mix in every
     )
 
 

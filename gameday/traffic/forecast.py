@@ -81,7 +81,7 @@ def distinct_users(experiment: Experiment, t_s: float, *, share: float = 1.0) ->
 
     `share` of the due starts are made. Virtual users are left out.
     """
-    return _askers(experiment.campaign.users, _sources(experiment), t_s, share)
+    return _taken(experiment.campaign.users, _sources(experiment), t_s, share=share)
 
 
 Source = tuple[Population, list[RateLine]]
@@ -96,15 +96,15 @@ def _sources(experiment: Experiment) -> list[Source]:
     return sources + [(Population(), [_added(spike)]) for spike in _spikes(experiment)]
 
 
-def _askers(users: int, sources: list[Source], t_s: float, share: float = 1.0) -> float:
-    crowd = UserSources(users, tuple(population for population, _ in sources))
-    return crowd.expected([share * sum(s.starts_until(t_s) for s in lines) for _, lines in sources])
+def _taken(
+    users: int, sources: list[Source], t_s: float, most: int = 1, share: float = 1.0
+) -> float:
+    """The expected number of issues that users who may hold so many have asked for.
 
-
-def _taken(users: int, sources: list[Source], t_s: float, most: int) -> float:
-    """The expected number of issues that users who may hold so many have asked for."""
+    Only a `share` of the requests is counted.
+    """
     crowd = UserSources(users, tuple(population for population, _ in sources))
-    starts = [sum(line.starts_until(t_s) for line in lines) for _, lines in sources]
+    starts = [share * sum(line.starts_until(t_s) for line in lines) for _, lines in sources]
     return crowd.expected_up_to(most, starts)
 
 
@@ -150,4 +150,4 @@ def longest_start_s(system: System, experiment: Experiment) -> float:
     timeout_s = requests.issue.timeout.total_seconds()
     retries = [each.retries for each in scenarios_of(experiment).values()]
     again_s = max(each.at_most * (timeout_s + each.backoff_s) for each in retries)
-    return requests.longest_asked_s(experiment.mixes) + again_s + requests.longest_poll_s
+    return requests.longest_asked_s(experiment.mixes.values()) + again_s + requests.longest_poll_s

@@ -1,5 +1,6 @@
 """Rules about users of a file, steps and polls: each error with its place, its value and a cure."""
 
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,9 @@ import yaml
 
 from gameday.core.errors import FileError, UsageError
 from gameday.plan.validate import validate, validate_system
+from gameday.spec.experiment import Experiment
 from gameday.spec.inputs import gather, load_experiment, load_system
+from gameday.spec.request import BeforeStep, longest_before_s
 
 USERS = "id,email,token\n1,a@b.c,t1\n2,b@b.c,t2\n"
 POLL = {
@@ -228,3 +231,14 @@ def test_an_experiment_has_as_many_users_as_the_file_and_not_more(tmp_path: Path
     path.write_text(yaml.safe_dump(told))
     with pytest.raises(FileError, match="3 are more than the 2"):
         gather(load_experiment(str(path)), loaded)
+
+
+def test_a_spike_has_the_mix_of_the_system_whatever_the_scenarios_have() -> None:
+    steady = {"executor": "constant-arrival-rate", "rate": "9/s", "duration": "9s"}
+    spike = {"fault": "traffic.spike", "id": "rush", "rate": "9/s", "at": "1s", "duration": "2s"}
+    told = {"name": "mixed", "traffic": {"drop": {**steady, "mix": {"browse": 0}}}}
+    experiment = Experiment.model_validate_json(json.dumps({**told, "method": [spike]}))
+    assert dict(experiment.mixes) == {"rush": {}, "drop": {"browse": 0}}
+    browse = BeforeStep.model_validate_json('{"get": "/items", "weight": 4, "timeout": "10s"}')
+    steps = {"browse": browse}
+    assert longest_before_s(steps, experiment.mixes.values()) == 40

@@ -285,7 +285,7 @@ def records_folder(folder: Path) -> Path:
 
 def demand(load: Load) -> Demand:
     """The highest demand on the generator."""
-    timeout_s = load.system.requests.longest_asked_s(load.experiment.mixes)
+    timeout_s = load.system.requests.longest_asked_s(load.experiment.mixes.values())
     return demand_of(scenarios_of(load.experiment), timeout_s)
 
 
