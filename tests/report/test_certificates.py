@@ -13,7 +13,7 @@ import pytest
 from gameday.evidence.seal import digest_of
 from gameday.traffic import step_log
 from gameday.traffic.history import HEAD_BYTES, Outcome
-from tests.support.foreign_runs import ROOT, Finished, run, shop
+from tests.support.foreign_runs import ROOT, TICKETS, Finished, run, shop
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 CHECKER = ROOT / "examples" / "check_certificate.py"
@@ -22,17 +22,7 @@ LATER: dict[str, Any] = {
     "json": {"member": "u{user:05d}"},
     "outcomes": {"accepted": {"status": 202}, "sold_out": {"status": 409}},
     "capture": {"ticket": "ticket"},
-    "poll": {
-        "get": "/tickets/{ticket}",
-        "every": "100ms",
-        "within": "5s",
-        "until": {
-            "issued": {"status": 200, "json": {"state": "ok"}},
-            "duplicate": {"status": 200, "json": {"state": "again"}},
-            "sold_out": {"status": 200, "json": {"state": "gone"}},
-        },
-        "capture": {"issue_id": "voucher"},
-    },
+    "poll": TICKETS,
 }
 
 

@@ -14,26 +14,18 @@ from typing import Any
 import pytest
 import redis
 
-from tests.support.foreign_runs import ROOT, Finished, run, shop
+from tests.support.foreign_runs import CLAIMS, SALE_SHOP, Finished, run, shop
 from tests.support.mariadb import MariaDb, running_mariadb
 from tests.support.sut_stores import Stores, running_stores
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
-SHOP = ROOT / "tests" / "support" / "sale_shop.py"
 ISSUE = {
     "post": "/claims",
     "json": {"member": "{user:s}", "sale": "{coupon}"},
     "capture": {"issue_id": "voucher"},
 }
-SHAPE = {
-    "get": "/sales/{coupon}/claims",
-    "rows": "data.items",
-    "user": "member.id",
-    "id": "voucher",
-    "stock": "data.limit",
-    "remaining": "data.left",
-}
+SHAPE = {**CLAIMS, "stock": "data.limit", "remaining": "data.left"}
 PAGED = {**SHAPE, "query": {"page": "{page}"}, "paging": {"from": 1}}
 LINKED = {**SHAPE, "query": {"page": "1"}, "paging": {"next": "links.next"}}
 
@@ -68,7 +60,7 @@ def test_an_honest_shop_passes_in_whatever_form_its_claims_are_told(
     tmp_path: Path, audit: dict[str, Any]
 ) -> None:
     by_cursor = "cursor" in audit.get("query", {})
-    with shop(tmp_path, SHOP, stock=60, by_cursor=by_cursor) as url:
+    with shop(tmp_path, SALE_SHOP, stock=60, by_cursor=by_cursor) as url:
         done = ask(tmp_path, url, audit=audit)
     assert done.code == 0, (done.told, done.wrong())
     assert len(rows_of(done)) == 60
@@ -79,7 +71,7 @@ def test_an_honest_shop_passes_in_whatever_form_its_claims_are_told(
 def test_a_shop_that_gives_out_too_many_is_caught_over_pages(
     tmp_path: Path, audit: dict[str, Any]
 ) -> None:
-    with shop(tmp_path, SHOP, stock=50, oversells=3) as url:
+    with shop(tmp_path, SALE_SHOP, stock=50, oversells=3) as url:
         done = ask(tmp_path, url, audit=audit)
     assert done.code == 1, done.told
     assert done.check("no_over_issuance")["verdict"] == "invalid"
@@ -103,7 +95,7 @@ def test_half_an_audit_is_never_a_verdict(
     tmp_path: Path, pages: str, audit: dict[str, Any], says: str
 ) -> None:
     """The shop is honest; whatever its pages do, nobody is accused, and nothing certified."""
-    with shop(tmp_path, SHOP, stock=60, pages=pages) as url:
+    with shop(tmp_path, SALE_SHOP, stock=60, pages=pages) as url:
         done = ask(tmp_path, url, audit=audit)
     assert done.code in (3, 4), (done.told, done.wrong())
     assert re.search(says, done.told), done.told
@@ -118,7 +110,7 @@ def test_what_is_issued_after_its_answer_was_given_up_is_waited_for(
     tmp_path: Path, oversells: int
 ) -> None:
     """All 120 claims are kept 3.5 s after they were asked for; nobody waits longer than 1 s."""
-    with shop(tmp_path, SHOP, stock=40, oversells=oversells, late_s=3.5) as url:
+    with shop(tmp_path, SALE_SHOP, stock=40, oversells=oversells, late_s=3.5) as url:
         done = run(tmp_path, url, {**ISSUE, "timeout": "1s"}, audit=SHAPE, stock=40)
     assert len(rows_of(done)) == 40 + oversells, done.told
     books = done.check("no_over_issuance")
@@ -145,7 +137,7 @@ def test_a_redis_alone_is_an_audit(
 ) -> None:
     redis.Redis.from_url(stores.redis()).flushall()
     monkeypatch.setenv("AUDIT_REDIS", stores.redis())
-    with shop(tmp_path, SHOP, stock=40, forgets=forgets, redis=stores.redis()) as url:
+    with shop(tmp_path, SALE_SHOP, stock=40, forgets=forgets, redis=stores.redis()) as url:
         done = ask(
             tmp_path,
             url,
@@ -166,7 +158,7 @@ def test_a_redis_without_a_single_holder_is_asked_about_and_accuses_nobody(
     redis.Redis.from_url(stores.redis()).flushall()
     monkeypatch.setenv("AUDIT_REDIS", stores.redis())
     holders = {"keys": "misspelt:{coupon}:{user}", "id": "value"}
-    with shop(tmp_path, SHOP, stock=40, redis=stores.redis()) as url:
+    with shop(tmp_path, SALE_SHOP, stock=40, redis=stores.redis()) as url:
         done = ask(
             tmp_path,
             url,
@@ -212,7 +204,7 @@ def test_a_mariadb_alone_is_an_audit_and_the_same_experiment_runs_twice(
         ],
         "stock": 40,
     }
-    with shop(tmp_path, SHOP, stock=40, oversells=oversells, mysql=mariadb.url("shop")) as url:
+    with shop(tmp_path, SALE_SHOP, stock=40, oversells=oversells, mysql=mariadb.url("shop")) as url:
         for _ in range(2):
             done = ask(tmp_path, url, **system)
             assert done.code == (1 if oversells else 0), (done.told, done.wrong())
@@ -247,7 +239,7 @@ def test_a_command_is_an_audit(tmp_path: Path, format_: str) -> None:
         "env": {"WHO": "auditor"},
         **shape,
     }
-    with shop(tmp_path, SHOP, stock=40, file=str(file)) as url:
+    with shop(tmp_path, SALE_SHOP, stock=40, file=str(file)) as url:
         done = ask(tmp_path, url, audit=audit, stock=40)
     assert done.code == 0, (done.told, done.wrong())
     assert len(rows_of(done)) == 40
@@ -261,7 +253,7 @@ def test_a_sale_whose_id_the_shop_makes_up_is_followed_and_each_run_has_its_own(
         "create": {"post": "/sales", "json": {"name": "{coupon}", "size": "{stock}"}},
         "capture": {"coupon": "data.id"},
     }
-    with shop(tmp_path, SHOP, stock=1, strict=True) as url:
+    with shop(tmp_path, SALE_SHOP, stock=1, strict=True) as url:
         first = ask(tmp_path, url, audit=SHAPE, campaign=campaign, stock=40)
         again = ask(tmp_path, url, audit=SHAPE, campaign=campaign, stock=40)
     for done in (first, again):
@@ -275,7 +267,7 @@ def test_a_sale_whose_id_the_shop_makes_up_is_followed_and_each_run_has_its_own(
 
 
 def test_an_audit_that_looks_at_all_sales_is_refused_before_the_traffic(tmp_path: Path) -> None:
-    with shop(tmp_path, SHOP, stock=40) as url:
+    with shop(tmp_path, SALE_SHOP, stock=40) as url:
         assert ask(tmp_path, url, audit=SHAPE, stock=40).code == 0
         campaign = {
             "create": {"post": "/sales", "json": {"name": "{coupon}", "size": "{stock}"}},
@@ -290,7 +282,7 @@ def test_an_audit_that_looks_at_all_sales_is_refused_before_the_traffic(tmp_path
 def test_what_cannot_be_done_before_a_run_ends_it_without_traffic(tmp_path: Path) -> None:
     acts = [{"post": "/admin/reset"}, {"command": ["sh", "-c", "echo no room >&2; exit 3"]}]
     (tmp_path / ".git").mkdir()
-    with shop(tmp_path, SHOP, stock=40) as url:
+    with shop(tmp_path, SALE_SHOP, stock=40) as url:
         done = ask(tmp_path, url, audit=SHAPE, stock=40, before_run=acts)
     assert done.code in (3, 4), done.told
     assert "before_run.1" in done.told and "no room" in done.told

@@ -14,7 +14,7 @@ import pytest
 
 from gameday.traffic import step_log
 from gameday.traffic.history import Outcome, Reason, read
-from tests.support.foreign_runs import OUTCOMES, ROOT, Finished, run
+from tests.support.foreign_runs import OUTCOMES, ROOT, TICKETS, Finished, run
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 SHOP = ROOT / "tests" / "support" / "token_shop.py"
@@ -197,17 +197,7 @@ POLLED: dict[str, Any] = {
     "headers": {"Authorization": "Bearer {apikey}"},
     "capture": {"ticket": "ticket"},
     "outcomes": {"accepted": {"status": 202}},
-    "poll": {
-        "get": "/tickets/{ticket}",
-        "every": "100ms",
-        "within": "5s",
-        "until": {
-            "issued": {"status": 200, "json": {"state": "ok"}},
-            "duplicate": {"status": 200, "json": {"state": "again"}},
-            "sold_out": {"status": 200, "json": {"state": "gone"}},
-        },
-        "capture": {"issue_id": "voucher"},
-    },
+    "poll": TICKETS,
 }
 
 

@@ -12,23 +12,16 @@ from typing import Any
 import pytest
 import redis
 
-from tests.support.foreign_runs import ROOT, Finished, run, shop
+from tests.support.foreign_runs import CLAIMS, SALE_SHOP, Finished, run, shop
 from tests.support.mariadb import MariaDb, running_mariadb
 from tests.support.sut_stores import Stores, running_stores
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(240)]
 
-SHOP = ROOT / "tests" / "support" / "sale_shop.py"
 ISSUE = {
     "post": "/claims",
     "json": {"member": "{user}", "sale": "{coupon}"},
     "capture": {"issue_id": "voucher"},
-}
-SHAPE = {
-    "get": "/sales/{coupon}/claims",
-    "rows": "data.items",
-    "user": "member.id",
-    "id": "voucher",
 }
 ROWS = "SELECT member, code FROM claims WHERE sale = {coupon}"
 LEFT = "SELECT 40 - COUNT(*) FROM claims WHERE sale = {coupon}"
@@ -80,8 +73,8 @@ def audit_of(kind: str, url: str, folder: Path) -> dict[str, Any]:
     (folder / ".git").mkdir(exist_ok=True)
     command = [sys.executable, "export.py", "{coupon}"]
     kinds: dict[str, dict[str, Any]] = {
-        "shaped": SHAPE,
-        "address": {**SHAPE, "url": url},
+        "shaped": CLAIMS,
+        "address": {**CLAIMS, "url": url},
         "own form": {"command": [*command, "own"]},
         "csv": {"command": [*command, "csv"], "format": "csv", "user": "member", "id": "code"},
         "redis": {"store": "redis"},
@@ -97,7 +90,7 @@ def test_what_is_left_in_a_store_is_compared_beside_every_audit(
     named = mysql(rows=ROWS, stock="SELECT 40", remaining=left) | (
         HOLDERS if kind == "redis" else {}
     )
-    with shop(tmp_path, SHOP, stock=40, **kept) as url:
+    with shop(tmp_path, SALE_SHOP, stock=40, **kept) as url:
         done = run(
             tmp_path, url, ISSUE, audit=audit_of(kind, url, tmp_path), stores=named, stock=40
         )
@@ -115,7 +108,7 @@ def test_a_second_store_beside_a_redis_is_compared_by_its_users(
     tmp_path: Path, kept: dict[str, str], mariadb: MariaDb
 ) -> None:
     """The shop keeps nothing in MariaDB, which has somebody else of this campaign."""
-    with shop(tmp_path, SHOP, stock=40, redis=kept["redis"]) as url:
+    with shop(tmp_path, SALE_SHOP, stock=40, redis=kept["redis"]) as url:
         mariadb.do("INSERT INTO claims VALUES ('OTHER', '7', 'v')")
         named = mysql(rows="SELECT 4999, 'x' FROM claims WHERE sale = {coupon}") | HOLDERS
         done = run(tmp_path, url, ISSUE, audit={"store": "redis"}, stores=named, stock=40)
@@ -126,16 +119,18 @@ def test_a_second_store_beside_a_redis_is_compared_by_its_users(
 def test_a_stock_that_is_not_the_campaigns_is_told_before_the_traffic(
     tmp_path: Path, kept: dict[str, str]
 ) -> None:
-    with shop(tmp_path, SHOP, stock=40, **kept) as url:
+    with shop(tmp_path, SALE_SHOP, stock=40, **kept) as url:
         named = mysql(rows=ROWS, stock="SELECT 999")
-        done = run(tmp_path, url, ISSUE, audit=SHAPE, stores=named, stock=40)
+        done = run(tmp_path, url, ISSUE, audit=CLAIMS, stores=named, stock=40)
     assert done.code == 2, done.told
     assert "it says stock 999, and the campaign has 40" in done.told
 
 
 def test_a_stock_that_is_what_is_left_accuses_nobody(tmp_path: Path, kept: dict[str, str]) -> None:
-    with shop(tmp_path, SHOP, stock=40, **kept) as url:
-        done = run(tmp_path, url, ISSUE, audit=SHAPE, stores=mysql(rows=ROWS, stock=LEFT), stock=40)
+    with shop(tmp_path, SALE_SHOP, stock=40, **kept) as url:
+        done = run(
+            tmp_path, url, ISSUE, audit=CLAIMS, stores=mysql(rows=ROWS, stock=LEFT), stock=40
+        )
     assert done.code == 3, (done.told, done.wrong())
     assert "is its `stock` what is left" in done.wrong()["stores_agree"]
 
@@ -144,9 +139,9 @@ def test_rows_of_others_in_a_store_beside_an_audit_are_told_before_the_traffic(
     tmp_path: Path, kept: dict[str, str], mariadb: MariaDb
 ) -> None:
     mariadb.do("INSERT INTO claims VALUES ('OLD', '7', 'v')")
-    with shop(tmp_path, SHOP, stock=40, **kept) as url:
+    with shop(tmp_path, SALE_SHOP, stock=40, **kept) as url:
         named = mysql(rows="SELECT member, code FROM claims")
-        done = run(tmp_path, url, ISSUE, audit=SHAPE, stores=named, stock=40)
+        done = run(tmp_path, url, ISSUE, audit=CLAIMS, stores=named, stock=40)
     assert done.code == 2, done.told
     assert "stores.mysql: it tells of 1 issues, which nobody has asked for yet" in done.told
 
@@ -157,8 +152,8 @@ def test_a_total_loss_is_one_only_where_the_evidence_proves_it(
 ) -> None:
     """All 40 are told "issued"; an audit has nobody. Of the last two it is proven that none is."""
     honest = kind == "other sale"
-    with shop(tmp_path, SHOP, stock=40, forgets=0 if honest else 1, **kept) as url:
-        other = {**SHAPE, "get": "/sales/SALE/claims"}
+    with shop(tmp_path, SALE_SHOP, stock=40, forgets=0 if honest else 1, **kept) as url:
+        other = {**CLAIMS, "get": "/sales/SALE/claims"}
         changes: dict[str, Any] = {"audit": audit_of("shaped", url, tmp_path), "stock": 40}
         if kind == "other sale":
             changes["campaign"] = {
@@ -189,7 +184,7 @@ def test_users_and_ids_in_each_others_place_are_asked_about(
     """Vouchers that are numbers of users, too: v17 is 1017 of 5,000."""
     user, code = "member", "1000 + SUBSTRING(code, 2)"
     columns = f"{code}, {user}" if swapped else f"{user}, code"
-    with shop(tmp_path, SHOP, stock=40, **kept) as url:
+    with shop(tmp_path, SALE_SHOP, stock=40, **kept) as url:
         done: Finished = run(
             tmp_path,
             url,

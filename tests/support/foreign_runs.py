@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tests.support.sut_stores import ending_with_me
+
 ROOT = Path(__file__).parents[2]
 SHOP = ROOT / "tests" / "support" / "foreign_shop.py"
 OUTCOMES: Mapping[str, Any] = {
@@ -18,6 +20,26 @@ OUTCOMES: Mapping[str, Any] = {
     "duplicate": {"status": 409, "json": {"result": "again"}},
     "sold_out": {"status": 409, "json": {"result": "gone"}},
 }
+TICKETS: Mapping[str, Any] = {
+    "get": "/tickets/{ticket}",
+    "every": "100ms",
+    "within": "5s",
+    "until": {
+        "issued": {"status": 200, "json": {"state": "ok"}},
+        "duplicate": {"status": 200, "json": {"state": "again"}},
+        "sold_out": {"status": 200, "json": {"state": "gone"}},
+    },
+    "capture": {"issue_id": "voucher"},
+}
+"""The question after a claim that the shop decides later."""
+SALE_SHOP = ROOT / "tests" / "support" / "sale_shop.py"
+CLAIMS: dict[str, Any] = {
+    "get": "/sales/{coupon}/claims",
+    "rows": "data.items",
+    "user": "member.id",
+    "id": "voucher",
+}
+"""The audit of that shop, without its counts."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +68,8 @@ class Finished:
 def shop(folder: Path, program: Path = SHOP, **setting: Any) -> Iterator[str]:
     """The shop at work, or another such program; its address."""
     file = folder / "port"
-    process = subprocess.Popen([sys.executable, str(program), str(file), json.dumps(setting)])
+    argv: list[str | Path] = [sys.executable, program, file, json.dumps(setting)]
+    process = subprocess.Popen(ending_with_me(argv))
     try:
         deadline = time.monotonic() + 30
         while not file.exists():

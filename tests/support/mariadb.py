@@ -15,7 +15,7 @@ from typing import Any
 import pymysql
 import pytest
 
-from tests.support.sut_stores import free_port
+from tests.support.sut_stores import ending_with_me, free_port
 
 PASSWORD = "p@ss/w:rd"
 URL_PASSWORD = "p%40ss%2Fw%3Ard"
@@ -70,12 +70,14 @@ def running_mariadb(*more: str) -> Iterator[MariaDb]:
     )
     log = (folder / "log").open("wb")
     process = subprocess.Popen(
-        [
-            *(server, "--no-defaults", f"--datadir={data}", f"--port={port}", *user),
-            *("--bind-address=127.0.0.1", f"--socket={folder / 'socket'}", "--skip-name-resolve"),
-            *("--innodb-buffer-pool-size=32M", "--innodb-flush-log-at-trx-commit=0"),
-            *("--server-id=7", *more),
-        ],
+        ending_with_me(
+            [
+                *(server, "--no-defaults", f"--datadir={data}", f"--port={port}", *user),
+                *("--bind-address=127.0.0.1", f"--socket={folder / 'socket'}"),
+                *("--skip-name-resolve", "--innodb-buffer-pool-size=32M"),
+                *("--innodb-flush-log-at-trx-commit=0", "--server-id=7", *more),
+            ]
+        ),
         stdout=subprocess.DEVNULL,
         stderr=log,
     )

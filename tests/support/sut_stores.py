@@ -17,7 +17,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from importlib.util import find_spec
@@ -67,6 +67,15 @@ def listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
+def ending_with_me(argv: Sequence[str | Path]) -> list[str]:
+    """The command, ended by the kernel with whoever starts it, where that can be had.
+
+    A worker of pytest that is killed takes nothing down, and a server of its would stay for ever.
+    """
+    program = shutil.which("setpriv")
+    return [*([program, "--pdeathsig", "KILL"] if program else []), *map(str, argv)]
+
+
 def stop(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> None:
     """End a child, firmly after ten seconds, and reap it."""
     if process.poll() is None:
@@ -103,7 +112,7 @@ def redis_server(
                **{key.replace("_", "-"): value for key, value in more.items()}}  # fmt: skip
     argv = [str(binary), *(str(part) for k, v in options.items() for part in (f"--{k}", v))]
     with (folder / "redis.log").open("wb") as log:
-        process = subprocess.Popen(argv, stdout=log, stderr=log)
+        process = subprocess.Popen(ending_with_me(argv), stdout=log, stderr=log)
     try:
         wait_until(lambda: listens(port), 5, "redis listens")
         yield port
@@ -153,7 +162,9 @@ def postgres_server(folder: Path, password: str, *, is_standby: bool = False) ->
                "max_connections": 200, "logging_collector": "off"}  # fmt: skip
     argv = [f"{install}/bin/postgres", "-D", str(data), *(f"--{k}={v}" for k, v in options.items())]
     with (folder / "postgres.log").open("wb") as log:
-        process: subprocess.Popen[bytes] = subprocess.Popen(argv, stdout=log, stderr=log, **common)
+        process: subprocess.Popen[bytes] = subprocess.Popen(
+            ending_with_me(argv), stdout=log, stderr=log, **common
+        )
     try:
         wait_until(lambda: _takes_sessions(data), 15, "postgres takes sessions")
         yield port
@@ -243,7 +254,7 @@ def running_service(
         path = Path(folder) / "service.log"
         with path.open("wb") as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "system_under_test"],
+                ending_with_me([sys.executable, "-m", "system_under_test"]),
                 env={**os.environ, **settings, **env}, cwd=ROOT, stdout=log, stderr=log,
             )  # fmt: skip
         http = httpx.Client(timeout=15)
