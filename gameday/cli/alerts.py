@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from gameday.cli.completion import complete_run
+from gameday.cli.find_run import find_run, list_runs, run_argument
 from gameday.cli.options import DURATION, Decorated, runs_option
-from gameday.cli.runs import find_run, list_runs, run_argument
 from gameday.cli.terminal import block, echo, emit, one_line, warn
 from gameday.cli.words import say, sentence, spoken
 from gameday.core.errors import GamedayError, UsageError

@@ -10,8 +10,8 @@ import click
 from rich.table import Table
 
 from gameday.cli.drawing import SafeConsole, styled, table
+from gameday.cli.find_run import find_run, list_runs
 from gameday.cli.options import runs_option
-from gameday.cli.runs import find_run, list_runs
 from gameday.cli.terminal import block, echo, emit, one_line
 from gameday.cli.words import spoken
 from gameday.core import files

@@ -118,7 +118,7 @@ def console(
     run: str | None, runs_dir: Path, key_file: Path | None, listen: "ListenSettings"
 ) -> None:
     """Serve a page for RUN: the one that is under way, or one that is over, until Ctrl-C."""
-    from gameday.cli.runs import find_run
+    from gameday.cli.find_run import find_run
     from gameday.console.server import ConsoleServer, ConsoleSettings
     from gameday.core.network import event_loop
     from gameday.evidence.sealed_box import read_key_file

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gameday.cli.drawing import SafeConsole, styled, table
+from gameday.cli.find_run import TAIL
 from gameday.cli.form_file import write_form
-from gameday.cli.runs import COLOURS, TAIL
+from gameday.cli.runs import COLOURS
 from gameday.cli.terminal import echo, one_line
 from gameday.cli.words import say, word
 from gameday.core import settings

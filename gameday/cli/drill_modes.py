@@ -66,7 +66,7 @@ def tabletop(experiment: str, asked: ModeOptions) -> Path:
 
 def replay(run: str, asked: ModeOptions) -> Path:
     """Play a recorded run again to its end; where its evidence is."""
-    from gameday.cli.runs import find_run
+    from gameday.cli.find_run import find_run
     from gameday.core.clock import SystemClock
     from gameday.core.network import event_loop
     from gameday.drills.replay import Played

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gameday.cli.drawing import SafeConsole, joined, styled, table
+from gameday.cli.find_run import RESULT, find_run, list_runs, run_argument
 from gameday.cli.options import runs_option
-from gameday.cli.runs import RESULT, find_run, list_runs, run_argument
 from gameday.cli.terminal import confirm, echo, emit, one_line
 from gameday.cli.words import say, spoken
 from gameday.core.errors import UnknownError, UsageError

@@ -92,7 +92,7 @@ def heal(run: str | None, runs_dir: Path, trusted: str | None, **options: Any) -
     have not signed on this machine are only listed; see --trust. Exit code 6 when something is
     there, or is not known to be gone; 0 for what is proven, or a step whose undo was answered.
     """
-    from gameday.cli.runs import find_run, list_runs
+    from gameday.cli.find_run import find_run, list_runs
 
     box = None if options["key_file"] is None else read_key_file(options["key_file"])
     permitted = Permissions(options["allowed"].hosts, options["with_secrets"], box)
@@ -125,7 +125,7 @@ def heal(run: str | None, runs_dir: Path, trusted: str | None, **options: Any) -
 
 def _without_journal(runs_dir: Path, mine: Mine) -> list[Looked]:
     """Runs of this user whose directory is here, and whose journal is not."""
-    from gameday.cli.runs import is_run
+    from gameday.cli.find_run import is_run
 
     return [
         Looked(name, open=[f"unknown: its journal is gone; {_look_at(runs_dir / name)}"])

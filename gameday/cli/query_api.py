@@ -64,7 +64,7 @@ def serve_run(
     version: Literal["2", "3"],
 ) -> None:
     """Serve a run until Ctrl-C. Raises UsageError where a Prometheus has measured it."""
-    from gameday.cli.runs import find_run
+    from gameday.cli.find_run import find_run
     from gameday.core.clock import wall_time_ns
     from gameday.core.network import event_loop
     from gameday.evidence.read import read_effective

@@ -56,7 +56,7 @@ def readiness(
     import json
     from dataclasses import asdict
 
-    from gameday.cli.runs import list_runs
+    from gameday.cli.find_run import list_runs
     from gameday.core.clock import wall_time_ns
     from gameday.drills.readiness import ReadinessQuestion, read_all
     from gameday.drills.readiness import readiness as report_of

@@ -7,11 +7,12 @@ from typing import Final
 
 import click
 
+from gameday.cli.find_run import RESULT, find_run, list_runs, run_argument
 from gameday.cli.form_file import write_form
 from gameday.cli.options import lang_option, runs_option
-from gameday.cli.runs import RESULT, find_run, list_runs, run_argument
 from gameday.cli.terminal import echo, warn
 from gameday.core import files
+from gameday.core.digests import begin_digests
 from gameday.core.errors import UsageError
 from gameday.core.report_forms import FORMS, MARKDOWN
 
@@ -173,13 +174,16 @@ def _lint(run_dir: Path, form: str) -> None:
     """Tell of each number of the draft, or of the page, that the evidence does not have."""
     import gc
 
+    # A third of the time, imports too; the process ends with this: nothing is worth collecting.
+    gc.disable()
+    begin_digests([*run_dir.glob("*.json*"), *run_dir.glob("history/*")], files.GIB)
     from gameday.report.lint import lint
 
-    gc.disable()  # a third of the time, and the process ends with this: nothing is worth collecting
     if form not in {"md", "html"}:
         raise UsageError(f"--lint cannot read {form}", help="leave --format out, or say html")
     path = run_dir / FORMS[form]
     found = lint(run_dir, path)
+    gc.freeze()  # nor at the end of the process
     for each in found.unsupported:
         echo(f"{files.shown_path(path)}:{each.line}: {each.number}: {each.why}")
     echo(

@@ -110,7 +110,7 @@ def who_responds(
         text = "none"
     if not text.startswith(REPLAY):
         return responding(text)
-    from gameday.cli.runs import find_run
+    from gameday.cli.find_run import find_run
     from gameday.run.responder.replay import recorded_orders
 
     found = find_run(text.removeprefix(REPLAY), runs_dir)
@@ -299,7 +299,7 @@ def judge_run(run_dir: Path, *, as_json: bool, quiet: bool = False) -> int:
 
 def _written(run_dir: Path, result: "Result") -> Path | None:
     """Write the result and the draft; path of the draft, None where it cannot be written."""
-    from gameday.cli.runs import RESULT
+    from gameday.cli.find_run import RESULT
     from gameday.core import files
     from gameday.core.errors import UnknownError
     from gameday.drills.baselines import settle

@@ -1,13 +1,12 @@
 """Looking back: `gameday runs`, `gameday check RUN`.
 
-RUN is a path, a run's name, the last 4 characters of one, or `last`. Checking never rewrites
+Checking never rewrites
 what a run concluded: it judges the evidence again, and shows any difference. A run whose journal
 has no end and whose controller is gone was interrupted; one whose controller lives is under way.
 """
 
 import difflib
 import json
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -18,8 +17,8 @@ import click
 from click.core import ParameterSource
 from rich.text import Text
 
-from gameday.cli.completion import complete_run
 from gameday.cli.drawing import SafeConsole, joined, styled, table
+from gameday.cli.find_run import RESULT, find_run, list_runs, run_argument
 from gameday.cli.options import AgeType, lang_option, runs_option
 from gameday.cli.terminal import block, echo, emit, one_line
 from gameday.cli.words import line, say, word
@@ -30,9 +29,7 @@ from gameday.core.json_objects import read_object
 if TYPE_CHECKING:
     from gameday.judge.result import Clocks, LimitLine, Result
 
-RESULT = "result.json"
 LARGEST_BYTES = 64 * files.MIB  # a result has some 100 KB; bounds memory
-TAIL = 4  # so many last characters of a run's name are enough to mean it
 UNDER_WAY = "under way"
 COLOURS = {
     "passed": "green",
@@ -42,53 +39,6 @@ COLOURS = {
     "unknown": "yellow",
     "under way": "cyan",
 }
-
-run_argument = click.argument("ref", metavar="[RUN]", default="last", shell_complete=complete_run)
-
-
-def list_runs(runs_dir: Path) -> list[Path]:
-    """Every run directory, newest first: their names begin with the time. Raises UsageError."""
-    try:
-        found = [path for path in runs_dir.iterdir() if is_run(path)]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except OSError as error:
-        denied = isinstance(error, PermissionError)
-        cure = "do it as the user whose it is" if denied else "name the folder with --runs DIR"
-        raise UsageError(f"{runs_dir}: cannot be read: {error.strerror}", help=cure) from error
-    return sorted(found, key=lambda path: path.name, reverse=True)
-
-
-def is_run(path: Path) -> bool:
-    """True if the folder has a journal of any kind, or may have one and nobody can look inside."""
-    try:
-        os.lstat(path / "journal.jsonl")
-    except PermissionError:
-        return True
-    except (OSError, ValueError):
-        return False
-    return True
-
-
-def find_run(ref: str, runs_dir: Path) -> Path:
-    """The run directory that `ref` means. Raises UsageError when it is none, or more than one."""
-    found = list_runs(runs_dir)
-    if ref == "last":
-        if not found:
-            raise UsageError(f"there is no run in {runs_dir}", help="gameday run makes one")
-        return found[0]
-    named = [path for path in found if path.name == ref]
-    if not named and is_run(Path(ref)):
-        return Path(ref)
-    matching = named or [path for path in found if len(ref) == TAIL and path.name.endswith(ref)]
-    if len(matching) > 1:
-        names = ", ".join(path.name for path in matching)
-        raise UsageError(f"{ref!r} means more than one run: {names}", help="give the whole name")
-    if not matching:
-        near = difflib.get_close_matches(ref, [path.name for path in found], n=1)
-        cure = f"did you mean {near[0]!r}?" if near else "gameday runs lists them"
-        raise UsageError(f"no run {ref!r} in {runs_dir}", help=cure)
-    return matching[0]
 
 
 @dataclass(frozen=True, slots=True)

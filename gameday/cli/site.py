@@ -31,7 +31,7 @@ def site(folder: Path, runs_dir: Path, system_file: str | None) -> None:
     its own: one that holds anything but an earlier site is refused. Runs that are as they were are
     taken over. No person is named in it, but for what people wrote into postmortems.
     """
-    from gameday.cli.runs import list_runs
+    from gameday.cli.find_run import list_runs
     from gameday.report.messages import Messages
     from gameday.report.past_runs import read_past_runs
     from gameday.report.site.build import build_site

@@ -22,7 +22,6 @@ debrief, whose `drill.debriefed` has the key (`sealed_box`). Such records are op
 where the key is known; elsewhere they are of the event `Sealed`.
 """
 
-import asyncio
 import hashlib
 import json
 import os
@@ -151,6 +150,8 @@ class Journal:
 
     async def write_durably(self, event: Event) -> Record:
         """The same, and on the disk before this returns; the event loop does not wait."""
+        import asyncio  # reports read journals, and need no event loop
+
         record = self.write(event)
         if not self.problem:
             try:
@@ -211,6 +212,8 @@ class LiveJournal(Journal):
     """
 
     def _open(self) -> None:
+        import asyncio
+
         self._loop = asyncio.get_running_loop()
         self._appender = Appender(self.path, self._fails_elsewhere)
 

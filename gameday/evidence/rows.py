@@ -232,7 +232,7 @@ class Rows:
         if longest > LONGEST_ID:
             long = next(id_ for id_ in ids if len(id_) > LONGEST_ID).decode()
             raise RowError(f"{quoted(long)} is no id of an issue: over {LONGEST_ID} bytes")
-        if _is_waste(ids) or _is_waste(users):
+        if _is_waste(ids, longest) or _is_waste(users):
             self._keep(users[: count // 2], ids[: count // 2])
             self._keep(users[count // 2 :], ids[count // 2 :])
             return
@@ -387,15 +387,15 @@ def _with_others(
     return found
 
 
-def _is_waste(texts: Sequence[int] | Sequence[bytes]) -> bool:
-    """True if a column would be much wider than what stands in it."""
+def _is_waste(texts: Sequence[int] | Sequence[bytes], longest: int | None = None) -> bool:
+    """True if a column would be much wider than what stands in it; `longest` where it is known."""
     if not isinstance(texts[0], bytes):
         return False
-    sizes = list(map(len, cast("Sequence[bytes]", texts)))
-    longest = max(sizes)
-    return longest > SHORT_ID and longest * len(sizes) > _MOST_WASTE * (
-        sum(sizes) + SHORT_ID * len(sizes)
-    )
+    given = cast("Sequence[bytes]", texts)
+    longest = max(map(len, given)) if longest is None else longest
+    if longest <= SHORT_ID:
+        return False
+    return longest * len(given) > _MOST_WASTE * (sum(map(len, given)) + SHORT_ID * len(given))
 
 
 def _marks(rows: Rows, read: Read) -> npt.NDArray[np.bytes_]:

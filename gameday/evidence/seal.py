@@ -5,15 +5,11 @@ cut or by hand, is found out when the run is judged again. A run that was killed
 files are taken as they are, and its verdict is never better than unknown.
 """
 
-import hashlib
-import os
-import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Final
 
 from gameday.core import files
-from gameday.core.clock import NS, wall_time_ns
+from gameday.core.digests import digest_of
 from gameday.evidence import log_file
 from gameday.evidence.events import RunEnded
 from gameday.evidence.journal import Record, first
@@ -21,12 +17,6 @@ from gameday.evidence.model import Part
 from gameday.telemetry import samples
 from gameday.traffic import history, step_log, vitals
 
-_PIECE: Final = 1 << 23  # between two of them it waits for the interpreter
-_DIGESTS: Final[dict[tuple[int, ...], str]] = {}
-_MOST_DIGESTS: Final = 1_000
-SURE_NS: Final = 2 * NS
-"""A file that was changed so long ago has another time of change when it is changed again: file
-systems count it in steps of up to some milliseconds, old ones in seconds."""
 _PARTS: Mapping[str, Part] = {
     "inputs/effective.json": "effective",
     "history": "history",
@@ -60,14 +50,6 @@ def sums(run_dir: Path) -> dict[str, str]:
     return found
 
 
-def begin_sums(run_dir: Path) -> None:
-    """Make the sums of a run beside other work: hashing leaves the interpreter to others.
-
-    Who asks for one that is not made yet makes it himself.
-    """
-    threading.Thread(target=sums, args=(run_dir,), daemon=True).start()
-
-
 def broken(run_dir: Path, records: Sequence[Record]) -> dict[Part, str]:
     """Which parts are no longer what they were when the run ended, and what is wrong with them."""
     ended = first(records, RunEnded)
@@ -91,24 +73,3 @@ def _files(run_dir: Path) -> Iterator[tuple[Part, Path]]:
             yield from ((part, each) for each in sorted(found))
         elif path.is_file():
             yield part, path
-
-
-def digest_of(path: Path, most_bytes: int | None = None) -> str:
-    """The SHA-256 of a file. Raises OSError.
-
-    A report asks for it in several places: a file that has not changed is read once.
-    """
-    with files.open_file(path, most_bytes) as file:
-        about = os.fstat(file.fileno())
-        which = (about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns, about.st_ctime_ns)
-        if (known := _DIGESTS.get(which)) is not None:
-            return known
-        hashed = hashlib.sha256()
-        while piece := file.read(_PIECE):
-            hashed.update(piece)
-    digest = hashed.hexdigest()
-    if wall_time_ns() - about.st_ctime_ns > SURE_NS:
-        if len(_DIGESTS) >= _MOST_DIGESTS:
-            _DIGESTS.clear()
-        _DIGESTS[which] = digest
-    return digest

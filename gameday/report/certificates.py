@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from gameday.core import files
-from gameday.evidence.seal import digest_of
+from gameday.core.digests import digest_of
 from gameday.judge.result import CheckLine, Result
 from gameday.report.inputs import Material
 from gameday.report.messages import Messages

@@ -1,13 +1,16 @@
 """Whom a client of the system believes: the `tls` of a system file."""
 
-import ssl
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import Field, model_validator
 
 from gameday.core import files
 from gameday.core.errors import UsageError
 from gameday.spec.yaml import Model
+
+if TYPE_CHECKING:
+    import ssl
 
 
 class Tls(Model):
@@ -24,8 +27,10 @@ class Tls(Model):
             raise ValueError("write `ca` or `insecure`, not both")
         return self
 
-    def context(self) -> ssl.SSLContext:
+    def context(self) -> "ssl.SSLContext":
         """The TLS context of a client of the system. Raises UsageError for a file that is none."""
+        import ssl  # where there is TLS: whoever only reads a system file needs none of it
+
         if self.ca is not None:
             files.read(Path(self.ca), files.SETTING_BYTES, "tls.ca:")
         try:
@@ -38,7 +43,7 @@ class Tls(Model):
             context.verify_mode = ssl.CERT_NONE
         return context
 
-    def needed_for(self, *urls: str) -> ssl.SSLContext | bool:
+    def needed_for(self, *urls: str) -> "ssl.SSLContext | bool":
         """A client's `verify` for these: nothing is loaded without TLS, for it takes a while.
 
         Raises UsageError as `context` does.

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from gameday.cli import main
-from gameday.cli.runs import find_run
+from gameday.cli.find_run import find_run
 from gameday.core.clock import SystemClock
 from gameday.core.errors import UsageError
 from gameday.evidence.journal import Journal

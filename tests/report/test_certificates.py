@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from gameday.evidence.seal import digest_of
+from gameday.core.digests import digest_of
 from gameday.traffic import step_log
 from gameday.traffic.history import HEAD_BYTES, Outcome
 from tests.support.foreign_runs import ROOT, TICKETS, Finished, run, shop

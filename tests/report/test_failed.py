@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from gameday.core.digests import digest_of
 from gameday.evidence.read import read as read_evidence
-from gameday.evidence.seal import digest_of
 from gameday.judge.judge import judge
 from gameday.report import write_report
 from gameday.report.causes import failures

@@ -8,8 +8,8 @@ media queries are known too, a dark page gets a dark chart.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from html import escape
 from typing import Final
-from xml.sax.saxutils import escape, quoteattr
 
 import numpy as np
 
@@ -85,7 +85,7 @@ class Drawing:
         looks = {name: value for word in kind.split() for name, value in LOOKS[word].items()}
         named = {"class": kind} if kind else {}
         written = _attributes({**attributes, **looks, **named})
-        self._parts.append(f"<{tag}{written}>{escape(one_line(content))}</{tag}>")
+        self._parts.append(f"<{tag}{written}>{escape(one_line(content), quote=False)}</{tag}>")
 
     def text(self, x: float, y: float, content: str, kind: str = "ink") -> None:
         """Words, by their left end unless `kind` says `end` or `mid`."""
@@ -110,8 +110,9 @@ class Drawing:
             "height": height,
         }
         head = f'<svg xmlns="http://www.w3.org/2000/svg"{_attributes({**size, **FONT})} role="img">'
-        title = f"<title>{escape(one_line(self._description))}</title><style>{DARK}</style>"
-        return head + title + "\n".join(self._parts) + "</svg>\n"
+        title = escape(one_line(self._description), quote=False)
+        head += f"<title>{title}</title><style>{DARK}</style>"
+        return head + "\n".join(self._parts) + "</svg>\n"
 
 
 def width_of(content: str) -> float:
@@ -133,7 +134,7 @@ def fitted(content: str, width: float) -> str:
 
 
 def _attributes(values: Mapping[str, Attribute]) -> str:
-    return "".join(f" {name}={quoteattr(_text(value))}" for name, value in values.items())
+    return "".join(f' {name}="{escape(_text(value))}"' for name, value in values.items())
 
 
 def _text(value: Attribute) -> str:

@@ -118,12 +118,11 @@ def read_curves(scrapes: Sequence[Scrape], t0_ns: int) -> Curves:
     columns: dict[int, list[float] | None] = {}  # by the labels, which are one object a series
     for i, scrape in enumerate(scrapes):
         for labels, value in scrape.values:
-            if not 0 <= value <= _LARGEST:  # NaN neither
-                continue
-            if id(labels) not in columns:
-                columns[id(labels)] = found.of(labels)
-            column = columns[id(labels)]
-            if column is not None:
+            try:
+                column = columns[id(labels)]
+            except KeyError:
+                column = columns[id(labels)] = found.of(labels)
+            if column is not None and 0 <= value <= _LARGEST:  # NaN neither
                 column[i] += value
     t_s = np.array([(scrape.t_ns - t0_ns) / NS for scrape in scrapes])
     answers = {name: np.array(column) for name, column in found.answers.items()}

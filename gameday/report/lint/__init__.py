@@ -21,7 +21,6 @@ from gameday.core import files, settings
 from gameday.core.errors import UsageError
 from gameday.core.language import languages
 from gameday.core.messages import templates
-from gameday.evidence.seal import begin_sums
 from gameday.report.draft_file import LARGEST_BYTES, parse
 from gameday.report.inputs import read_material
 from gameday.report.lint.blocks import DraftBlock, of_html, of_markdown
@@ -62,7 +61,6 @@ def lint(run_dir: Path, path: Path) -> Linted:
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}", help="gameday report writes it") from error
     text = files.decode(raw, files.shown_path(path))
-    begin_sums(run_dir)
     material = read_material(run_dir)
     sources = Sources(material)
     if path.suffix == ".html":

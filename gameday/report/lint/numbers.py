@@ -1,6 +1,5 @@
 """Numbers in a text, as they are shown: with commas, a unit, a sign, or inside of a name."""
 
-import math
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ _WORD: Final = re.compile(rf"[^{_END}]*\d[^{_END}]*")
 _NUMBER: Final = re.compile(
     r"([-−+]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?(?:e[-+]?\d+)?)(ms|s|m|h|%|/s)?", re.IGNORECASE
 )
+_SHOWN_DIGITS: Final = re.compile(r"\d(?:[\d,.:]*\d)?")
 _UNITS: Final = re.compile(r"\s?(ms\b|%|s\b|초|밀리초)")
 _SCALES: Final[dict[str, tuple[float, ...]]] = {
     "ms": (1, 1e3, 1e-6),
@@ -34,15 +34,15 @@ class ShownNumber:
     decimals: int = 0
     unit: str = ""
 
-    def shows(self, known: float) -> bool:
-        """True if `known`, rounded and in this unit, reads as this number."""
-        if self.value is None or not math.isfinite(known):
+    def is_among(self, known: Iterable[float]) -> bool:
+        """True if one of them, rounded and in this unit, reads as this number."""
+        if self.value is None:
             return False
         half = 0.5 * 10**-self.decimals * 1.000001 + 1e-12
-        return any(
-            abs(abs(known * scale) - abs(self.value)) <= half
-            for scale in _SCALES.get(self.unit, (1,))
-        )
+        value = abs(self.value)
+        scales = _SCALES.get(self.unit, (1,))
+        # What is not finite is never as near: a report has thousands of pairs to look at.
+        return any(abs(abs(each * scale) - value) <= half for each in known for scale in scales)
 
 
 def numbers_in(text: str) -> Iterator[ShownNumber]:
@@ -64,7 +64,7 @@ def numbers_in(text: str) -> Iterator[ShownNumber]:
 
 def masked(text: str) -> str:
     """The text with a mark in place of each number."""
-    return re.sub(r"\d(?:[\d,.:]*\d)?", "\0", text)
+    return _SHOWN_DIGITS.sub("\0", text)
 
 
 def leaves(value: Any) -> Iterator[float | str]:

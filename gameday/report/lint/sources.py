@@ -18,9 +18,9 @@ from typing import Any, Final
 import numpy as np
 
 from gameday.core import files
+from gameday.core.digests import digest_of
 from gameday.evidence.effective import dump
 from gameday.evidence.journal import Record
-from gameday.evidence.seal import digest_of
 from gameday.report.charts.series import Curve
 from gameday.report.inputs import Material, failed_of
 from gameday.report.lint.blocks import DraftBlock
@@ -140,7 +140,8 @@ class Sources:
         values = [end for curve in found.values() for end in _ends(curves.t_s, curve)]
         names = {name for each in self._m.evaluations for name in each.figures}
         for name in names:
-            seen = [(self._m.at_s(e.t_ns), e.figures.get(name)) for e in self._m.evaluations]
+            told = (each.figures.get(name) for each in self._m.evaluations)
+            seen = zip(self._evaluated_at_s.tolist(), told, strict=True)
             known = [(t, v * 1000) for t, v in seen if v is not None]
             lines = np.array(known, dtype=np.float64).reshape(-1, 2)
             values += _ends(lines[:, 0], lines[:, 1])
@@ -397,6 +398,7 @@ def _ends(t_s: Curve, values: Curve) -> list[float]:
 
 
 _NOWHERE: Final = object()
+_INDEX: Final = re.compile(r"\[(\d+)\]\.?")
 
 
 def _walk(place: Any, path: str) -> Any:
@@ -404,7 +406,7 @@ def _walk(place: Any, path: str) -> Any:
     if not path:
         return place
     if isinstance(place, list):
-        found = re.match(r"\[(\d+)\]\.?", path)
+        found = _INDEX.match(path)
         if found is None or int(found[1]) >= len(place):
             return _NOWHERE
         return _walk(place[int(found[1])], path[found.end() :])
@@ -467,4 +469,4 @@ class Support:
             return True  # the first cell of a row numbers it
         if not self.references:
             own += [*values, *self._sources.charted]
-        return any(map(number.shows, own))
+        return number.is_among(own)

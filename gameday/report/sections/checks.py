@@ -5,8 +5,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from gameday.core.digests import digest_of
 from gameday.evidence.events import RunStarted
-from gameday.evidence.seal import digest_of
 from gameday.judge.result import CheckLine
 from gameday.judge.verdict import SHOWN, NotApplicable
 from gameday.report import format

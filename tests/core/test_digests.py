@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from gameday.core.clock import NS, wall_time_ns
-from gameday.evidence import seal
+from gameday.core.digests import SURE_NS, digest_of
 
 
 def _of(raw: bytes) -> str:
@@ -14,7 +14,7 @@ def _of(raw: bytes) -> str:
 
 def _old(path: Path) -> None:
     """Wait until a file has not been changed for as long as a sum needs to be remembered."""
-    while wall_time_ns() - path.stat().st_ctime_ns <= seal.SURE_NS:
+    while wall_time_ns() - path.stat().st_ctime_ns <= SURE_NS:
         os.sched_yield()
 
 
@@ -25,10 +25,10 @@ def test_a_file_that_was_changed_has_another_sum_although_size_and_time_are_the_
     path.write_bytes(b"one")
     os.utime(path, ns=(NS, NS))
     _old(path)
-    assert seal.digest_of(path) == seal.digest_of(path) == _of(b"one")
+    assert digest_of(path) == digest_of(path) == _of(b"one")
     path.write_bytes(b"two")
     os.utime(path, ns=(NS, NS))
-    assert seal.digest_of(path) == _of(b"two")
+    assert digest_of(path) == _of(b"two")
 
 
 def test_a_file_that_is_being_written_is_read_each_time(tmp_path: Path) -> None:
@@ -36,7 +36,7 @@ def test_a_file_that_is_being_written_is_read_each_time(tmp_path: Path) -> None:
     for n in range(50):
         path.write_bytes(b"%03d" % n)
         os.utime(path, ns=(NS, NS))
-        assert seal.digest_of(path) == _of(b"%03d" % n)
+        assert digest_of(path) == _of(b"%03d" % n)
 
 
 def test_another_file_in_its_place_has_its_own_sum(tmp_path: Path) -> None:
@@ -44,6 +44,6 @@ def test_another_file_in_its_place_has_its_own_sum(tmp_path: Path) -> None:
     path.write_bytes(b"one")
     other.write_bytes(b"two")
     _old(other)
-    assert seal.digest_of(path) == _of(b"one")
+    assert digest_of(path) == _of(b"one")
     other.replace(path)
-    assert seal.digest_of(path) == _of(b"two")
+    assert digest_of(path) == _of(b"two")
