@@ -33,8 +33,7 @@ def action_items(runs_dir: Path, *, only_open: bool, as_json: bool) -> None:
     An item that names an experiment and an expectation is closed when a later run of that
     experiment finds the expectation valid; the drafts themselves are not changed.
     """
-    from gameday.cli.days import list_days
-    from gameday.cli.find_run import list_runs
+    from gameday.cli.find_run import list_days, list_runs
     from gameday.core.clock import wall_time_ns
     from gameday.report.action_items import collect
     from gameday.report.result_json import item_line

@@ -1,11 +1,10 @@
-"""Game days that are over or under way: found in the folder of the runs, listed, and reported."""
+"""Game days that are over or under way: listed, and reported."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from gameday.cli.drawing import SafeConsole, styled, table
-from gameday.cli.find_run import TAIL
 from gameday.cli.form_file import write_form
 from gameday.cli.runs import COLOURS
 from gameday.cli.terminal import echo, one_line
@@ -18,37 +17,6 @@ if TYPE_CHECKING:
 
 FILES: Final = {"html": "day.html", "pdf": "day.pdf", "json": "day.json"}
 _VERDICTS: Final = {ExitCode.PASSED: "passed", ExitCode.INVALID: "failed"}
-
-
-def list_days(runs_dir: Path) -> list[Path]:
-    """Every day directory of a folder of runs, newest first; a link is none."""
-    from gameday.calendar.day_journal import DAYS, is_day_dir
-
-    if (runs_dir / DAYS).is_symlink():
-        return []
-    try:
-        found = [
-            path
-            for path in (runs_dir / DAYS).iterdir()
-            if not path.is_symlink() and is_day_dir(path)
-        ]
-    except OSError:
-        return []  # there was no day, or nobody may look: then its runs are not told of either
-    return sorted(found, key=lambda path: path.name, reverse=True)
-
-
-def find_day_dir(ref: str, runs_dir: Path) -> Path | None:
-    """The day directory that a reference means: a path, its name, or its last four characters."""
-    from gameday.calendar.day_journal import is_day_dir
-
-    found = list_days(runs_dir)
-    named = [path for path in found if ref in (path.name, path.name[-TAIL:])]
-    if len(named) > 1:
-        names = ", ".join(path.name for path in named)
-        raise UsageError(f"{ref!r} means more than one day: {names}", help="give the whole name")
-    if named:
-        return named[0]
-    return Path(ref) if "/" in ref and is_day_dir(Path(ref)) else None
 
 
 def read(folder: Path) -> "ReadDay":

@@ -1,4 +1,7 @@
-"""The run that a command is about: a path, a name, the last 4 characters of one, or `last`."""
+"""The run, or the game day, that a command is about.
+
+A path, a name, the last 4 characters of one, or, of runs, `last`.
+"""
 
 import difflib
 import os
@@ -58,3 +61,34 @@ def find_run(ref: str, runs_dir: Path) -> Path:
         cure = f"did you mean {near[0]!r}?" if near else "gameday runs lists them"
         raise UsageError(f"no run {ref!r} in {runs_dir}", help=cure)
     return matching[0]
+
+
+def list_days(runs_dir: Path) -> list[Path]:
+    """Every day directory of a folder of runs, newest first; a link is none."""
+    from gameday.calendar.day_journal import DAYS, is_day_dir
+
+    if (runs_dir / DAYS).is_symlink():
+        return []
+    try:
+        found = [
+            path
+            for path in (runs_dir / DAYS).iterdir()
+            if not path.is_symlink() and is_day_dir(path)
+        ]
+    except OSError:
+        return []  # there was no day, or nobody may look: then its runs are not told of either
+    return sorted(found, key=lambda path: path.name, reverse=True)
+
+
+def find_day_dir(ref: str, runs_dir: Path) -> Path | None:
+    """The day directory that a reference means: a path, its name, or its last four characters."""
+    from gameday.calendar.day_journal import is_day_dir
+
+    found = list_days(runs_dir)
+    named = [path for path in found if ref in (path.name, path.name[-TAIL:])]
+    if len(named) > 1:
+        names = ", ".join(path.name for path in named)
+        raise UsageError(f"{ref!r} means more than one day: {names}", help="give the whole name")
+    if named:
+        return named[0]
+    return Path(ref) if "/" in ref and is_day_dir(Path(ref)) else None

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from gameday.calendar.day_journal import DAYS
 from gameday.calendar.old_days import DayLines, look_at_days, remove_day
-from gameday.cli.days import list_days
 from gameday.cli.drawing import SafeConsole, styled, table
+from gameday.cli.find_run import list_days
 from gameday.cli.readiness import age
 from gameday.cli.terminal import confirm, echo, emit, one_line, warn
 from gameday.cli.words import spoken

@@ -7,7 +7,7 @@ from typing import Final
 
 import click
 
-from gameday.cli.find_run import RESULT, find_run, list_runs, run_argument
+from gameday.cli.find_run import RESULT, find_day_dir, find_run, list_runs, run_argument
 from gameday.cli.form_file import write_form
 from gameday.cli.options import lang_option, runs_option
 from gameday.cli.terminal import echo, warn
@@ -61,13 +61,13 @@ def report(
     in it. A run that was killed before it was judged is judged first. --lint ends with 1 where a
     number has no source.
     """
-    from gameday.cli.days import find_day_dir, report_day
-
     _fits(form, output, lint=lint, changes=status is not None or owner is not None)
     day = find_day_dir(ref, runs_dir)
     if day is not None:
         if lint:
             raise UsageError("--lint is for the drafts of runs", help="gameday report RUN --lint")
+        from gameday.cli.days import report_day
+
         report_day(day, form, output, status=status, owner=owner)
         return
     run_dir = find_run(ref, runs_dir)

@@ -18,7 +18,7 @@ from click.core import ParameterSource
 from rich.text import Text
 
 from gameday.cli.drawing import SafeConsole, joined, styled, table
-from gameday.cli.find_run import RESULT, find_run, list_runs, run_argument
+from gameday.cli.find_run import RESULT, find_run, list_days, list_runs, run_argument
 from gameday.cli.options import AgeType, lang_option, runs_option
 from gameday.cli.terminal import block, echo, emit, one_line
 from gameday.cli.words import line, say, word
@@ -61,7 +61,7 @@ class Listed:
 def runs(ctx: click.Context, runs_dir: Path, *, only_days: bool, as_json: bool) -> None:
     """List the runs so far, newest first, and the game days; `runs prune` removes old ones."""
     from gameday.cli.days import as_json as days_as_json
-    from gameday.cli.days import list_days, print_days
+    from gameday.cli.days import print_days
     from gameday.run.hold import current
 
     if ctx.invoked_subcommand is not None:

@@ -34,7 +34,6 @@ from typing import Generic, Literal, TypeVar
 
 from gameday.core import files
 from gameday.core.clock import Clock
-from gameday.core.files.append_log import Appender
 from gameday.core.json_objects import Json
 from gameday.core.secrets.redaction import nothing
 from gameday.core.secrets.signing import RecordPosition, SigningKey
@@ -213,6 +212,8 @@ class LiveJournal(Journal):
 
     def _open(self) -> None:
         import asyncio
+
+        from gameday.core.files.append_log import Appender
 
         self._loop = asyncio.get_running_loop()
         self._appender = Appender(self.path, self._fails_elsewhere)

@@ -11,7 +11,7 @@ from click.testing import CliRunner, Result
 from gameday.calendar.day_presence import present
 from gameday.calendar.old_days import look_at_days, remove_day
 from gameday.cli import main
-from gameday.cli.days import list_days
+from gameday.cli.find_run import list_days
 from gameday.core.clock import NS
 from gameday.report.action_items import collect
 from gameday.run.prune import PruneRule, World, look

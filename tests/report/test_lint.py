@@ -141,7 +141,7 @@ def test_no_digit_of_a_page_can_be_changed_unseen(
     for nth, (start, word) in enumerate(places[:: max(1, len(places) // 40)]):
         at = start + nth % len(word)
         mutant = text[:at] + str((int(text[at]) + 1 + nth % 9) % 10) + text[at + 1 :]
-        if not lint_blocks(of_html(mutant), sources, fresh).unsupported:
+        if not lint_blocks(of_html(mutant), sources, fresh, language).unsupported:
             missed.append(text[max(0, at - 60) : at + 20])
     assert missed == []
 

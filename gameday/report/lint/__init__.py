@@ -19,7 +19,7 @@ from typing import Final
 
 from gameday.core import files, settings
 from gameday.core.errors import UsageError
-from gameday.core.language import languages
+from gameday.core.language import ENGLISH, languages
 from gameday.core.messages import templates
 from gameday.report.draft_file import LARGEST_BYTES, parse
 from gameday.report.inputs import read_material
@@ -31,6 +31,8 @@ from gameday.report.postmortem import compose
 
 _MARKUP: Final = re.compile(r"[*`\\]|^(?:[>#]+ )+")
 _LANG: Final = re.compile(r'<html lang="([a-z]{2})"')
+_HAS_DIGIT: Final = re.compile(r"\d")
+_HAS_WORD: Final = re.compile(r"[^\W\d_]{2}")
 _HEAD_CHARS: Final = 200
 Lines = Mapping[str, Counter[str]]
 _LARGEST: Final = max(LARGEST_BYTES, 8 * files.MIB)
@@ -67,10 +69,10 @@ def lint(run_dir: Path, path: Path) -> Linted:
         from gameday.report.html import fresh_page  # only where there is a page to look at
 
         made = of_html(fresh_page(material, Messages(_language_of(text))))
-        return lint_blocks(of_html(text), sources, by_words(made))
+        return lint_blocks(of_html(text), sources, by_words(made), _language_of(text))
     language = parse(text, files.shown_path(path)).head.language
     fresh = of_markdown(compose(material, Messages(language)))
-    return lint_blocks(of_markdown(text), sources, by_words(fresh))
+    return lint_blocks(of_markdown(text), sources, by_words(fresh), language)
 
 
 def _language_of(page: str) -> str:
@@ -87,13 +89,18 @@ def by_words(blocks: Iterable[DraftBlock]) -> Lines:
     return found
 
 
-def lint_blocks(blocks: Iterable[DraftBlock], sources: Sources, fresh: Lines) -> Linted:
+def lint_blocks(
+    blocks: Iterable[DraftBlock], sources: Sources, fresh: Lines, language: str = ENGLISH
+) -> Linted:
     """Look at each number of the blocks; `fresh` is the report as the evidence gives it now."""
     numbers, of_template = 0, 0
     unsupported: list[Unsupported] = []
     left = {words: Counter(texts) for words, texts in fresh.items()}
     every = list(blocks)
-    patterns = _patterns_in("\n".join(block.text for block in every))
+    report = "\n".join(block.text for block in every)
+    # What the evidence says in words stays English in a report of any language.
+    known = (each for spoken in {ENGLISH, language} for each in _patterns(spoken))
+    patterns = [(whole, needle) for whole, needle in known if needle in report]
     for block in every:
         found = [*numbers_in(block.text)]
         if not found:
@@ -143,11 +150,6 @@ def _unsupported(number: ShownNumber, support: Support) -> str | None:
     return "no reference of its line has it" if support.references else "the run does not know it"
 
 
-def _patterns_in(report: str) -> Sequence[tuple[str, str]]:
-    """The sentences that may stand somewhere in a report."""
-    return [(whole, needle) for whole, needle in _patterns() if needle in report]
-
-
 def _of_sentences(text: str, patterns: Sequence[tuple[str, str]]) -> frozenset[int]:
     """Places in the text of numbers that belong to sentences of gameday's own."""
     found: set[int] = set()
@@ -164,24 +166,22 @@ def _of_sentences(text: str, patterns: Sequence[tuple[str, str]]) -> frozenset[i
 
 
 @cache
-def _patterns() -> Sequence[tuple[str, str]]:
-    """Every sentence that has a number of its own, as a pattern, and a word that it must have.
+def _patterns(language: str) -> Sequence[tuple[str, str]]:
+    """Every sentence with a number of its own, as a pattern, and a word that it must have.
 
     The groups of the pattern are the sentence's own words. Few of them stand in one report, so
     that a pattern is compiled when its piece was seen.
     """
     found = []
-    for language in languages():
-        for id_, template in templates(language).items():
-            if id_.startswith(("date.", "unit.")):
-                continue
-            pieces = [*_pieces(template)]
-            own = [piece for piece in pieces if piece is not None and re.search(r"\d", piece)]
-            words = re.findall(r"[^\W\d_]{2,}", " ".join(own))
-            if own and words:  # a number alone is a value, not a sentence
-                needle = max((word for each in own for word in each.split()), key=len)
-                whole = "".join(map(_pattern, pieces))
-                found.append((rf"(?<![\w.,]){whole}(?![\w])", needle))
+    for id_, template in templates(language).items():
+        if id_.startswith(("date.", "unit.")) or not _HAS_DIGIT.search(template):
+            continue
+        pieces = [*_pieces(template)]
+        own = [piece for piece in pieces if piece is not None and _HAS_DIGIT.search(piece)]
+        if _HAS_WORD.search(" ".join(own)):  # a number alone is a value, not a sentence
+            needle = max((word for each in own for word in each.split()), key=len)
+            whole = "".join(map(_pattern, pieces))
+            found.append((rf"(?<![\w.,]){whole}(?![\w])", needle))
     return found
 
 
