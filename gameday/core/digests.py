@@ -31,8 +31,9 @@ def digest_of(path: Path, most_bytes: int | None = None) -> str:
         if (known := _KNOWN.get(which)) is not None:
             return known
         hashed = hashlib.sha256()
-        while piece := file.read(_PIECE):
-            hashed.update(piece)
+        piece = memoryview(bytearray(min(_PIECE, about.st_size + 1)))  # one for all: new pages cost
+        while got := file.readinto(piece):
+            hashed.update(piece[:got])
         digest = hashed.hexdigest()
         if wall_time_ns() - about.st_ctime_ns > SURE_NS:
             if len(_KNOWN) >= _MOST_KNOWN:

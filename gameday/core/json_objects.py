@@ -48,8 +48,11 @@ def read_object(class_: type[T], value: object) -> T:
     """The dataclass that a JSON object stands for. Raises ValueError."""
     made: Any = class_
     record, found = json_object(value), {}
-    for name, key, reader, default in _readers(made):
+    for name, key, reader, default, kinds in _readers(made):
         given = record.get(key)
+        if type(given) in kinds and given != "":  # nearly all are plain, and there
+            found[name] = given
+            continue
         if given in (None, "") and default is not MISSING:
             found[name] = default
             continue
@@ -62,8 +65,8 @@ def read_object(class_: type[T], value: object) -> T:
 
 
 @cache
-def _readers(class_: Any) -> Sequence[tuple[str, str, Reader, Any]]:
-    """The name, the key, the reader and the default of each field."""
+def _readers(class_: Any) -> Sequence[tuple[str, str, Reader, Any, frozenset[type]]]:
+    """The name, the key, the reader and the default of each field, and its plain types."""
     hints, found = get_type_hints(class_, include_extras=True), []
     for each in fields(class_):
         hint, default = hints[each.name], each.default
@@ -71,7 +74,9 @@ def _readers(class_: Any) -> Sequence[tuple[str, str, Reader, Any]]:
             default = each.default_factory()
         if default is MISSING and NoneType in get_args(hint):
             default = None
-        found.append((each.name, _key(each), _reader(hint), default))
+        reader = _reader(hint)
+        kinds = reader.kinds - {NoneType} if isinstance(reader, _Plain) else frozenset()
+        found.append((each.name, _key(each), reader, default, kinds))
     return found
 
 

@@ -24,12 +24,12 @@ from gameday.core.json_objects import Json, json_object
 from gameday.core.messages import Message
 from gameday.evidence.attempts import distinct
 from gameday.evidence.audit_sources import AuditSource, echoes_campaign, sources_of
+from gameday.evidence.plain_rows import plain_rows
 from gameday.evidence.rows import (
     Column,
     Row,
     Rows,
     StoreView,
-    are_plain_texts,
     checked_view,
     columns_of,
 )
@@ -39,11 +39,7 @@ from gameday.traffic.user_ids import FOREIGN
 
 _CUTS = ("consistent", "moving", "unknown")
 _AT_ONCE: Final = 1 << 17  # bytes: some thousand rows
-_PLAIN_NUMBER: Final = 10**18  # below it, digits are a number of 64 bits whatever they are
 _LINE_FEED: Final = ord("\n")
-_QUOTE: Final = ord('"')
-_SPACE: Final = ord(" ")  # the first of the printable characters
-_DELETE: Final = 0x7F  # the first after the last of them
 _DENSE: Final = 64  # of a table by user, for each row and answer: half a kB
 _BLOCK: Final = b'"rows": [\n'
 # How many lines stand before a block when the rows are taken off: the brace, schema, campaign,
@@ -239,7 +235,7 @@ def _take_off(file: BinaryIO, ending: bytes, add: Callable[[bytes], None]) -> No
     """
     while chunk := file.read(_AT_ONCE) + file.readline():
         # A line has one line feed, so each ends so.
-        if chunk.endswith(ending) and chunk.count(ending) == _count(chunk, _LINE_FEED):
+        if chunk.endswith(ending) and chunk.count(ending) == _count_lines(chunk):
             add(chunk)
             continue
         lines = chunk.split(b"\n")[:-1]
@@ -267,44 +263,17 @@ def _joined(pieces: Sequence[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
 
 
 def _add_lines(rows: Rows, lines: bytes) -> None:
-    """Add rows that gameday wrote, a line each; plain ones, as nearly all are, without decoding."""
-    count, quotes = _count(lines, _LINE_FEED), _count(lines, _QUOTE)
-    if quotes == 4 * count:
-        parts = lines[2:-4].replace(b'"],\n["', b'", "').split(b'", "')
-    else:
-        parts = lines[1:-4].replace(b'"],\n[', b', "').split(b', "')
-    users, ids = parts[0::2], parts[1::2]
-    if len(parts) != 2 * count or not _are_as_they_are(lines, count):
+    """Add rows that gameday wrote, a line each."""
+    plain = plain_rows(lines)
+    if plain is None:
         _add_pairs(rows, _parsed(lines))
-    elif quotes == 2 * count and (numbers := _plain_numbers(users)) is not None:
-        rows.add_plain(numbers, ids)
-    elif quotes == 4 * count and are_plain_texts(users):
-        rows.add_plain(users, ids)
     else:
-        _add_pairs(rows, _parsed(lines))
+        rows.add_columns(*plain)
 
 
-def _count(text: bytes, char: int) -> int:
-    """The count of a frequent character; `bytes.count` takes eight times as long."""
-    return int(np.count_nonzero(np.frombuffer(text, dtype=np.uint8) == char))
-
-
-def _are_as_they_are(lines: bytes, count: int) -> bool:
-    """True for so many lines of texts that are in JSON as they are: printable, nothing escaped."""
-    chars = np.frombuffer(lines, dtype=np.uint8)  # numpy's look at all of them is the fastest
-    return (
-        bool(chars.max() < _DELETE)
-        and int(np.count_nonzero(chars < _SPACE)) == count
-        and b"\\" not in lines
-    )
-
-
-def _plain_numbers(users: Sequence[bytes]) -> Sequence[int] | None:
-    """Users that are numbers of few digits, None where one is anything else."""
-    if not b"".join(users).isdigit() or not all(users):
-        return None
-    numbers = [*map(int, users)]
-    return numbers if max(numbers) < _PLAIN_NUMBER else None
+def _count_lines(text: bytes) -> int:
+    """The count of line feeds; `bytes.count` takes eight times as long where there are many."""
+    return int(np.count_nonzero(np.frombuffer(text, dtype=np.uint8) == _LINE_FEED))
 
 
 def _parsed(lines: bytes) -> Any:

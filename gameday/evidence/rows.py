@@ -31,6 +31,7 @@ Read = Callable[[Column], npt.NDArray[np.int64]]
 """Reader of users: the index of each, FOREIGN for one whom no request could have named."""
 MOST_ROWS: Final = 20_000_000
 LONGEST_ID: Final = 1_000  # bytes
+SHORT_USER: Final = 60  # characters; in ASCII it is kept as it is
 LONGEST_USER: Final = 200  # bytes; more is kept as its beginning and a digest
 MOST_BYTES: Final = 1_500_000_000  # of all columns: as many rows with ids of 64 bytes
 _LARGEST: Final = 2**63
@@ -65,14 +66,19 @@ def user_of(value: object) -> User:
     A whole number is a number whether it was written as 42, "42" or 42.0; "00042" is a text.
     """
     if isinstance(value, str):
-        if _NUMBER.fullmatch(value) and -_LARGEST <= (number := int(value)) < _LARGEST:
-            return number
-        return _short(value) if len(value) > _SHOWN or not value.isascii() else _clean(value)
+        if is_number(value):
+            return int(value)
+        return _short(value) if len(value) > SHORT_USER or not value.isascii() else _clean(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return value if -_LARGEST <= value < _LARGEST else _short(_digits(value))
     if isinstance(value, float) and value.is_integer() and abs(value) < _LARGEST:
         return int(value)
     return _short(_nested(value))
+
+
+def is_number(text: str) -> bool:
+    """True for a text that is a number of 64 bits, as JSON would write it."""
+    return bool(_NUMBER.fullmatch(text)) and -_LARGEST <= int(text) < _LARGEST
 
 
 def _digits(number: int) -> str:
@@ -217,10 +223,11 @@ class Rows:
             ids = [issue_id(id_) for id_ in ids]
         self._keep(users, _encoded(ids))
 
-    def add_plain(self, users: Sequence[int] | Sequence[bytes], ids: Sequence[bytes]) -> None:
-        """Add rows of users as a column holds them, and ids in printable ASCII. Raises RowError."""
+    def add_columns(self, users: Column, ids: Ids) -> None:
+        """Add rows that are columns already, ids in printable ASCII. Raises RowError."""
         self._check_room(len(users))
-        self._keep(users, ids)
+        _check_length(ids.dtype.itemsize, ids.tolist)
+        self._add_piece(users, ids)
 
     def _check_room(self, more: int) -> None:
         if self._count + more > MOST_ROWS:
@@ -229,19 +236,19 @@ class Rows:
     def _keep(self, users: Sequence[int] | Sequence[bytes], ids: Sequence[bytes]) -> None:
         """Put rows into columns, in halves where one long text would widen those of many others."""
         longest, count = max(map(len, ids)), len(ids)
-        if longest > LONGEST_ID:
-            long = next(id_ for id_ in ids if len(id_) > LONGEST_ID).decode()
-            raise RowError(f"{quoted(long)} is no id of an issue: over {LONGEST_ID} bytes")
-        if _is_waste(ids, longest) or _is_waste(users):
+        _check_length(longest, lambda: ids)
+        if _are_waste(ids) or _are_waste(users):
             self._keep(users[: count // 2], ids[: count // 2])
             self._keep(users[count // 2 :], ids[count // 2 :])
             return
-        column = column_of(users)
-        self._bytes += count * (longest + column.dtype.itemsize)
+        self._add_piece(column_of(users), np.array(ids, dtype=f"S{longest or 1}"))
+
+    def _add_piece(self, users: Column, ids: Ids) -> None:
+        self._bytes += len(users) * (ids.dtype.itemsize + users.dtype.itemsize)
         if self._bytes > MOST_BYTES:
             raise RowError(f"rows of more than {MOST_BYTES / 1e6:g} MB")
-        self._pieces.append((column, np.array(ids, dtype=f"S{longest or 1}")))
-        self._count += count
+        self._pieces.append((users, ids))
+        self._count += len(users)
 
     @property
     def pieces(self) -> Sequence[Piece]:
@@ -331,18 +338,10 @@ def users_of(told: Iterable[object]) -> Sequence[int] | Sequence[bytes]:
 def _plain_texts(users: Sequence[Any]) -> Sequence[bytes]:
     """Texts that `user_of` leaves as they are, at once; nothing if it may change one of them."""
     text = "".join(users)
-    if not text.isascii() or not text.isprintable() or max(map(len, users)) > _SHOWN:
+    if not text.isascii() or not text.isprintable() or max(map(len, users)) > SHORT_USER:
         return ()
     lines = "\n".join(users)
     return () if _NUMBER_LINE.search(lines) else lines.encode().split(b"\n")
-
-
-def are_plain_texts(users: Sequence[bytes]) -> bool:
-    """True for printable ASCII that `user_of` leaves as it is."""
-    lengths = set(map(len, users))
-    if max(lengths) > _SHOWN:
-        return False
-    return min(lengths) > _MOST_DIGITS or not _NUMBER_LINE.search(b"\n".join(users).decode())
 
 
 def columns_of(told: Sequence[object]) -> Sequence[Column]:
@@ -387,15 +386,23 @@ def _with_others(
     return found
 
 
-def _is_waste(texts: Sequence[int] | Sequence[bytes], longest: int | None = None) -> bool:
-    """True if a column would be much wider than what stands in it; `longest` where it is known."""
+def _are_waste(texts: Sequence[int] | Sequence[bytes]) -> bool:
     if not isinstance(texts[0], bytes):
         return False
-    given = cast("Sequence[bytes]", texts)
-    longest = max(map(len, given)) if longest is None else longest
-    if longest <= SHORT_ID:
-        return False
-    return longest * len(given) > _MOST_WASTE * (sum(map(len, given)) + SHORT_ID * len(given))
+    sizes = list(map(len, cast("Sequence[bytes]", texts)))
+    return is_waste(max(sizes), len(sizes), sum(sizes))
+
+
+def is_waste(width: int, count: int, total: int) -> bool:
+    """True if a column of texts of `total` bytes would be much wider than what stands in it."""
+    return width > SHORT_ID and width * count > _MOST_WASTE * (total + SHORT_ID * count)
+
+
+def _check_length(longest: int, ids: Callable[[], Iterable[bytes]]) -> None:
+    """Raise RowError, with the id, where one is too long."""
+    if longest > LONGEST_ID:
+        long = next(id_ for id_ in ids() if len(id_) > LONGEST_ID).decode()
+        raise RowError(f"{quoted(long)} is no id of an issue: over {LONGEST_ID} bytes")
 
 
 def _marks(rows: Rows, read: Read) -> npt.NDArray[np.bytes_]:

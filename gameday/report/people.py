@@ -19,7 +19,7 @@ from gameday.core.errors import UnknownError, UsageError
 from gameday.core.json import DAMAGED
 from gameday.core.messages import Message
 from gameday.evidence import wrong_answers
-from gameday.evidence.attempts import Indices
+from gameday.evidence.attempts import Indices, distinct
 from gameday.evidence.failed import failed
 from gameday.evidence.model import Evidence
 from gameday.judge.result import CheckLine, Result
@@ -250,5 +250,5 @@ def affected(
         users.append(records["user"][late | hurt])
     if not paths:
         return None
-    people = len(np.unique(np.concatenate(users)))
+    people = len(distinct(np.concatenate(users)))
     return Affected(failed=counts["failed"], late=counts["late"], people=people)

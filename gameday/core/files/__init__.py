@@ -13,6 +13,7 @@ import errno
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
+from io import BufferedReader
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -34,7 +35,7 @@ _KINDS: Final[tuple[tuple[Callable[[int], bool], str], ...]] = (
 )
 
 
-def open_file(path: Path, most_bytes: int | None = None) -> BinaryIO:
+def open_file(path: Path, most_bytes: int | None = None) -> BufferedReader:
     """A regular file, open to be read. Raises OSError for whatever else it is, or how large."""
     try:
         _must_be_regular(os.stat(path), path)  # a device may act when it is only opened

@@ -7,6 +7,7 @@ report made up is in none of them.
 
 import json
 import re
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields, is_dataclass
@@ -88,8 +89,11 @@ class Sources:
             if isinstance(each, str)
         ]
         texts += [*self.of_drill[1], *self._items()]
-        alerts = {name for each in self._m.evaluations for name in _names(each)}
-        return "\n".join([*texts, *alerts, *self._files, *PERCENTILES])
+        every = self._m.evaluations
+        readings = set[str]().union(*(each.readings for each in every))  # the same in nearly all
+        alerts = {str(alert.labels.get("alertname", "")) for each in every for alert in each.alerts}
+        names = [*map(_objective, readings), *alerts]
+        return "\n".join([*texts, *names, *self._files, *PERCENTILES, *self.general[1]])
 
     def _items(self) -> list[str]:
         """The names that action items of this run may have."""
@@ -138,12 +142,13 @@ class Sources:
         for name, counter in [*curves.answers.items(), ("drops", curves.drops)]:
             found[name] = curves.per_s(counter)
         values = [end for curve in found.values() for end in _ends(curves.t_s, curve)]
-        names = {name for each in self._m.evaluations for name in each.figures}
-        for name in names:
-            told = (each.figures.get(name) for each in self._m.evaluations)
-            seen = zip(self._evaluated_at_s.tolist(), told, strict=True)
-            known = [(t, v * 1000) for t, v in seen if v is not None]
-            lines = np.array(known, dtype=np.float64).reshape(-1, 2)
+        figures = defaultdict[str, list[tuple[float, float]]](list)
+        for at_s, each in zip(self._evaluated_at_s.tolist(), self._m.evaluations, strict=True):
+            for name, value in each.figures.items():
+                if value is not None:
+                    figures[name].append((at_s, value * 1000))
+        for known in figures.values():
+            lines = np.array(known, dtype=np.float64)
             values += _ends(lines[:, 0], lines[:, 1])
         return values
 
@@ -422,7 +427,11 @@ def _walk(place: Any, path: str) -> Any:
 
 def _names(evaluation: Any) -> Iterator[str]:
     yield from (str(each.labels.get("alertname", "")) for each in evaluation.alerts)
-    yield from (name.removeprefix("objective:") for name in evaluation.readings)
+    yield from map(_objective, evaluation.readings)
+
+
+def _objective(reading: str) -> str:
+    return reading.removeprefix("objective:")
 
 
 class Support:
@@ -456,10 +465,10 @@ class Support:
 
     def has(self, number: ShownNumber) -> bool:
         """True if one of the sources has the number, or the name."""
-        values, texts = self._sources.general
+        values = self._sources.general[0]
         if number.value is None:
-            known = (*self._texts, *texts, *self.references)
-            return any(number.word in each for each in known) or number.word in self._sources.words
+            known = (*self._texts, *self.references)
+            return number.word in self._sources.words or any(number.word in each for each in known)
         own = [*self._numbers, *(self._delays if number.unit in TIME_UNITS else ())]
         # A number inside of a reference, `alerts[0]`, is that of the reference.
         own += [
