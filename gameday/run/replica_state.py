@@ -23,7 +23,7 @@ from gameday.telemetry.promql import (
     Query,
     SeriesStore,
     parse,
-    ranges,
+    range_functions,
     reading,
 )
 from gameday.telemetry.promql.nodes import (
@@ -113,7 +113,7 @@ def _is_of_one(node: Node) -> bool:
         case Aggregation():
             fits = node.op in _OF_ONE
         case FunctionCall():
-            fits = node.name not in ranges.NAMES or node.name in _OF_ONE_SAMPLE
+            fits = node.name not in range_functions.NAMES or node.name in _OF_ONE_SAMPLE
         case Selector():
             fits = not node.offset_ns and node.at is None
         case _:

@@ -18,8 +18,8 @@ from gameday.evidence.events import FaultDosed, FaultProbed, Observation
 from gameday.injection.verify import traffic_needed
 from gameday.injection.verify.impact_verdict import Felt, prompt, shifts
 from gameday.injection.verify.injection_verdict import dose, injected, unmeasured
+from gameday.injection.verify.probe_verdict import show
 from gameday.injection.verify.readback import IN_PLACE, Place, in_place, proxy_of
-from gameday.injection.verify.toxics import show
 from gameday.injection.verify.traffic_needed import CALM_S
 from gameday.injection.verify.traffic_windows import Stretch, stretches, worst_lag_s
 from gameday.run.context import Run

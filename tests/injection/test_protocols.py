@@ -7,9 +7,9 @@ import pytest
 
 from gameday.core.clock import SystemClock
 from gameday.injection.verify.probe import ExpectedProtocol, Protocol, Spot, ask, knock, look
+from gameday.injection.verify.probe_verdict import show
 from gameday.injection.verify.protocols import heard, is_mysql
 from gameday.injection.verify.recovery import compare
-from gameday.injection.verify.toxics import show
 from gameday.spec.changes import ProxyDown, ProxyFlap
 from gameday.spec.proxies import Protocol as Known
 from gameday.spec.proxies import guess

@@ -15,8 +15,8 @@ import pytest
 
 from gameday.core.clock import SystemClock
 from gameday.injection.verify.probe import ExpectedProtocol, ask, knock, look
+from gameday.injection.verify.probe_verdict import show
 from gameday.injection.verify.recovery import compare
-from gameday.injection.verify.toxics import show
 from gameday.spec.proxies import Protocol
 from gameday.stacks.ports import free_ports
 from tests.matrices.broken_parts import start_toxi

@@ -12,8 +12,8 @@ from gameday.injection.verify.impact_verdict import Felt, shifts
 from gameday.injection.verify.injection_verdict import ComparedProbe, injected
 from gameday.injection.verify.levels import lasting_level
 from gameday.injection.verify.probe import Answer, ExpectedProtocol, Probe, Spot, look
+from gameday.injection.verify.probe_verdict import as_refused, judge_flap, judge_probes
 from gameday.injection.verify.recovery import way_through
-from gameday.injection.verify.toxics import as_refused, judge_flap, judge_probes
 from gameday.injection.verify.traffic_windows import Stretch, stretches, worst_lag_s
 from gameday.spec.changes import NetworkChange, ProxyDown, ProxyFlap
 from gameday.traffic.history import RECORD, History, HistoryHeader, Outcome, Reason

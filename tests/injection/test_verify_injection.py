@@ -12,8 +12,8 @@ from gameday.evidence.events import Observation
 from gameday.injection.context import InjectionContext
 from gameday.injection.drivers import Drivers
 from gameday.injection.verify.probe import ExpectedProtocol, Spot, look
+from gameday.injection.verify.probe_verdict import show
 from gameday.injection.verify.readback import IN_PLACE, in_place, proxy_of
-from gameday.injection.verify.toxics import show
 from gameday.spec.changes import NetworkChange, ProxyDown, ProxyFlap, ToxicChange
 from gameday.spec.proxies import Protocol
 from gameday.spec.undos import ToxicUndo

@@ -23,7 +23,7 @@ from gameday.telemetry.promql import (
     reading,
 )
 from gameday.telemetry.promql.arithmetic import mean, variance
-from gameday.telemetry.promql.functions import ELEMENTWISE
+from gameday.telemetry.promql.instant_functions import ELEMENTWISE
 from gameday.telemetry.promql.nodes import selectors
 
 REFUSED = [

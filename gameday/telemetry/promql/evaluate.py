@@ -14,7 +14,7 @@ from functools import partial
 from typing import Final
 
 from gameday.core.clock import NS
-from gameday.telemetry.promql import functions, histograms, operators, ranges
+from gameday.telemetry.promql import histograms, instant_functions, operators, range_functions
 from gameday.telemetry.promql.aggregations import COUNT_VALUES, aggregate, count_values
 from gameday.telemetry.promql.errors import EvaluationError
 from gameday.telemetry.promql.labels import EMPTY, NAME, Labels, label_set, nameless, show
@@ -125,7 +125,7 @@ class InstantEvaluator:
             self._known[node.text] = known
         return known
 
-    def samples(self, node: Node) -> list[tuple[Labels, ranges.Window]]:
+    def samples(self, node: Node) -> list[tuple[Labels, range_functions.Window]]:
         """The samples of each series of a range. Raises EvaluationError."""
         return [(held.labels, window) for held, window in self._windows(node)]
 
@@ -186,11 +186,11 @@ class InstantEvaluator:
         return _collected(node, [(nameless(labels), -v) for labels, v in value.items()])
 
     def _call(self, node: FunctionCall) -> Value:
-        if node.name in ranges.NAMES:
+        if node.name in range_functions.NAMES:
             return self._over_time(node)
-        if node.name in functions.ELEMENTWISE:
+        if node.name in instant_functions.ELEMENTWISE:
             return self._elementwise(node)
-        if node.name in functions.HISTOGRAM:
+        if node.name in instant_functions.HISTOGRAM:
             return self._of_histograms(node)
         if node.relabel is not None:
             spend = partial(self.budget.spend, node=node)
@@ -205,10 +205,10 @@ class InstantEvaluator:
             return self._timestamps(node)
         if node.name == "absent":
             return {} if self.vector(node.args[0]) else {_absent_labels(node.args[0]): 1.0}
-        return functions.WHOLE[node.name]([self.value(arg) for arg in node.args])
+        return instant_functions.WHOLE[node.name]([self.value(arg) for arg in node.args])
 
     def _elementwise(self, node: FunctionCall) -> Vector:
-        function = functions.ELEMENTWISE[node.name]
+        function = instant_functions.ELEMENTWISE[node.name]
         params = [self._number(arg) for arg in node.args[1:]]
         found = [(k, function(v, *params)) for k, v in self.vector(node.args[0]).items()]
         return _collected(node, [(nameless(k), v) for k, v in found if v is not None])
@@ -280,19 +280,19 @@ class InstantEvaluator:
         if node.name == "absent_over_time":
             return {} if windows else {_absent_labels(ranged): 1.0}
         params = [self._number(arg) for arg in node.args if arg is not ranged]
-        function: Callable[[ranges.Window], float | None]
+        function: Callable[[range_functions.Window], float | None]
         if node.name == "quantile_over_time":
-            function = partial(ranges.quantile_over_time, params[0])
+            function = partial(range_functions.quantile_over_time, params[0])
         elif node.name == "predict_linear":
-            function = partial(ranges.predict_linear, now_ns=self.t_ns, ahead_s=params[0])
+            function = partial(range_functions.predict_linear, now_ns=self.t_ns, ahead_s=params[0])
         else:
-            function = ranges.FUNCTIONS[node.name]
+            function = range_functions.FUNCTIONS[node.name]
         values = [(held, function(window)) for held, window in windows]
-        if node.name in ranges.KEEPS_NAME:
+        if node.name in range_functions.KEEPS_NAME:
             return {held.labels: value for held, value in values if value is not None}
         return _collected(node, [(h.nameless, value) for h, value in values if value is not None])
 
-    def _windows(self, node: Node) -> list[tuple[Series, ranges.Window]]:
+    def _windows(self, node: Node) -> list[tuple[Series, range_functions.Window]]:
         """The samples of each series in a range; series without any are left out."""
         if isinstance(node, Subquery):
             return self._steps(node)
@@ -300,7 +300,7 @@ class InstantEvaluator:
             raise EvaluationError("is not a range", node.text)
         return self._selected(node, node.range_ns)
 
-    def _steps(self, node: Subquery) -> list[tuple[Series, ranges.Window]]:
+    def _steps(self, node: Subquery) -> list[tuple[Series, range_functions.Window]]:
         """The values of a subquery's expression, series by series."""
         end = self._end(node)
         start = end - node.range_ns
@@ -326,7 +326,7 @@ class InstantEvaluator:
                 held.values.append(value)
         zero_first = self.semantics.zero_first
         return [
-            (held, ranges.Window(held.times, held.values, start, end, zero_first))
+            (held, range_functions.Window(held.times, held.values, start, end, zero_first))
             for held in found.values()
         ]
 
@@ -367,7 +367,9 @@ class InstantEvaluator:
             is_bounded=True,
         )
 
-    def _selected(self, selector: Selector, range_ns: int) -> list[tuple[Series, ranges.Window]]:
+    def _selected(
+        self, selector: Selector, range_ns: int
+    ) -> list[tuple[Series, range_functions.Window]]:
         end = self._end(selector)
         start = end - range_ns
         self._check_kept(selector, start)
@@ -388,7 +390,7 @@ class InstantEvaluator:
                 values = [v for v in values if v is not STALE]
             if times:
                 never_falls = not (held.falls or held.marks)  # a mark may lie between two values
-                window = ranges.Window(times, values, start, end, zero_first, never_falls)
+                window = range_functions.Window(times, values, start, end, zero_first, never_falls)
                 found.append((held, window))
         return found
 

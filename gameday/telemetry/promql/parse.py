@@ -15,7 +15,7 @@ from typing import Any, Literal, NoReturn
 import promql_parser as grammar
 
 from gameday.core.patterns import compile_pattern
-from gameday.telemetry.promql import dates, functions, ranges
+from gameday.telemetry.promql import dates, instant_functions, range_functions
 from gameday.telemetry.promql.aggregations import COUNT_VALUES, FOLDS, PARAMETERISED
 from gameday.telemetry.promql.errors import PromqlError
 from gameday.telemetry.promql.labels import NAME
@@ -69,7 +69,7 @@ _ODD_TIME = re.compile(rf"@(?!\s*\+?\s*{_TIME})\s*\S*", re.IGNORECASE)
 # The grammar takes a byte for a character: Go joins bytes to UTF-8, or keeps what is none.
 _BYTE = re.compile(r"(?<!\\)(?:\\\\)*(\\(?:x[89a-fA-F][0-9a-fA-F]|[23][0-7]{2}))")
 _UNDERSCORED = re.compile(r"(?<![\w.:])\d+(?:_\d+)+(?=[^\w]|$)")
-FUNCTIONS = frozenset(functions.NAMES) | frozenset(ranges.NAMES)
+FUNCTIONS = frozenset(instant_functions.NAMES) | frozenset(range_functions.NAMES)
 AGGREGATIONS = frozenset({*FOLDS, *PARAMETERISED, COUNT_VALUES})
 
 
@@ -275,14 +275,14 @@ def _call(tree: Any) -> FunctionCall:
     args = tuple(_node(arg) for arg in tree.args)
     for given, arg in zip(tree.args, args, strict=True):
         ranged = is_range(arg)
-        if ranged != (name in ranges.NAMES and not is_scalar(arg)):
+        if ranged != (name in range_functions.NAMES and not is_scalar(arg)):
             _refuse(given, f"{name} takes {'an instant vector' if ranged else 'a range'} here")
         if name == "predict_linear" and isinstance(arg, Subquery) and arg.at is not None:
             _refuse(given, "Prometheus has no value for predict_linear of a subquery with @")
     text = f"{name}({', '.join(arg.text for arg in args)})"
     if name in dates.PARTS and not args:
         args = (_NOW,)
-    if name not in functions.RELABELLING:
+    if name not in instant_functions.RELABELLING:
         return FunctionCall(text, name, args)
     try:
         return FunctionCall(text, name, args, relabelling(name, args))
