@@ -174,7 +174,7 @@ async def test_an_undo_that_was_cut_off_is_done_again(tmp_path: Path) -> None:
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.3):
                 await drill.incident.take_back()
-        await take_back(drill, asked, ["/switch", "/back", "/back"])
+        await drill.incident.take_back(at_most_s=2)
     assert asked == ["/switch", "/back", "/back"]
     assert drill.statuses() == ["done", "failed"]
 
