@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -35,14 +35,22 @@ def step(number: int, **block: Any) -> Step:
 
 
 @asynccontextmanager
-async def admin() -> AsyncIterator[tuple[str, list[str]]]:
-    """A server that takes every POST but /missing; its address and what it was asked."""
+async def admin(
+    before_answer: Mapping[str, Callable[[], None]] | None = None,
+) -> AsyncIterator[tuple[str, list[str]]]:
+    """A server that takes every POST but /missing; its address and what it was asked.
+
+    What is to be done before it answers is asked for by path.
+    """
+    first = {} if before_answer is None else before_answer
     asked: list[str] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode()
         path = head.split()[1]
         asked.append(path)
+        if path in first:
+            first[path]()
         status = "404 Not Found" if path == "/missing" else "200 OK"
         writer.write(f"HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n".encode())
         await writer.drain()

@@ -310,6 +310,8 @@ class Hands:
         return result
 
     def _done(self, step: Step, begun_ns: int, result: StepOutcome, *, undoing: bool) -> None:
+        # The sample that verified a step may be older than the answer to its request.
+        after_ns = begun_ns if result.verified else max(begun_ns, self._acted_ns)
         self.journal.write(
             StepDone(
                 step=step.number,
@@ -320,7 +322,7 @@ class Hands:
                 message=result.why,
                 undoing=undoing,
                 refuses=step.block.refuses,
-                readings=self._state(step, max(begun_ns, self._acted_ns)),
+                readings=self._state(step, after_ns),
                 playbook=step.book or None,
             )
         )
