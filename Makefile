@@ -27,8 +27,8 @@ $(READY): requirements.lock pyproject.toml
 
 test: setup ## Everything that is tested, against real stores.
 	$(BIN)/python -m pytest -q -m "compose and slow"
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "compose and not slow"
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not compose"
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder -m "compose and not slow"
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile -m "not compose"
 
 check: setup ## Format, lint, types, then the tests; what .ci/run calls.
 	@sh tests/stages.sh "$(BIN)" $(FORMAT_PATHS)
