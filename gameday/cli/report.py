@@ -174,13 +174,13 @@ def _lint(run_dir: Path, form: str) -> None:
     """Tell of each number of the draft, or of the page, that the evidence does not have."""
     import gc
 
+    if form not in {"md", "html"}:
+        raise UsageError(f"--lint cannot read {form}", help="leave --format out, or say html")
     # A third of the time, imports too; the process ends with this: nothing is worth collecting.
     gc.disable()
     begin_digests([*run_dir.glob("*.json*"), *run_dir.glob("history/*")], files.GIB)
     from gameday.report.lint import lint
 
-    if form not in {"md", "html"}:
-        raise UsageError(f"--lint cannot read {form}", help="leave --format out, or say html")
     path = run_dir / FORMS[form]
     found = lint(run_dir, path)
     gc.freeze()  # nor at the end of the process

@@ -33,9 +33,9 @@ def plain_rows(lines: bytes) -> Piece | None:
     id_, id_end = quote[-2] + 1, quote[-1]
     user, user_end = (begins + 1, id_ - 3) if each == 2 else (begins + 2, quote[1])
     if (
-        not _stand(chars, (begins, _OPEN), (id_ - 3, _COMMA), (id_ - 2, _SPACE))
+        (id_end + 3 != ends).any()
+        or not _stand(chars, (begins, _OPEN), (id_ - 3, _COMMA), (id_ - 2, _SPACE))
         or not _stand(chars, (id_end + 1, _CLOSE), (id_end + 2, _COMMA))
-        or (id_end + 3 != ends).any()
         or (each == 4 and ((quote[0] != begins + 1).any() or (quote[1] + 4 != id_).any()))
     ):
         return None

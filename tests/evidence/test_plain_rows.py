@@ -86,6 +86,7 @@ def test_rows_of_nearly_all_systems_are_plain(row: Sequence[object]) -> None:
         b'["x", "a"],\n["y" ,"b"],\n',
         b'["x"], ["a"],\n',
         b'\n[7, "a"],',
+        b'\n[7, "a"',
         b'[007, "a"],\n',
         b'[-7, "a"],\n',
         b'[1234567890123456789, "a"],\n',

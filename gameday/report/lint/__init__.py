@@ -68,8 +68,9 @@ def lint(run_dir: Path, path: Path) -> Linted:
     if path.suffix == ".html":
         from gameday.report.html import fresh_page  # only where there is a page to look at
 
-        made = of_html(fresh_page(material, Messages(_language_of(text))))
-        return lint_blocks(of_html(text), sources, by_words(made), _language_of(text))
+        language = _language_of(text)
+        made = of_html(fresh_page(material, Messages(language)))
+        return lint_blocks(of_html(text), sources, by_words(made), language)
     language = parse(text, files.shown_path(path)).head.language
     fresh = of_markdown(compose(material, Messages(language)))
     return lint_blocks(of_markdown(text), sources, by_words(fresh), language)
